@@ -1,0 +1,35 @@
+"""The rules of counting and ranking: the few numbers that say what Freshet counts and what it shows."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+Hideable = Literal["current", "purchased", "seen", "none"]
+
+
+class Rules(Struct, frozen=True, kw_only=True):
+    """What is counted and what is left out; every pure function takes its numbers from here.
+
+    >>> Rules().row_limit
+    125
+    """
+
+    history: int = 50
+    """Interactions that are remembered of each user."""
+    window: int = 5
+    """Earlier distinct items of the session that a new item is paired with."""
+    session_gap_ms: int = 1_800_000
+    """Milliseconds without an event that end a session."""
+    neighbours: int = 100
+    """Neighbours that a row keeps when it is cut."""
+    half_life_ms: float = 30 * 86_400_000.0
+    """Milliseconds after which a weight is worth half; 0 is no decay."""
+    top_n: int = 20
+    """Items in a recommendation."""
+    hide: frozenset[Hideable] = frozenset({"current", "purchased"})
+    """What is left out of recommendations."""
+
+    @property
+    def row_limit(self) -> int:
+        """The length at which a row is cut back to its strongest `neighbours`: a quarter above it."""
+        return self.neighbours + max(1, self.neighbours // 4)

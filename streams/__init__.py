@@ -1,0 +1,1 @@
+"""The shell around the recommender: Kafka through Faust, the commands, and what brings a system up."""

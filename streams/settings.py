@@ -1,0 +1,163 @@
+"""The settings: environment variables `FRESHET_*`, checked at start."""
+
+import os
+import re
+from collections.abc import Mapping
+from typing import Annotated, get_args
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+from recsys.rules import Hideable, Rules
+
+PREFIX = "FRESHET_"
+HIDEABLE: tuple[str, ...] = get_args(Hideable)
+
+
+class SettingsError(ValueError):
+    """A setting that cannot be used: names the variable, its value and what is allowed."""
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """All settings. Each field is the variable `FRESHET_<NAME>`; its docstring is its row in the README's table.
+
+    >>> read_settings({"FRESHET_TOP_N": "10"}).top_n
+    10
+    """
+
+    broker: Annotated[str, Meta(description="Kafka: kafka://host:port, several with ; between")] = "kafka://localhost:9092"
+    redis: Annotated[str, Meta(description="Redis: redis://[[user]:password@]host:port/db")] = "redis://localhost:6379/0"
+    topic_prefix: Annotated[
+        str, Meta(description="put before every topic name", pattern=r"^[A-Za-z0-9._-]{0,100}$")
+    ] = ""
+    key_prefix: Annotated[
+        str, Meta(description="put before every Redis key; no braces, no white space", pattern=r"^[^{}\s]{1,100}$")
+    ] = "freshet:"
+    partitions: Annotated[int, Meta(description="partitions of topics that Freshet creates", ge=1, le=1000)] = 4
+    history: Annotated[int, Meta(description="interactions remembered of each user", ge=1, le=1000)] = 50
+    window: Annotated[int, Meta(description="earlier items of the session that an item is paired with", ge=1, le=20)] = 5
+    session_gap: Annotated[
+        float, Meta(description="seconds without an event that end a session", gt=0, le=31_536_000)
+    ] = 1800.0
+    neighbours: Annotated[int, Meta(description="neighbours kept in an item's row", ge=1, le=10_000)] = 100
+    half_life: Annotated[
+        float, Meta(description="days after which a weight is worth half; 0 is no decay", ge=0, le=36_500)
+    ] = 30.0
+    top_n: Annotated[int, Meta(description="items in a recommendation", ge=1, le=500)] = 20
+    hide: Annotated[str, Meta(description="left out of recommendations: current, purchased, seen, or none")] = (
+        "current,purchased"
+    )
+    retention: Annotated[
+        float, Meta(description="days after which a user without an event is forgotten", gt=0, le=36_500)
+    ] = 90.0
+    accept_loss: Annotated[
+        bool, Meta(description="true: go on although Kafka no longer has events that were not counted yet")
+    ] = False
+    sources: frozenset[str] = field(default=frozenset())
+    """Names of the fields that came from the environment; the others are defaults."""
+
+    @property
+    def rules(self) -> Rules:
+        """What the pure part needs of the settings."""
+        return Rules(
+            history=self.history,
+            window=self.window,
+            session_gap_ms=round(self.session_gap * 1000),
+            neighbours=self.neighbours,
+            half_life_ms=self.half_life * 86_400_000.0,
+            top_n=self.top_n,
+            hide=hidden(self.hide),
+        )
+
+    @property
+    def retention_s(self) -> int:
+        """Lifetime of a per-user key in seconds."""
+        return max(1, round(self.retention * 86_400))
+
+    @property
+    def bootstrap(self) -> list[str]:
+        """The brokers as `host:port`.
+
+        >>> Settings(broker="kafka://a:1;b").bootstrap
+        ['a:1', 'b:9092']
+        """
+        hosts = [part.strip().removeprefix("kafka://").rstrip("/") for part in self.broker.split(";")]
+        return [host if re.search(r":\d+$", host) else f"{host}:9092" for host in hosts]
+
+    def topic(self, name: str) -> str:
+        return self.topic_prefix + name
+
+
+def names() -> list[str]:
+    """The variables' names without `FRESHET_`, lower case, in the order of the README's table."""
+    return [name for name in Settings.__struct_fields__ if name != "sources"]
+
+
+def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """Settings from environment variables.
+
+    Raises `SettingsError` for a value that is not allowed, and for a variable `FRESHET_*` that does not exist.
+
+    >>> read_settings({"FRESHET_WINDOW": "many"})
+    Traceback (most recent call last):
+    ...
+    streams.settings.SettingsError: FRESHET_WINDOW is 'many': expected `int`. It is: earlier items of the session that an item is paired with
+    """
+    environ = os.environ if environ is None else environ
+    given = {}
+    for name in names():
+        value = environ.get(PREFIX + name.upper())
+        if value is not None:
+            given[name] = checked(name, value.strip())
+    return Settings(**given, sources=frozenset(given))  # type: ignore[arg-type]
+
+
+def checked(name: str, value: str) -> object:
+    """One variable's value, converted and checked."""
+    info = next(f for f in msgspec.inspect.type_info(Settings).fields if f.name == name)  # type: ignore[attr-defined]
+    annotation = Settings.__annotations__[name]
+    try:
+        result: object = msgspec.convert(value, annotation, strict=False)
+        if isinstance(result, float) and result != result:
+            raise msgspec.ValidationError("Expected a number")
+        if name == "hide":
+            hidden(value)
+        if name in ("broker", "redis"):
+            check_address(name, value)
+    except msgspec.ValidationError as error:
+        reason = str(error)
+        raise SettingsError(
+            f"{PREFIX}{name.upper()} is {value!r}: {reason[0].lower()}{reason[1:]}. It is: {description(info.type)}"
+        ) from None
+    return result
+
+
+def description(type_info: object) -> str:
+    extra = getattr(type_info, "extra_json_schema", None) or {}
+    return str(extra.get("description", ""))
+
+
+def hidden(text: str) -> frozenset[Hideable]:
+    """What `FRESHET_HIDE` names.
+
+    >>> sorted(hidden("seen, purchased"))
+    ['purchased', 'seen']
+    """
+    parts = [part.strip() for part in text.split(",")]
+    for part in parts:
+        if part not in HIDEABLE:
+            raise msgspec.ValidationError(f"{part!r} is none of {', '.join(HIDEABLE)}")
+    if "none" in parts and len(parts) > 1:
+        raise msgspec.ValidationError("none stands alone")
+    return frozenset(parts) - {"none"}  # type: ignore[arg-type]
+
+
+def check_address(name: str, value: str) -> None:
+    """The scheme and host of an address; whether it answers is found when it is used."""
+    schemes = {"broker": ("kafka",), "redis": ("redis", "rediss")}[name]
+    for part in value.split(";") if name == "broker" else [value]:
+        scheme, separator, rest = part.strip().partition("://")
+        if not separator and name == "broker":
+            scheme, rest = "kafka", scheme
+        if scheme not in schemes or not rest.strip("/"):
+            raise msgspec.ValidationError(f"expected {' or '.join(s + '://host:port' for s in schemes)}")
