@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from datetime import datetime
 from enum import IntEnum
 from functools import lru_cache
@@ -86,6 +87,7 @@ class Event(Struct, frozen=True, kw_only=True):
 
 Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID)] | int
 Amount = Annotated[float, Meta(ge=0)]
+_Moment = Annotated[datetime, Meta(tz=True)]
 
 
 class _WireLine(Struct):
@@ -134,7 +136,8 @@ def decode(value: bytes | None, recorded_ms: int) -> Event:
     wire = _parse(value)
     if wire.event_type is None:
         raise InvalidEvent("event_type: required field is missing")
-    kind = _kind(wire.event_type)
+    name = wire.event_type
+    kind = _kind(name) if len(name) <= 64 else _kind.__wrapped__(name)  # the cache holds no stranger's long texts
     if kind is None:
         raise InvalidEvent(f"event_type: unknown type {quoted(wire.event_type)}")
     lines = _lines(wire, kind)
@@ -148,7 +151,7 @@ def decode(value: bytes | None, recorded_ms: int) -> Event:
         event_id=wire.event_id,
         session_id=wire.session_id,
         currency=wire.currency,
-        value=_finite("value", wire.value),
+        value=wire.value,
         rating=wire.rating,
         query=wire.query,
         source=wire.source,
@@ -182,7 +185,7 @@ def _parse(value: bytes | None) -> _Wire:
     except msgspec.DecodeError as error:
         raise InvalidEvent(_diagnosis(value) or f"not JSON: {str(error)[:200]}") from None
     except RecursionError:
-        raise InvalidEvent("nesting too deep") from None
+        raise InvalidEvent(f"{_deep_field(value)}: nesting too deep") from None
 
 
 def _field_first(message: str) -> str:
@@ -202,10 +205,26 @@ def _diagnosis(value: bytes) -> str | None:
     if not isinstance(fields, dict):
         return None
     for name, content in fields.items():
-        fault = _fault(content)
+        fault = _fault([name, content])
         if fault:
             return f"{quoted(name)[1:-1]}: {fault}"
     return None
+
+
+_TOKEN = re.compile(rb'"((?:[^"\\]|\\.)*)"|[\[{]|[]}]', re.DOTALL)
+
+
+def _deep_field(value: bytes) -> str:
+    """The field that is nested so deep that no reader takes it."""
+    depth, name = 0, b""
+    for token in _TOKEN.finditer(value):
+        if token[1] is not None:
+            name = token[1] if depth == 1 else name
+        else:
+            depth += 1 if token[0] in b"[{" else -1
+        if depth > 100:
+            break
+    return quoted(name.decode())[1:-1]
 
 
 def _fault(content: Any) -> str | None:
@@ -214,10 +233,10 @@ def _fault(content: Any) -> str | None:
         part = pending.pop()
         if isinstance(part, float) and not math.isfinite(part):
             return "NaN and Infinity are not allowed"
-        if isinstance(part, str) and not part.isascii() and part.encode("utf-8", "replace") != part.encode("utf-8", "surrogatepass"):
+        if isinstance(part, str) and any("\ud800" <= character <= "\udfff" for character in part):
             return "a lone surrogate is not a character"
         if isinstance(part, dict):
-            pending += part.values()
+            pending += [*part, *part.values()]
         if isinstance(part, list):
             pending += part
     return None
@@ -225,7 +244,7 @@ def _fault(content: Any) -> str | None:
 
 @lru_cache(maxsize=4096)
 def _kind(name: str) -> Kind | None:
-    return ALIASES.get(name.lower().replace("-", "").replace("_", "").replace(" ", "")) if len(name) <= 64 else None
+    return ALIASES.get(name.lower().replace("-", "").replace("_", "").replace(" ", ""))
 
 
 def _user(wire: _Wire) -> str:
@@ -240,22 +259,18 @@ def _user(wire: _Wire) -> str:
 
 
 def _lines(wire: _Wire, kind: Kind) -> tuple[Line, ...]:
-    if kind is Kind.SEARCH:
-        return ()
     if wire.items is not None:
         if wire.item_id is not None:
             raise InvalidEvent("items: give item_id or items, not both")
-        return tuple(
-            Line(
-                _id(f"items[{n}].item_id", line.item_id),
-                _finite(f"items[{n}].quantity", line.quantity),
-                _finite(f"items[{n}].price", line.price),
-            )
+        lines = tuple(
+            Line(_id(f"items[{n}].item_id", line.item_id), line.quantity, line.price)
             for n, line in enumerate(wire.items)
         )
-    if wire.item_id is None:
+    elif wire.item_id is not None:
+        lines = (Line(_id("item_id", wire.item_id), wire.quantity, wire.price),)
+    elif kind is not Kind.SEARCH:
         raise InvalidEvent("item_id: required field is missing (or give items)")
-    return (Line(_id("item_id", wire.item_id), _finite("quantity", wire.quantity), _finite("price", wire.price)),)
+    return () if kind is Kind.SEARCH else lines
 
 
 def _id(name: str, given: str | int) -> str:
@@ -267,14 +282,10 @@ def _id(name: str, given: str | int) -> str:
     return text
 
 
-def _finite(name: str, number: float | None) -> float | None:
-    if number is not None and not math.isfinite(number):
-        raise InvalidEvent(f"{name}: too large a number")
-    return number
-
-
 def _time(given: str | float | None, recorded_ms: int) -> int:
     if given is None:
+        if recorded_ms < EARLIEST_MS:
+            raise InvalidEvent("event_time: missing, and the record's timestamp is before 1995")
         return recorded_ms
     time_ms = _epoch_ms(given)
     if time_ms < EARLIEST_MS:
@@ -288,12 +299,14 @@ def _epoch_ms(given: str | float) -> int:
     """Whole milliseconds of an RFC 3339 string, or of epoch seconds or (from 10¹¹ on) milliseconds."""
     if isinstance(given, str):
         try:
-            moment = msgspec.convert(given, Annotated[datetime, Meta(tz=True)])
+            moment = msgspec.convert(given, _Moment)
         except msgspec.ValidationError:
+            moment = None
+        if moment is None or (given[-1] not in "zZ" and given[-3] != ":"):  # msgspec takes the offset +0100 too
             raise InvalidEvent(
                 f"event_time: {quoted(given)} is not an RFC 3339 time with an offset, such as 2026-11-23T10:00:00Z"
-            ) from None
+            )
         return round(moment.timestamp() * 1000)
-    if not math.isfinite(given) or given > 1e16:
-        raise InvalidEvent("event_time: too large a number")
+    if not 0 <= given <= 1e16:  # beyond it an integer may not even fit into a float
+        raise InvalidEvent(f"event_time: {'before 1995' if given < 0 else 'too large a number'}")
     return round(given if given >= 1e11 else given * 1000)

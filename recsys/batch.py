@@ -1,0 +1,86 @@
+"""A batch: the counted events of one partition as columns, a line for each item of each event."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from recsys.compiled import I32, I64, U8, U64, Bools
+from recsys.events import Event, Kind
+from recsys.hashing import NONE, hash_id, hash_session
+
+
+class Arrival(NamedTuple):
+    """An event where it is counted: in its user's home partition, at this offset."""
+
+    offset: int
+    event: Event
+    origin: tuple[int, int] | None = None
+    """The partition and offset it was forwarded from, where it first came to another partition."""
+
+
+class Batch(NamedTuple):
+    """Columns of one length, in the order of the topic; `user` is the place of its history."""
+
+    ids: dict[int, str]
+    """The item ids that stand in the batch, by their hash."""
+    user: I32
+    item: U64
+    event: U64
+    session: U64
+    time: I64
+    kind: U8
+    offset: I64
+    opens: Bools
+    """Whether the line is the first of its event."""
+
+
+def matters(kind: Kind) -> bool:
+    """Whether an event of this kind changes a history: interactions do, and a refund takes a purchase back.
+
+    >>> matters(Kind.REFUND), matters(Kind.SEARCH)
+    (True, False)
+    """
+    return kind.is_interaction or kind is Kind.REFUND
+
+
+def columns(arrivals: Sequence[Arrival], users: Sequence[str]) -> Batch:
+    """The batch of these arrivals, all of them of `users`; those that change no history are passed over.
+
+    >>> from recsys.events import decode
+    >>> event = decode(b'{"event_type": "click", "user_id": "u", "items": [{"item_id": "a"}, {"item_id": "b"}]}', 10**12)
+    >>> columns([Arrival(7, event)], ["u"]).opens
+    array([ True, False])
+    """
+    index = {user: place for place, user in enumerate(users)}
+    ids: dict[int, str] = {}
+    rows = []
+    for offset, event, _ in arrivals:
+        if not matters(event.kind):
+            continue
+        user = index[event.user_id]
+        event_hash = hash_id(event.event_id) if event.event_id else NONE
+        session = hash_session(event.session_id) if event.session_id else NONE
+        opens = True
+        for line in event.lines:
+            item = hash_id(line.item_id)
+            ids[item] = line.item_id
+            rows.append((user, item, event_hash, session, event.time_ms, event.kind, offset, opens))
+            opens = False
+    table = np.array(rows, dtype=LINE)
+    # Copies: a compiled function is made for contiguous columns only.
+    return Batch(ids, *(np.ascontiguousarray(table[name]) for name in LINE.names or ()))
+
+
+LINE = np.dtype(
+    [
+        ("user", np.int32),
+        ("item", np.uint64),
+        ("event", np.uint64),
+        ("session", np.uint64),
+        ("time", np.int64),
+        ("kind", np.uint8),
+        ("offset", np.int64),
+        ("opens", np.bool_),
+    ]
+)

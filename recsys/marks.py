@@ -1,0 +1,53 @@
+"""Marks: how far each shard has come. A mark is written together with what it stands for, or not at all."""
+
+import msgspec
+from msgspec import Struct
+
+START = -1
+"""The mark of a shard into which nothing was counted yet."""
+
+
+class UserMark(Struct, omit_defaults=True):
+    """The mark of a user shard, and what was met on its partition up to there. Its bytes are compared to see a change, so they hold a version."""
+
+    version: int = 0
+    offset: int = START
+    """The last offset whose effects are in the shard."""
+    forwarded_from: dict[int, int] = {}
+    """By source partition, the last forwarded offset that was counted here."""
+    interactions: int = 0
+    repeats: int = 0
+    """Events whose id was in the history, and forwarded records that came twice."""
+    rejected: int = 0
+    forwarded: int = 0
+    """Records that came here although their user's home is another partition."""
+    lost: int = 0
+    """Offsets that Kafka no longer held when they were to be counted, and that were accepted as lost."""
+
+
+class ItemMark(Struct, omit_defaults=True):
+    """The mark of an item shard: by source partition, the last offset whose deltas are in the shard's rows."""
+
+    version: int = 0
+    offsets: dict[int, int] = {}
+
+
+_user = msgspec.json.Decoder(UserMark)
+_item = msgspec.json.Decoder(ItemMark)
+
+
+def user_mark(value: bytes | None) -> UserMark:
+    """The mark in stored bytes, or that of a new shard.
+
+    >>> user_mark(None).offset
+    -1
+    """
+    return _user.decode(value) if value else UserMark()
+
+
+def item_mark(value: bytes | None) -> ItemMark:
+    return _item.decode(value) if value else ItemMark()
+
+
+def encode(mark: UserMark | ItemMark) -> bytes:
+    return msgspec.json.encode(mark)

@@ -1,0 +1,125 @@
+"""Files of real events in the form in which their publishers give them out, read as Freshet's events.
+
+>>> from pathlib import Path
+>>> from tempfile import TemporaryDirectory
+>>> with TemporaryDirectory() as folder:
+...     file = Path(folder, "u.data")
+...     _ = file.write_text("196\\t242\\t3\\t881250949\\n")
+...     with read(file, "movielens") as reader:
+...         for record in reader:
+...             print(record.event.kind.name, record.value.decode())
+RATING {"event_type":"rating","user_id":"196","item_id":"242","rating":3,"event_time":881250949}
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+from msgspec import Struct
+
+from recsys.events import Event, InvalidEvent, decode
+from recsys.readers import jsonl, movielens, online_retail, otto, rees46, retailrocket, sessions
+from recsys.readers.sessions import Prefix, read_prefixes
+from recsys.readers.source import NOT_UTF8, Example, FormatError, Passed, Source
+
+__all__ = ["FORMATS", "Example", "FormatError", "Passed", "Prefix", "Reader", "Record", "read", "read_prefixes"]
+
+FORMATS: dict[str, Callable[[Source], Iterator[tuple[int, Any]]]] = {
+    "jsonl": jsonl.events,
+    "retailrocket": retailrocket.events,
+    "rees46": rees46.events,
+    "online-retail": online_retail.events,
+    "otto": otto.events,
+    "movielens": movielens.events,
+    "sessions": sessions.events,
+}
+"""Each format by its name on the command line: from a source to (number of the line, fields of the Event as JSON)."""
+
+
+class Record(Struct, frozen=True):
+    """One event of a file: the JSON that goes to Kafka, what it says, and the number of the line where it began."""
+
+    value: bytes
+    event: Event
+    line: int
+
+
+class Reader:
+    """An iterator over the records of an open file, in the order of the file; to be closed (`with`).
+
+    Lines that make no sense, and events that `recsys.events.decode` refuses, are counted in `bad`; lines that are no
+    event by the reader's rules in `left_out`. Both are complete when the iterator is through.
+    """
+
+    def __init__(self, path: Path, format_name: str, now_ms: int) -> None:
+        self._source = Source(path)
+        self._format = format_name
+        self._now_ms = now_ms
+        self._records = self._read()
+
+    @property
+    def bad(self) -> Passed:
+        return self._source.bad
+
+    @property
+    def left_out(self) -> Passed:
+        return self._source.left_out
+
+    @property
+    def progress(self) -> float | None:
+        """The part of the file that is done, 0 to 1; None where that is not known (a pipe)."""
+        return self._source.progress
+
+    def close(self) -> None:
+        self._source.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[Record]:
+        return self
+
+    def __next__(self) -> Record:
+        return next(self._records)
+
+    def _read(self) -> Iterator[Record]:
+        encode = msgspec.json.Encoder().encode
+        good = False
+        for line, fields in FORMATS[self._format](self._source):
+            try:
+                value = encode(fields)
+                event = decode(value, self._now_ms)
+            except (InvalidEvent, UnicodeEncodeError) as error:
+                reason = NOT_UTF8 if isinstance(error, UnicodeEncodeError) else str(error)
+                self.bad.add(line, reason, _shown(fields))
+                continue
+            good = True
+            yield Record(value, event, line)
+        if not good and self.bad.total:
+            first = self.bad.examples[0]
+            raise FormatError(
+                f"{self._source.path}: none of its lines is an event in the format {self._format}; "
+                f"line {first.line} is {first.text}: {first.reason}"
+            )
+
+
+def read(path: Path, format_name: str, now_ms: int | None = None) -> Reader:
+    """The events of a file, plain or gzip; `format_name` is one of `FORMATS`.
+
+    `now_ms` stands for the record's timestamp, by which `decode` judges times; it is the present where it is not given.
+    Raises `OSError` where the file cannot be opened and, while it is read, `FormatError` where it is of another format.
+    """
+    file = movielens.ratings_file(path) if format_name == "movielens" else path
+    return Reader(file, format_name, round(time.time() * 1000) if now_ms is None else now_ms)
+
+
+def _shown(fields: Any) -> str:
+    return bytes(fields).decode("utf-8", "replace") if isinstance(fields, msgspec.Raw) else str(fields)

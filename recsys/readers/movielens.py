@@ -1,0 +1,54 @@
+"""`movielens`: the ratings of MovieLens 100k, the file `u.data`."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from msgspec import Raw
+
+from recsys.readers.source import Source
+
+
+def ratings_file(path: Path) -> Path:
+    """The file of ratings: `path` itself, or the one in the folder.
+
+    >>> ratings_file(Path("somewhere/u.data")).name
+    'u.data'
+    """
+    return path / "u.data" if path.is_dir() else path
+
+
+def events(source: Source) -> Iterator[tuple[int, Raw]]:
+    """A `rating` for each line, sorted by time (equal times in the file's order): the file is in no order at all.
+
+    | column, separated by tabs, spaces around it do not matter | becomes |
+    |---|---|
+    | 1 user id | `user_id` |
+    | 2 item id | `item_id` |
+    | 3 rating, 1 to 5 | `rating` |
+    | 4 timestamp | `event_time`, seconds |
+
+    The whole file is held in memory to be sorted, about 150 bytes a row.
+    """
+    return source.in_time_order(_timed(source))
+
+
+def _timed(source: Source) -> Iterator[tuple[int, int, dict[str, Any]]]:
+    begun = False
+    for number, line in source.lines():
+        text = line.decode("utf-8", "surrogateescape")
+        parts = text.split("\t")
+        if len(parts) != 4:
+            if not begun:
+                raise source.wrong(text, "MovieLens' u.data: user, item, rating and timestamp separated by tabs")
+            source.bad.add(number, "not 4 columns", text)
+            continue
+        begun = True
+        user, item, rating, time = map(str.strip, parts)
+        if not (time.isascii() and time.isdigit() and len(time) < 18):
+            source.bad.add(number, "the time is not a whole number", text)
+        elif not (rating.isascii() and rating.isdigit() and len(rating) < 18):
+            source.bad.add(number, "the rating is not a whole number", text)
+        else:
+            fields = {"user_id": user, "item_id": item, "rating": int(rating), "event_time": int(time)}
+            yield int(time), number, {"event_type": "rating"} | fields

@@ -1,0 +1,49 @@
+"""`rees46`: the multi-category shop of REES46, a CSV file for each month."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from recsys.readers.source import Source
+
+COLUMNS = ("event_time", "event_type", "product_id", "price", "user_id", "user_session")
+TYPES = {"view": "browse", "cart": "add_to_cart", "remove_from_cart": "remove_from_cart", "purchase": "purchase"}
+
+
+def events(source: Source) -> Iterator[tuple[int, dict[str, Any]]]:
+    """An event for each row, in the file's order, which is that of time.
+
+    | column | becomes |
+    |---|---|
+    | `event_time` | `event_time`; the file's `2019-10-01 00:00:00 UTC` |
+    | `event_type` | `event_type`: `view` → `browse`, `cart` → `add_to_cart`, `purchase`, `remove_from_cart` |
+    | `product_id` | `item_id` |
+    | `price` | `price`, where there is one; the publisher names no currency and no quantity |
+    | `user_id` | `user_id` |
+    | `user_session` | `session_id`, where there is one |
+    | `category_id`, `category_code`, `brand` | nothing: they belong to the item, not to the event |
+    """
+    expected = f"REES46's CSV with the columns {','.join(COLUMNS)}"
+    for line, row in source.rows(expected, COLUMNS):
+        kind = TYPES.get(row["event_type"])
+        moment = row["event_time"]
+        if kind is None:
+            source.bad.add(line, "event_type is none of " + ", ".join(TYPES), ",".join(row.values()))
+            continue
+        if len(moment) != 23 or not moment.endswith(" UTC"):
+            source.bad.add(line, "event_time is not like 2019-10-01 00:00:00 UTC", ",".join(row.values()))
+            continue
+        event: dict[str, Any] = {
+            "event_type": kind,
+            "user_id": row["user_id"],
+            "item_id": row["product_id"],
+            "event_time": f"{moment[:10]}T{moment[11:19]}Z",
+        }
+        if row["user_session"]:
+            event["session_id"] = row["user_session"]
+        if row["price"]:
+            try:
+                event["price"] = float(row["price"])
+            except ValueError:
+                source.bad.add(line, "price is not a number", ",".join(row.values()))
+                continue
+        yield line, event

@@ -1,0 +1,154 @@
+"""The file being read: plain or gzip, how far it has come, and the lines that were passed over."""
+
+import csv
+import gzip
+import os
+import zlib
+from array import array
+from collections.abc import Iterable, Iterator
+from io import BufferedReader
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from msgspec import Raw, Struct, field
+
+from recsys.events import quoted
+
+GZIP_MAGIC = b"\x1f\x8b"
+EXAMPLES = 3
+"""Passed-over lines of which the text is kept, to be shown."""
+REASONS = 50
+"""Different reasons that are told apart; reasons name values, so a hostile file could have a million."""
+OTHER_REASONS = "other reasons"
+NOT_UTF8 = "not UTF-8"
+
+
+class FormatError(ValueError):
+    """The file is not of the format it was said to be, or cannot be read to its end."""
+
+
+class Example(Struct, frozen=True):
+    """One line that was passed over; `line` counts from 1."""
+
+    line: int
+    reason: str
+    text: str
+
+
+class Passed(Struct):
+    """Lines that were passed over: how many for each reason, and the first of them.
+
+    >>> passed = Passed()
+    >>> passed.add(2, "no customer", "536365,85123A,…")
+    >>> passed.total, passed.reasons
+    (1, {'no customer': 1})
+    """
+
+    reasons: dict[str, int] = field(default_factory=dict)
+    examples: list[Example] = field(default_factory=list)
+
+    @property
+    def total(self) -> int:
+        return sum(self.reasons.values())
+
+    def add(self, line: int, reason: str, text: str) -> None:
+        key = reason if reason in self.reasons or len(self.reasons) < REASONS else OTHER_REASONS
+        self.reasons[key] = self.reasons.get(key, 0) + 1
+        if len(self.examples) < EXAMPLES:
+            self.examples.append(Example(line, reason, quoted(text)))
+
+
+class Source:
+    """An open file: its lines, how much of it is read, and what was passed over.
+
+    `bad` are lines that make no sense, `left_out` those that are no event by the reader's own rules.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.bad = Passed()
+        self.left_out = Passed()
+        self._raw: BufferedReader = path.open("rb")
+        self._size = os.fstat(self._raw.fileno()).st_size
+        self._given_out: float | None = None
+
+    def close(self) -> None:
+        self._raw.close()
+
+    @property
+    def progress(self) -> float | None:
+        """The part that is done, 0 to 1, by the position in the file as it lies there; None of a pipe.
+
+        Of a file that has to be sorted it is the part of its events that was given out.
+        """
+        if self._given_out is not None:
+            return self._given_out
+        if not self._size:
+            return None
+        return 1.0 if self._raw.closed else min(1.0, self._raw.tell() / self._size)
+
+    def lines(self) -> Iterator[tuple[int, bytes]]:
+        """Each line with its number, from 1, without its line end; empty lines are no lines.
+
+        Raises `FormatError` where a gzip file is cut short or damaged.
+        """
+        for number, line in enumerate(self._unpacked(), 1):
+            bare = line.rstrip(b"\r\n")
+            if bare:
+                yield number, bare
+
+    def rows(self, expected: str, *headers: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
+        """Each row of a table as a dict by column, with the number of the line where it ends.
+
+        One of `headers` has to be among the columns of the first line, in any order; by that line commas or tabs
+        separate. Bytes that are not UTF-8 stay in the text as lone surrogates, so they do harm only in a column that is
+        used. Raises `FormatError`.
+        """
+        text = (line.decode("utf-8", "surrogateescape") for line in self._unpacked())
+        header = next(text, "").removeprefix("\ufeff")
+        delimiter = "\t" if "\t" in header else ","
+        columns = next(csv.reader([header], delimiter=delimiter), [])
+        if not any(set(needed) <= set(columns) for needed in headers):
+            raise self.wrong(header.rstrip("\r\n"), expected)
+        table = csv.reader(text, delimiter=delimiter)
+        while True:
+            try:
+                for row in table:
+                    if len(row) == len(columns):
+                        yield table.line_num + 1, dict(zip(columns, row, strict=True))
+                    elif row:
+                        self.bad.add(table.line_num + 1, f"not {len(columns)} columns", delimiter.join(row))
+                return
+            except csv.Error as error:
+                self.bad.add(table.line_num + 1, f"not CSV: {error}", "")
+
+    def in_time_order(self, timed: Iterable[tuple[int, int, dict[str, Any]]]) -> Iterator[tuple[int, Raw]]:
+        """Of (time, line, event) the lines and events, by rising time; equal times keep their order.
+
+        Holds all of them in memory as JSON, about 150 bytes each.
+        """
+        times, lines, held = array("q"), array("q"), []
+        for time, line, event in timed:
+            try:
+                held.append(msgspec.json.encode(event))
+            except UnicodeEncodeError:
+                self.bad.add(line, NOT_UTF8, str(event))
+                continue
+            times.append(time)
+            lines.append(line)
+        for done, n in enumerate(np.argsort(np.asarray(times), kind="stable").tolist(), 1):
+            self._given_out = done / len(held)
+            yield lines[n], Raw(held[n])
+
+    def wrong(self, found: str, expected: str) -> FormatError:
+        shown = f"it begins with {quoted(found)}" if found else "it is empty"
+        return FormatError(f"{self.path}: {shown}; expected {expected}")
+
+    def _unpacked(self) -> Iterator[bytes]:
+        packed = self._raw.peek(len(GZIP_MAGIC)).startswith(GZIP_MAGIC)
+        try:
+            yield from gzip.GzipFile(fileobj=self._raw) if packed else self._raw
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise FormatError(f"{self.path}: the gzip file is cut short or damaged ({error})") from None

@@ -1,0 +1,212 @@
+"""Rows: of each item, how often it was met, with which others, and what those meetings weigh.
+
+All weights of a row are worth what they were at the row's `landmark`, an event time: forward decay (Cormode, Shkapenyuk, Srivastava,
+Xu, 2009, "Forward decay: a practical time decay model for streaming systems"). A later event weighs more instead of the
+earlier ones less, so nothing is rewritten to age it; the landmark moves only when the factor becomes large.
+
+Packed, a row is its header, the item's id, and columns of its neighbours' hashes (8 bytes each), weights (4) and counts (4).
+"""
+
+import struct
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from recsys.compiled import F32, F64, I32, I64, U32, U64, Bools, compiled
+from recsys.fold import Deltas
+from recsys.hashing import NONE
+from recsys.rules import Rules
+
+VERSION = 1
+HEADER = struct.Struct("<HHIQdqq")
+"""Version, bytes of the id, neighbours, interactions, popularity, landmark, updated."""
+MAX_HALF_LIVES = 32.0
+"""A new event this many half-lives after the landmark moves it: 2^32 is far from the largest float32, 2^127."""
+
+
+class Rows(NamedTuple):
+    """The rows of some items, sorted by hash. Matrices are items × neighbours, `length` of each row filled."""
+
+    item: U64
+    ids: list[str | None]
+    interactions: I64
+    popularity: F64
+    """Decayed interactions, worth what they were at the landmark."""
+    landmark: I64
+    """Event time in milliseconds at which the row's weights are worth 1; 0 for an item that was never met."""
+    updated: I64
+    """The newest event time in the row, in milliseconds."""
+    length: I32
+    other: U64
+    weight: F32
+    count: U32
+
+
+def empty(items: U64, width: int) -> Rows:
+    """Rows of items that were never met, with room for `width` neighbours."""
+    n = len(items)
+    return Rows(
+        items,
+        [None] * n,
+        np.zeros(n, np.int64),
+        np.zeros(n, np.float64),
+        np.zeros(n, np.int64),
+        np.zeros(n, np.int64),
+        np.zeros(n, np.int32),
+        np.zeros((n, width), np.uint64),
+        np.zeros((n, width), np.float32),
+        np.zeros((n, width), np.uint32),
+    )
+
+
+def packed_length(value: bytes) -> int:
+    """How many neighbours a packed row has.
+
+    Raises `ValueError` for bytes of another version.
+    """
+    version, _, length, *_ = HEADER.unpack_from(value)
+    if version != VERSION:
+        raise ValueError(f"a row is stored in form {version}, this version reads {VERSION}")
+    return int(length)
+
+
+def packed_id(value: bytes) -> str:
+    """The item id in a packed row, or in its first bytes."""
+    return value[HEADER.size : HEADER.size + HEADER.unpack_from(value)[1]].decode()
+
+
+def unpack(rows: Rows, r: int, value: bytes | None) -> None:
+    """Puts a stored row (None: an item that was never met) into place `r`."""
+    if value is None:
+        rows.interactions[r] = rows.landmark[r] = rows.updated[r] = rows.length[r] = 0
+        rows.popularity[r] = 0.0
+        return
+    _, id_bytes, k, rows.interactions[r], rows.popularity[r], rows.landmark[r], rows.updated[r] = HEADER.unpack_from(value)
+    at = HEADER.size + id_bytes
+    rows.ids[r] = value[HEADER.size : at].decode()
+    rows.length[r] = k
+    rows.other[r, :k] = np.frombuffer(value, np.uint64, k, at)
+    rows.weight[r, :k] = np.frombuffer(value, np.float32, k, at + 8 * k)
+    rows.count[r, :k] = np.frombuffer(value, np.uint32, k, at + 12 * k)
+
+
+def pack(rows: Rows, r: int) -> bytes:
+    """The bytes to store for the row in place `r`."""
+    name = (rows.ids[r] or "").encode()
+    k = int(rows.length[r])
+    header = HEADER.pack(
+        VERSION, len(name), k, rows.interactions[r], rows.popularity[r], rows.landmark[r], rows.updated[r]
+    )
+    return b"".join(
+        (header, name, rows.other[r, :k].tobytes(), rows.weight[r, :k].tobytes(), rows.count[r, :k].tobytes())
+    )
+
+
+def load(items: U64, packed: Sequence[bytes | None], additions: int, rules: Rules) -> Rows:
+    """Rows from their stored bytes, with room for `additions` more neighbours in each, as far as a row may grow."""
+    longest = max((packed_length(value) for value in packed if value), default=0)
+    rows = empty(items, max(longest, min(longest + additions, rules.row_limit)))
+    for r, value in enumerate(packed):
+        unpack(rows, r, value)
+    return rows
+
+
+def take(rows: Rows, which: Bools) -> Rows:
+    """The rows at which `which` is true."""
+    if which.all():
+        return rows
+    ids = [rows.ids[r] for r in np.flatnonzero(which)]
+    return Rows(rows.item[which], ids, *(column[which] for column in rows[2:]))
+
+
+def join(parts: Sequence[Rows]) -> Rows:
+    """Rows of several parts as one, sorted by hash; no item may stand in two of them."""
+    if len(parts) == 1:
+        return parts[0]
+    order = np.argsort(np.concatenate([part.item for part in parts]))
+    width = max(part.other.shape[1] for part in parts)
+    names = [name for part in parts for name in part.ids]
+    columns = (np.concatenate([_widened(part[c], width) for part in parts])[order] for c in (0, *range(2, len(Rows._fields))))
+    item, *rest = columns
+    return Rows(item, [names[r] for r in order], *rest)
+
+
+def _widened(column: Any, width: int) -> Any:
+    """A matrix with `width` columns; a vector as it is."""
+    return np.pad(column, ((0, 0), (0, width - column.shape[1]))) if column.ndim == 2 else column
+
+
+def merge(rows: Rows, deltas: Deltas, at: I64, rules: Rules) -> None:
+    """Adds deltas to rows, in their order; `at` says for each delta the place of its row."""
+    _merge(*deltas[1:], at, *rows[2:], rules.neighbours, rules.row_limit, rules.half_life_ms)
+
+
+@compiled
+def _merge(
+    time: I64,
+    item: U64,
+    other: U64,
+    weight: F32,
+    count: U32,
+    at: I64,
+    interactions: I64,
+    popularity: F64,
+    landmark: I64,
+    updated: I64,
+    length: I32,
+    row_other: U64,
+    row_weight: F32,
+    row_count: U32,
+    keep: int,
+    limit: int,
+    half_life: float,
+) -> None:
+    for k in range(len(item)):
+        r = at[k]
+        if landmark[r] == 0:
+            landmark[r] = time[k]
+        growth = 1.0
+        if half_life > 0.0:
+            half_lives = (time[k] - landmark[r]) / half_life
+            if half_lives > MAX_HALF_LIVES:
+                factor = 2.0**-half_lives
+                popularity[r] *= factor
+                for i in range(length[r]):
+                    row_weight[r, i] *= factor
+                landmark[r] = time[k]
+                half_lives = 0.0
+            growth = 2.0**half_lives
+        updated[r] = max(updated[r], time[k])
+        if other[k] == NONE:
+            interactions[r] += 1
+            popularity[r] += growth
+            continue
+        place = 0
+        while place < length[r] and row_other[r, place] != other[k]:
+            place += 1
+        if place == length[r]:
+            row_other[r, place] = other[k]
+            row_weight[r, place] = 0.0
+            row_count[r, place] = 0
+            length[r] += 1
+        row_weight[r, place] += np.float32(weight[k] * growth)
+        row_count[r, place] += count[k]
+        if length[r] >= limit:
+            # The strongest stay, ties by hash: sort by hash first, then stably by weight.
+            n = length[r]
+            by_hash = np.argsort(row_other[r, :n], kind="mergesort")
+            order = by_hash[np.argsort(-row_weight[r, :n][by_hash], kind="mergesort")][:keep]
+            row_other[r, :keep] = row_other[r, :n][order]
+            row_weight[r, :keep] = row_weight[r, :n][order]
+            row_count[r, :keep] = row_count[r, :n][order]
+            length[r] = keep
+
+
+def worth(landmark: float, now: float, half_life_ms: float) -> float:
+    """What a weight of 1 at `landmark` is worth at `now` (both in ms): at most 1, and 1 without decay.
+
+    >>> worth(0, 10, 5)
+    0.25
+    """
+    return float(2.0 ** (-max(0.0, now - landmark) / half_life_ms)) if half_life_ms else 1.0
