@@ -1,13 +1,12 @@
 """The compiler of the hot loops: numba, its result cached on disk so that a second start is quick."""
 
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, TypeVar
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
-P = ParamSpec("P")
 R = TypeVar("R")
 
 U64 = NDArray[np.uint64]
@@ -20,7 +19,7 @@ F32 = NDArray[np.float32]
 Bools = NDArray[np.bool_]
 
 
-def compiled(function: Callable[P, R]) -> Callable[P, R]:
+def compiled(function: Callable[..., R]) -> Callable[..., R]:
     """`function` as machine code, made at its first call; plain loops over arrays are the right style in it."""
     dispatcher: Any = numba.njit(cache=True, error_model="numpy")(function)
     return dispatcher  # type: ignore[no-any-return]

@@ -3,8 +3,8 @@
     read the user shard → fold → read the item shards, merge, swap (again, where another worker was first)
     → swap the user shard: the commit → rank → messages
 
-Item shards come first and the user shard last: after a crash anywhere in between the same events give the same deltas, because the
-histories have not changed, and each item shard takes only the deltas that are newer than its mark for this partition.
+Item shards come first and the user shard last: after a crash anywhere in between the same events give the same deltas, because
+the histories have not changed, and each item shard takes only the deltas that are newer than its mark for this partition.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,7 +20,7 @@ from recsys.fold import Deltas
 from recsys.hashing import NONE, hash_id
 from recsys.histories import Histories
 from recsys.keys import Keys
-from recsys.marks import ItemMark, UserMark
+from recsys.marks import UserMark
 from recsys.popularity import Popular
 from recsys.recommendation import (
     Neighbours,
@@ -134,13 +134,12 @@ class Engine:
             swap = Swap(mark_key, stored_mark, marks.encode(mark), values, self._retention_s)
             if not (await self._store.swap([swap]))[0]:
                 raise LostPartition(
-                    f"partition {chunk.partition}: another worker changed it while offsets {chunk.start} to {chunk.end} were counted"
+                    f"partition {chunk.partition}: another worker changed it while "
+                    f"offsets {chunk.start} to {chunk.end} were counted"
                 )
         offsets = set(batch.offset[changed].tolist())
         newest = {
-            a.event.user_id: a
-            for a in chunk.arrivals
-            if matters(a.event.kind) and (a.offset <= before or a.offset in offsets)
+            a.event.user_id: a for a in chunk.arrivals if matters(a.event.kind) and (a.offset <= before or a.offset in offsets)
         }
         self._newest_ms = max(self._newest_ms, int(deltas.time.max(initial=0)))
         touched = np.unique(deltas.item) if chunk.start > before else loaded.item
@@ -152,7 +151,7 @@ class Engine:
             return []
         place = {user: u for u, user in enumerate(counted.users)}
         chosen = np.array([place[user] for user in counted.newest])
-        found = Histories(*(column[chosen] for column in counted.histories))
+        found = Histories._make(column[chosen] for column in counted.histories)
         current = [
             [hash_id(line.item_id) for line in arrival.event.lines]
             if arrival.event.kind.is_interaction
@@ -171,10 +170,12 @@ class Engine:
                     event_id=arrival.event.event_id,
                     event_time=instant(arrival.event.time_ms),
                     strategy="personal" if ranked.personal[u] else "cold_start",
-                    items=recommended(ranked, u, self._names),
+                    items=items,
                 ),
             )
-            for u, (user, arrival) in enumerate(counted.newest.items())
+            for u, ((user, arrival), items) in enumerate(
+                zip(counted.newest.items(), recommended(ranked, self._names), strict=True)
+            )
         ]
 
     async def similar(self, counted: Counted) -> list[Neighbours]:
@@ -186,12 +187,28 @@ class Engine:
         return [neighbours(loaded, r, order, self._names, self._rules) for r, order in shown.items()]
 
     async def trending(self) -> Neighbours | None:
-        """Reads the most popular items anew, for cold starts and as a message; None as long as this engine has counted nothing."""
+        """Reads the most popular items anew, for cold starts and as a message; None while this engine has counted nothing."""
         groups = [[self._keys.top(shard)] for shard in range(ITEM_SHARDS)]
         everything = popularity.unpack(*(value for [value] in await self._store.read(groups)))
-        self._popular = Popular(*(column[: self._rules.top_n + POPULAR_TO_SPARE] for column in everything))
+        self._popular = Popular._make(column[: self._rules.top_n + POPULAR_TO_SPARE] for column in everything)
         await self._learn_names(self._popular.item.tolist())
         return trending(self._popular, self._names, self._newest_ms, self._rules) if self._newest_ms else None
+
+    async def position(self, partition: int) -> tuple[int, int]:
+        """The last offset that was counted, and the last whose recommendations are out."""
+        [[mark, published]] = await self._store.read([[self._keys.user_mark(partition), self._keys.published(partition)]])
+        return marks.user_mark(mark).offset, int(published or marks.START)
+
+    async def skip(self, partition: int, offset: int, lost: int) -> None:
+        """Moves a partition's mark to `offset` past records that are gone, `lost` of them without having been counted."""
+        key = self._keys.user_mark(partition)
+        [[stored]] = await self._store.read([[key]])
+        mark = marks.user_mark(stored)
+        mark.version += 1
+        mark.offset = offset
+        mark.lost += lost
+        if not (await self._store.swap([Swap(key, stored, marks.encode(mark), {})]))[0]:
+            raise LostPartition(f"partition {partition}: another worker changed it while lost records were passed over")
 
     async def _merge(self, chunk: Chunk, deltas: Deltas, ids: Mapping[int, str], wanted: U64) -> Rows:
         """Adds the deltas to their rows, shard by shard, and returns these rows and the wanted ones as they then are."""
@@ -205,15 +222,17 @@ class Engine:
                 self._remember(done)
                 return rows.join(done)
 
-    async def _merge_once(
-        self, chunk: Chunk, deltas: Deltas, ids: Mapping[int, str], items: U64
-    ) -> tuple[Rows, Bools]:
-        """One try: the rows, and for each whether it stands so in the store; another worker may have been first in its shard."""
+    async def _merge_once(self, chunk: Chunk, deltas: Deltas, ids: Mapping[int, str], items: U64) -> tuple[Rows, Bools]:
+        """One try: the rows, and for each whether it is stored so; another worker may have been first in its shard."""
         shard_of = (items % np.uint64(ITEM_SHARDS)).astype(np.int64)
         places = {shard: np.flatnonzero(shard_of == shard) for shard in np.unique(shard_of).tolist()}
         replies = await self._store.read(
             [
-                [self._keys.item_mark(shard), self._keys.top(shard), *(self._keys.row(shard, i) for i in items[at].tolist())]
+                [
+                    self._keys.item_mark(shard),
+                    self._keys.top(shard),
+                    *(self._keys.row(shard, i) for i in items[at].tolist()),
+                ]
                 for shard, at in places.items()
             ]
         )
@@ -228,7 +247,7 @@ class Engine:
             counted_up_to[shard] = mark.offsets.get(chunk.partition, marks.START)
         here = np.isin(deltas.item, items)
         fresh = here & (deltas.offset > counted_up_to[(deltas.item % np.uint64(ITEM_SHARDS)).astype(np.int64)])
-        deltas = Deltas(*(column[fresh] for column in deltas))
+        deltas = Deltas._make(column[fresh] for column in deltas)
         at_row = np.searchsorted(items, deltas.item)
         loaded = rows.load(items, packed, int(np.bincount(at_row).max(initial=0)), self._rules)
         _name(loaded, ids)
@@ -254,7 +273,7 @@ class Engine:
         if len(self._names) > NAMES_REMEMBERED:
             self._names.clear()
         for part in loaded:
-            self._names.update(zip(part.item.tolist(), part.ids, strict=True))
+            self._names.update((item, name) for item, name in zip(part.item.tolist(), part.ids, strict=True) if name)
 
     async def _learn_names(self, items: Iterable[int]) -> None:
         """Makes sure that the names of these items are known."""

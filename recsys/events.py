@@ -263,8 +263,7 @@ def _lines(wire: _Wire, kind: Kind) -> tuple[Line, ...]:
         if wire.item_id is not None:
             raise InvalidEvent("items: give item_id or items, not both")
         lines = tuple(
-            Line(_id(f"items[{n}].item_id", line.item_id), line.quantity, line.price)
-            for n, line in enumerate(wire.items)
+            Line(_id(f"items[{n}].item_id", line.item_id), line.quantity, line.price) for n, line in enumerate(wire.items)
         )
     elif wire.item_id is not None:
         lines = (Line(_id("item_id", wire.item_id), wire.quantity, wire.price),)

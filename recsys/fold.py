@@ -1,4 +1,4 @@
-"""The fold: histories and a batch → new histories and deltas. Pure and deterministic; where batches begin and end does not matter.
+"""The fold: histories and a batch → new histories and deltas. Pure; where batches begin and end does not matter.
 
 What is counted is the contract's; the weights are those of sequential co-occurrence with distance decay: of the user's earlier
 interactions s₁ … sⱼ in this session, each of the last `window`, at distance d from the new item y, adds
@@ -23,18 +23,18 @@ BACKWARD = 0.8
 
 
 class Deltas(NamedTuple):
-    """What a batch adds to the rows of items, in the order of the topic. `other` is `NONE` for the interaction with `item` itself."""
+    """What a batch adds to the rows of items, in the order of the topic; with `other` `NONE`, an interaction with `item`."""
 
     offset: I64
     time: I64
     item: U64
     other: U64
     weight: F32
-    count: U32
+    counts: U32
 
 
 def fold(histories: Histories, batch: Batch, rules: Rules) -> tuple[Deltas, Bools]:
-    """Counts a batch: changes `histories` in place and returns the deltas, and for each line whether it changed its user's history."""
+    """Counts a batch: changes `histories` in place; returns the deltas, and for each line whether it changed its history."""
     # A line pairs with at most `window` items that count and `window` that only have weight, each in both directions.
     room = len(batch.item) * (1 + 4 * rules.window)
     deltas = Deltas(
@@ -47,7 +47,7 @@ def fold(histories: Histories, batch: Batch, rules: Rules) -> tuple[Deltas, Bool
     )
     changed = np.zeros(len(batch.item), np.bool_)
     used = _fold(*histories, *batch[1:], *deltas, changed, rules.window, rules.session_gap_ms)
-    return Deltas(*(column[:used] for column in deltas)), changed
+    return Deltas._make(column[:used] for column in deltas), changed
 
 
 @compiled
@@ -103,7 +103,7 @@ def _fold(
         s, t = session[k], time[k]
         while start > 0:
             before_s, before_t = h_session[u, start - 1], h_time[u, start - 1]
-            if s != NONE and before_s != NONE:
+            if s != NONE and before_s != NONE:  # noqa: PLR1714 (compiled)
                 if s != before_s:
                     break
             elif abs(t - before_t) > gap:

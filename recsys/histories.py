@@ -1,7 +1,8 @@
 """Histories: the last interactions of each user, as matrices to compute with and as packed bytes to store.
 
-Packed, a history is one version byte and 28 bytes for each interaction, oldest first: columns of item hashes, event-id hashes (8 bytes
-each), the low halves of time and session (4 each), and one word with time's high 16 bits, the session's high 8 and the kind.
+Packed, a history is one version byte and 28 bytes for each interaction, oldest first: columns of item hashes, event-id hashes
+(8 bytes each), the low halves of time and session (4 each), and one word with time's high 16 bits, the session's high 8 and
+the kind.
 """
 
 from collections.abc import Sequence

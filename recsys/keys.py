@@ -1,21 +1,21 @@
 """Every Redis key of Freshet is built here, and nowhere else.
 
-The public keys are part of the contract, the others are internal. `p` is the key prefix (`freshet:`); the part in braces is the hash
-tag that puts a shard into one slot of a Redis Cluster. An id stands only at the end of a key, after a fixed
-part, so no id can reach a key of another kind, user or shard.
+The public keys are part of the contract, the others are internal. `p` is the key prefix (`freshet:`); the part in braces is the
+hash tag that puts a shard into one slot of a Redis Cluster. An id stands only at the end of a key, after a fixed part, so no
+id can reach a key of another kind, user or shard.
 
 | key | type | lifetime | written by | what |
 |---|---|---|---|---|
 | `p recs:<user>` | string | retention | publish | public: the Recommendation JSON |
-| `p similar:<item>` | string | none: one for each item | publish | public: the item's strongest neighbours as JSON |
+| `p similar:<item>` | string | none: one an item | publish | public: the item's strongest neighbours as JSON |
 | `p trending` | string | none: one key | publish | public: the most popular items as JSON |
 | `p state` | string | none: one key | first worker | what the state was built with (`recsys.store.Layout`) |
-| `p {u7}:mark` | string | none: one for each partition | commit of the user shard | the shard's version, mark and counters (`recsys.marks.UserMark`) |
-| `p {u7}:published` | string | none: one for each partition | publish | the last offset whose recommendations are out |
-| `p {u7}:user:<user>` | string | retention | commit of the user shard | the user's history, packed (`recsys.histories`) |
-| `p {i7}:mark` | string | none: one for each item shard | merge | the shard's version and its marks by partition (`recsys.marks.ItemMark`) |
-| `p {i7}:row:<hash>` | string | none: one for each item | merge | the item's row, packed (`recsys.rows`) |
-| `p {i7}:top` | string | none: one for each item shard | merge | the shard's most popular items, packed (`recsys.popularity`) |
+| `p {u7}:mark` | string | none: one a partition | commit | the shard's version, mark, counters (`recsys.marks.UserMark`) |
+| `p {u7}:published` | string | none: one a partition | publish | the last offset whose recommendations are out |
+| `p {u7}:user:<user>` | string | retention | commit | the user's history, packed (`recsys.histories`) |
+| `p {i7}:mark` | string | none: one a shard | merge | the shard's version, its marks by partition (`recsys.marks.ItemMark`) |
+| `p {i7}:row:<hash>` | string | none: one an item | merge | the item's row, packed (`recsys.rows`) |
+| `p {i7}:top` | string | none: one a shard | merge | the shard's most popular items, packed (`recsys.popularity`) |
 """
 
 from msgspec import Struct

@@ -8,7 +8,10 @@ START = -1
 
 
 class UserMark(Struct, omit_defaults=True):
-    """The mark of a user shard, and what was met on its partition up to there. Its bytes are compared to see a change, so they hold a version."""
+    """The mark of a user shard, and what was met on its partition up to there.
+
+    Its bytes are compared to see whether somebody changed the shard, so they hold a version.
+    """
 
     version: int = 0
     offset: int = START

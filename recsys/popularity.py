@@ -1,8 +1,8 @@
 """Popularity: the most popular items of each item shard, kept as the rows are, and of all shards together.
 
-With forward decay an item's rank changes only when the item is met, so the strongest `KEPT` items of a shard follow exactly from
-the strongest before and the rows that changed. Levels are base-2 logarithms of decayed interactions, comparable
-over items and time.
+With forward decay an item's level changes only when the item is met, so the strongest `KEPT` items of a shard follow exactly
+from the strongest before and the rows that changed. Levels are base-2 logarithms of decayed interactions, comparable over
+items and time.
 """
 
 from typing import NamedTuple
@@ -55,7 +55,7 @@ def update(popular: Popular, rows: Rows, changed: I64, rules: Rules) -> Popular:
         np.concatenate((popular.level[stays], level)),
         np.concatenate((popular.interactions[stays], rows.interactions[changed])),
     )
-    return Popular(*(column[:KEPT] for column in merged))
+    return Popular._make(column[:KEPT] for column in merged)
 
 
 def decayed(popular: Popular, now_ms: float, rules: Rules) -> F64:

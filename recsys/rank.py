@@ -1,14 +1,16 @@
-"""Ranking: histories and rows → the best items of each user, with the terms of each score. Pure, a whole batch of users at once.
+"""Ranking: histories and rows → the best items of each user, with the terms of each score. Pure, a whole batch at once.
 
-With h₀ (the newest), h₁ … the user's last distinct items, w the row weights and n the decayed interactions, all worth what they are now:
+With h₀ (the newest), h₁ … the user's last distinct items, w the row weights and n the decayed interactions, all worth what
+they are now:
 
     P(c|x) = w_xc / (n_x + 1)
     A(c)   = Σ_d 0.4^d · P(c|h_d)
     S(c)   = A(c) / max A + 0.8 · 0.7^r      r: the recency rank of c among the session's items, if it is one
            = 0.01 · T(c)                     for an item without such evidence, T its popularity beside the most popular's
 
-For a user whose history says nothing, S = T. What is to be hidden is left out after scoring. Item-to-item co-occurrence: Linden,
-Smith, York, 2003; distance and recency weights: Ludewig, Jannach, 2018, "Evaluation of session-based recommendation algorithms".
+For a user whose history says nothing, S = T. What is to be hidden is left out after scoring. Item-to-item co-occurrence:
+Linden, Smith, York, 2003; distance and recency weights: Ludewig, Jannach, 2018, "Evaluation of session-based recommendation
+algorithms".
 """
 
 from collections.abc import Sequence
@@ -69,12 +71,9 @@ def context(histories: Histories, current: Sequence[Sequence[int]], rules: Rules
     hidden = np.zeros((users, width + room), np.uint64)
     for user, items in enumerate(shown):
         hidden[user, : len(items)] = items
-    found = Context(
-        np.zeros(users, np.int64), np.zeros((users, RECENT), np.uint64), np.zeros((users, room), np.uint64), hidden
-    )
-    _context(
-        *histories, *found, width, "purchased" in rules.hide, "seen" in rules.hide, float(rules.session_gap_ms)
-    )
+    found = Context(np.zeros(users, np.int64), np.zeros((users, RECENT), np.uint64), np.zeros((users, room), np.uint64), hidden)
+    hides = ("purchased" in rules.hide, "seen" in rules.hide)
+    _context(histories.item, *histories[2:], *found, width, *hides, float(rules.session_gap_ms))
     return found
 
 
@@ -87,9 +86,7 @@ def rank(users: Context, rows: Rows, popular: Popular, rules: Rules) -> Ranked:
     """The `top_n` best items of each user. `rows` must hold the rows of all recent items that have one."""
     n = len(users.now)
     shape = (n, rules.top_n)
-    ranked = Ranked(
-        np.zeros(shape, np.uint64), np.zeros(shape), np.zeros((*shape, TERMS)), np.zeros(n, np.bool_), users.recent
-    )
+    ranked = Ranked(np.zeros(shape, np.uint64), np.zeros(shape), np.zeros((*shape, TERMS)), np.zeros(n, np.bool_), users.recent)
     at = np.searchsorted(rows.item, users.recent)
     at[at == len(rows.item)] = 0
     known = rows.item[at] == users.recent if len(rows.item) else np.zeros_like(at, np.bool_)
@@ -98,13 +95,13 @@ def rank(users: Context, rows: Rows, popular: Popular, rules: Rules) -> Ranked:
     candidates = RECENT * rows.other.shape[1] + users.session.shape[1] + len(popular.item)
     table = 1 << int(2 * candidates).bit_length()
     level = np.exp2(popular.level - popular.level[0]) if len(popular.level) else popular.level
-    _rank(*users, at, *rows[2:5], *rows[6:9], popular.item, level, rules.half_life_ms, table, *ranked[:4])
+    _rank(users.now, *users[2:], at, *rows[3:5], *rows[6:9], popular.item, level, rules.half_life_ms, table, *ranked[:4])
     return ranked
 
 
 @compiled
 def _context(
-    item: U64, event: U64, session: U64, time: I64, kind: U8, length: I32,
+    item: U64, session: U64, time: I64, kind: U8, length: I32,
     now: I64, recent: U64, in_session: U64, hidden: U64, width: int,
     hides_purchased: bool, hides_seen: bool, gap: float,
 ) -> None:  # fmt: skip
@@ -145,8 +142,8 @@ PURCHASE = int(Kind.PURCHASE)
 
 @compiled
 def _rank(
-    now: I64, recent: U64, in_session: U64, hidden: U64, at: I64,
-    interactions: I64, popularity: F64, landmark: I64, length: I32, other: U64, weight: F32,
+    now: I64, in_session: U64, hidden: U64, at: I64,
+    popularity: F64, landmark: I64, length: I32, other: U64, weight: F32,
     popular: U64, level: F64, half_life: float, size: int,
     best: U64, best_score: F64, best_terms: F64, personal: Bools,
 ) -> None:  # fmt: skip
@@ -225,7 +222,15 @@ def _rank(
                 filled += 1
                 terms[place, TRENDING_TERM] = fill * level[i]
                 found = _insert(
-                    best[u], best_score[u], best_terms[u], found, top_n, popular[i], fill * level[i], terms[place], hidden[u]
+                    best[u],
+                    best_score[u],
+                    best_terms[u],
+                    found,
+                    top_n,
+                    popular[i],
+                    fill * level[i],
+                    terms[place],
+                    hidden[u],
                 )
         for f in range(filled):
             slots[used[f]] = NONE
@@ -234,7 +239,15 @@ def _rank(
 
 @compiled
 def _insert(
-    best: U64, best_score: F64, best_terms: F64, found: int, top_n: int, item: int, score: float, terms: F64, hidden: U64
+    best: U64,
+    best_score: F64,
+    best_terms: F64,
+    found: int,
+    top_n: int,
+    item: int,
+    score: float,
+    terms: F64,
+    hidden: U64,
 ) -> int:
     """Puts an item into the sorted best, if it belongs there; returns how many there are."""
     last = found - 1
@@ -244,9 +257,7 @@ def _insert(
         if hidden[i] == item:
             return found
     place = found if found < top_n else last
-    while place > 0 and (
-        best_score[place - 1] < score or (best_score[place - 1] == score and best[place - 1] > item)
-    ):
+    while place > 0 and (best_score[place - 1] < score or (best_score[place - 1] == score and best[place - 1] > item)):
         best[place] = best[place - 1]
         best_score[place] = best_score[place - 1]
         best_terms[place] = best_terms[place - 1]

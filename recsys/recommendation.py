@@ -1,6 +1,6 @@
 """Recommendations and neighbour lists: from ranked arrays to the messages that the contract describes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -9,19 +9,22 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from recsys.compiled import F64
 from recsys.popularity import Popular, decayed
-from recsys.rank import RECENT, REPEAT_TERM, Ranked
+from recsys.rank import RECENT, REPEAT_TERM, TRENDING_TERM, Ranked
 from recsys.rows import Rows, worth
 from recsys.rules import Rules
 
 DIGITS = 6
 """Decimals of a published score."""
+SHARE_PARTS = 10_000
+"""Shares are whole ten-thousandths."""
 
 Places = NDArray[np.intp]
 Strategy = Literal["personal", "cold_start"]
 
 
-class Reason(Struct, omit_defaults=True):
+class Reason(Struct, omit_defaults=True, gc=False):
     """A term of an item's score: what kind of evidence, from which item of the user's, and its share of the score."""
 
     kind: Literal["also_viewed", "repeat", "trending"]
@@ -29,7 +32,7 @@ class Reason(Struct, omit_defaults=True):
     item_id: str | None = None
 
 
-class RecommendedItem(Struct):
+class RecommendedItem(Struct, gc=False):
     item_id: str
     score: float
     reasons: list[Reason]
@@ -47,7 +50,7 @@ class Recommendation(Struct, omit_defaults=True):
     event_id: str | None = None
 
 
-class Neighbour(Struct):
+class Neighbour(Struct, gc=False):
     item_id: str
     score: float
     count: int
@@ -79,45 +82,57 @@ def hashes_to_name(ranked: Ranked) -> set[int]:
     return {*ranked.item.ravel().tolist(), *ranked.recent.ravel().tolist()} - {0}
 
 
-def recommended(ranked: Ranked, user: int, names: Mapping[int, str]) -> list[RecommendedItem]:
-    """The items of one user, by falling score, ties by item id, each with its reasons."""
-    items = []
-    recent = [names.get(item) for item in ranked.recent[user].tolist()]
-    terms = ranked.terms[user].tolist()
-    for place, item in enumerate(ranked.item[user].tolist()):
-        if not item:
-            break
-        name = names[item]
-        items.append(RecommendedItem(name, round(float(ranked.score[user, place]), DIGITS), reasons(name, terms[place], recent)))
-    items.sort(key=lambda found: (-found.score, found.item_id))
-    return items
+def recommended(ranked: Ranked, names: Mapping[int, str]) -> Iterator[list[RecommendedItem]]:
+    """The items of each user, by falling score, ties by item id, each with its reasons."""
+    order, shares = shares_by_size(ranked)
+    scores = np.round(ranked.score, DIGITS)
+    for u in range(len(ranked.item)):
+        sources = [names.get(item) for item in ranked.recent[u].tolist()]
+        items = [
+            RecommendedItem(names[item], score, reasons(names[item], terms, parts, sources))
+            for item, score, terms, parts in zip(
+                ranked.item[u].tolist(), scores[u].tolist(), order[u].tolist(), shares[u].tolist(), strict=True
+            )
+            if item
+        ]
+        items.sort(key=lambda found: (-found.score, found.item_id))
+        yield items
 
 
-def reasons(name: str, terms: list[float], recent: list[str | None]) -> list[Reason]:
-    """The terms of a score as shares that add up to 1, the largest first.
+def shares_by_size(ranked: Ranked) -> tuple[Places, F64]:
+    """For each user and item: the terms of the score, largest first, and their shares, rounded so that they add up to 1.
 
-    The share that an item has of itself, from having been met before, is a repeat whether its row or this session says so.
-
-    >>> [(r.kind, r.item_id, r.share) for r in reasons("b", [0.5, 0.25, 0, 0, 0, 0.25, 0], ["a", "b", None, None, None])]
-    [('also_viewed', 'a', 0.5), ('repeat', 'b', 0.5)]
+    What an item's own row says for it is a repeat, like its having been met in this session.
     """
-    repeat = terms[REPEAT_TERM]
-    evidence: list[tuple[Literal["also_viewed", "repeat", "trending"], float, str | None]] = []
-    for term, source in zip(terms[:RECENT], recent, strict=True):
-        if source == name:
-            repeat += term
-        elif term > 0:
-            evidence.append(("also_viewed", term, source))
-    if repeat > 0:
-        evidence.append(("repeat", repeat, name))
-    if terms[-1] > 0:
-        evidence.append(("trending", terms[-1], None))
-    if not evidence:
-        return [Reason("trending", 1.0)]
-    evidence.sort(key=lambda one: -one[1])
-    total = sum(term for _, term, _ in evidence)
-    found = [Reason(kind, round(term / total, 4), source) for kind, term, source in evidence]
-    found[0].share = round(1.0 - sum(reason.share for reason in found[1:]), 4)
+    terms = ranked.terms.copy()
+    own = (ranked.recent[:, None, :] == ranked.item[:, :, None]) & (ranked.item != 0)[:, :, None]
+    terms[:, :, REPEAT_TERM] += np.where(own, terms[:, :, :RECENT], 0.0).sum(axis=2)
+    terms[:, :, :RECENT][own] = 0.0
+    total = terms.sum(axis=2, keepdims=True)
+    terms[:, :, TRENDING_TERM][total[:, :, 0] <= 0.0] = 1.0  # popular, but so long ago that nothing is left of it
+    parts = np.rint(terms / np.where(total > 0.0, total, 1.0) * SHARE_PARTS)
+    order = np.argsort(-parts, axis=2, kind="stable")
+    parts = np.take_along_axis(parts, order, axis=2)
+    parts[:, :, 0] += SHARE_PARTS - parts.sum(axis=2)
+    return order, parts / SHARE_PARTS
+
+
+def reasons(name: str, terms: list[int], shares: list[float], sources: list[str | None]) -> list[Reason]:
+    """The reasons for one item, the largest share first; terms without a share are left out.
+
+    >>> [(r.kind, r.item_id, r.share) for r in reasons("b", [0, REPEAT_TERM, 1], [0.7, 0.3, 0.0], ["a", "b"])]
+    [('also_viewed', 'a', 0.7), ('repeat', 'b', 0.3)]
+    """
+    found = []
+    for term, share in zip(terms, shares, strict=True):
+        if share == 0.0:
+            break
+        if term == REPEAT_TERM:
+            found.append(Reason("repeat", share, name))
+        elif term == TRENDING_TERM:
+            found.append(Reason("trending", share))
+        else:
+            found.append(Reason("also_viewed", share, sources[term]))
     return found
 
 
@@ -130,7 +145,7 @@ def neighbours(rows: Rows, r: int, order: Places, names: Mapping[int, str], rule
         for item, weight, count in zip(
             rows.other[r][order].tolist(),
             rows.weight[r][order].tolist(),
-            rows.count[r][order].tolist(),
+            rows.counts[r][order].tolist(),
             strict=True,
         )
     ]
@@ -147,7 +162,7 @@ def strongest(rows: Rows, r: int, top_n: int) -> Places:
 
 def trending(popular: Popular, names: Mapping[int, str], now_ms: float, rules: Rules) -> Neighbours:
     """The most popular items; the score is the decayed number of interactions, `count` the whole number."""
-    top = Popular(*(column[: rules.top_n] for column in popular))
+    top = Popular._make(column[: rules.top_n] for column in popular)
     items = [
         Neighbour(names[item], round(score, DIGITS), count)
         for item, score, count in zip(

@@ -1,8 +1,8 @@
 """Rows: of each item, how often it was met, with which others, and what those meetings weigh.
 
-All weights of a row are worth what they were at the row's `landmark`, an event time: forward decay (Cormode, Shkapenyuk, Srivastava,
-Xu, 2009, "Forward decay: a practical time decay model for streaming systems"). A later event weighs more instead of the
-earlier ones less, so nothing is rewritten to age it; the landmark moves only when the factor becomes large.
+All weights of a row are worth what they were at the row's `landmark`, an event time: forward decay (Cormode, Shkapenyuk,
+Srivastava, Xu, 2009, "Forward decay: a practical time decay model for streaming systems"). A later event weighs more instead
+of the earlier ones less, so nothing is rewritten to age it; the landmark moves only when the factor becomes large.
 
 Packed, a row is its header, the item's id, and columns of its neighbours' hashes (8 bytes each), weights (4) and counts (4).
 """
@@ -40,7 +40,7 @@ class Rows(NamedTuple):
     length: I32
     other: U64
     weight: F32
-    count: U32
+    counts: U32
 
 
 def empty(items: U64, width: int) -> Rows:
@@ -88,19 +88,15 @@ def unpack(rows: Rows, r: int, value: bytes | None) -> None:
     rows.length[r] = k
     rows.other[r, :k] = np.frombuffer(value, np.uint64, k, at)
     rows.weight[r, :k] = np.frombuffer(value, np.float32, k, at + 8 * k)
-    rows.count[r, :k] = np.frombuffer(value, np.uint32, k, at + 12 * k)
+    rows.counts[r, :k] = np.frombuffer(value, np.uint32, k, at + 12 * k)
 
 
 def pack(rows: Rows, r: int) -> bytes:
     """The bytes to store for the row in place `r`."""
     name = (rows.ids[r] or "").encode()
     k = int(rows.length[r])
-    header = HEADER.pack(
-        VERSION, len(name), k, rows.interactions[r], rows.popularity[r], rows.landmark[r], rows.updated[r]
-    )
-    return b"".join(
-        (header, name, rows.other[r, :k].tobytes(), rows.weight[r, :k].tobytes(), rows.count[r, :k].tobytes())
-    )
+    header = HEADER.pack(VERSION, len(name), k, rows.interactions[r], rows.popularity[r], rows.landmark[r], rows.updated[r])
+    return b"".join((header, name, rows.other[r, :k].tobytes(), rows.weight[r, :k].tobytes(), rows.counts[r, :k].tobytes()))
 
 
 def load(items: U64, packed: Sequence[bytes | None], additions: int, rules: Rules) -> Rows:
@@ -117,7 +113,7 @@ def take(rows: Rows, which: Bools) -> Rows:
     if which.all():
         return rows
     ids = [rows.ids[r] for r in np.flatnonzero(which)]
-    return Rows(rows.item[which], ids, *(column[which] for column in rows[2:]))
+    return Rows._make((rows.item[which], ids, *(column[which] for column in rows[2:])))
 
 
 def join(parts: Sequence[Rows]) -> Rows:
@@ -129,7 +125,7 @@ def join(parts: Sequence[Rows]) -> Rows:
     names = [name for part in parts for name in part.ids]
     columns = (np.concatenate([_widened(part[c], width) for part in parts])[order] for c in (0, *range(2, len(Rows._fields))))
     item, *rest = columns
-    return Rows(item, [names[r] for r in order], *rest)
+    return Rows._make((item, [names[r] for r in order], *rest))
 
 
 def _widened(column: Any, width: int) -> Any:

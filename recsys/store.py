@@ -64,9 +64,7 @@ class RedisStore:
         pipeline = self._client.pipeline(transaction=False)
         for swap in swaps:
             keys = [swap.mark_key, *swap.values]
-            pipeline.eval(
-                SWAP, len(keys), *keys, swap.expected or b"", swap.mark, swap.lifetime_s, *swap.values.values()
-            )
+            pipeline.eval(SWAP, len(keys), *keys, swap.expected or b"", swap.mark, swap.lifetime_s, *swap.values.values())
         return [reply == 1 for reply in await pipeline.execute()]
 
     async def put(self, values: Mapping[str, bytes], lifetime_s: int = 0) -> None:
@@ -112,6 +110,4 @@ def connect(url: str) -> "Redis":
     from redis.asyncio.retry import Retry
     from redis.backoff import NoBackoff
 
-    return Redis.from_url(
-        url, retry=Retry(NoBackoff(), 0), socket_timeout=20, socket_connect_timeout=5, decode_responses=False
-    )
+    return Redis.from_url(url, retry=Retry(NoBackoff(), 0), socket_timeout=20, socket_connect_timeout=5, decode_responses=False)

@@ -1,8 +1,51 @@
 """The topics: their names, their cleanup policies, and who makes them when they are missing."""
 
+from kafka import errors
+from kafka.admin import KafkaAdminClient
+
+from streams.settings import Settings
+
 EVENTS = "events"
 RECOMMENDATIONS = "recommendations"
 REJECTED = "rejected"
 
 CLEANUP = {EVENTS: "delete", RECOMMENDATIONS: "compact", REJECTED: "delete"}
 """Every topic of this version with its `cleanup.policy`."""
+
+ANSWER_MS = 10_000
+"""A broker that does not answer within this is absent."""
+
+
+def create_missing(settings: Settings) -> list[str]:
+    """Creates the topics that are missing and returns their names; returns when every one of them has its leaders.
+
+    New topics have `settings.partitions` partitions and the broker's default replication factor. Topics that exist are
+    taken as they are; one that somebody else creates meanwhile is as good. Raises `kafka.errors.KafkaError`:
+    `KafkaTimeoutError` where no broker answers, else the broker's own reason why a topic cannot be made.
+    """
+    policies = {settings.topic(name): policy for name, policy in CLEANUP.items()}
+    with KafkaAdminClient(bootstrap_servers=settings.bootstrap, bootstrap_timeout_ms=ANSWER_MS) as admin:
+        existing = set(admin.list_topics())
+        wanted = {
+            topic: {"num_partitions": settings.partitions, "configs": {"cleanup.policy": policy}}
+            for topic, policy in policies.items()
+            if topic not in existing
+        }
+        if not wanted:
+            return []
+        created = [
+            answer["name"]
+            for answer in admin.create_topics(wanted, raise_errors=False)["topics"]
+            if _is_new(answer["name"], answer["error_code"], answer["error_message"])
+        ]
+        admin.wait_for_topics(list(wanted))
+    return created
+
+
+def _is_new(topic: str, code: int, message: str | None) -> bool:
+    error = errors.for_code(code)
+    if error is errors.TopicAlreadyExistsError:
+        return False
+    if error is not errors.NoError:
+        raise error(f"the topic {topic} cannot be created: {message or error.description}")
+    return True

@@ -87,11 +87,12 @@ def _halves(source: Source, heading: str, expected: str) -> Iterator[tuple[int, 
         first, begun = not begun, True
         if first and text.removeprefix("\ufeff").startswith(heading):
             continue
-        left, tab, right = text.partition("\t")
+        left, _, right = text.partition("\t")
+        tabs = text.count("\t")
         other = "prefix" if heading == "session" else "session"
-        if first and (not tab or text.startswith(other)):
+        if first and (tabs != 1 or text.startswith(other)):
             raise source.wrong(text, expected)
-        if not tab:
-            source.bad.add(number, "no tab", text)
+        if tabs != 1:
+            source.bad.add(number, "not one tab", text)
             continue
         yield number, text, left.strip(), right

@@ -1,0 +1,104 @@
+"""The export: the whole counted state, an item at a time, as the contract writes it."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from msgspec import Struct
+from redis import Redis
+
+from recsys import rows
+from recsys.engine import ITEM_SHARDS, DamagedState
+from recsys.events import MAX_ID
+from recsys.keys import Keys
+from recsys.rows import worth
+
+BATCH = 500
+HEAD_BYTES = rows.HEADER.size + 4 * MAX_ID
+"""Of a row, what holds its id: four bytes a character at most."""
+
+
+class ExportedNeighbour(Struct, gc=False):
+    item_id: str
+    count: int
+    weight: float
+
+
+class ExportedItem(Struct):
+    item_id: str
+    interactions: int
+    neighbours: list[ExportedNeighbour]
+
+
+def export_items(client: "Redis", keys: Keys, half_life_ms: float) -> Iterator[ExportedItem]:
+    """Every counted item, sorted by id, with its whole row by falling weight, ties by id.
+
+    A weight is worth what it was at the row's newest event. Rows are read one after the other: while workers count, the whole
+    is not the state of one moment. Raises `DamagedState` for a neighbour whose own row is missing.
+    """
+    names = dict(_names(client, keys))
+    in_order = sorted(names, key=names.__getitem__)
+    for at in range(0, len(in_order), BATCH):
+        items = in_order[at : at + BATCH]
+        stored: list[Any] = client.mget([_row_key(keys, item) for item in items])
+        for value in stored:
+            if value:
+                yield _exported(client, keys, value, names, half_life_ms)
+
+
+def count_items(client: "Redis", keys: Keys) -> int:
+    """How many items there are to export."""
+    return sum(1 for _ in _row_keys(client, keys))
+
+
+def _exported(client: "Redis", keys: Keys, value: bytes, names: dict[int, str], half_life_ms: float) -> ExportedItem:
+    row = rows.empty(np.zeros(1, np.uint64), rows.packed_length(value))
+    rows.unpack(row, 0, value)
+    today = worth(float(row.landmark[0]), float(row.updated[0]), half_life_ms)
+    neighbours = []
+    for other, weight, count in zip(row.other[0].tolist(), row.weight[0].tolist(), row.counts[0].tolist(), strict=True):
+        if other not in names:
+            names[other] = _name(client, keys, other)
+        neighbours.append(ExportedNeighbour(names[other], count, weight * today))
+    neighbours.sort(key=lambda neighbour: (-neighbour.weight, neighbour.item_id))
+    return ExportedItem(row.ids[0] or "", int(row.interactions[0]), neighbours)
+
+
+def _name(client: "Redis", keys: Keys, item: int) -> str:
+    """The name of an item that was met first while the export ran."""
+    value: Any = client.get(_row_key(keys, item))
+    if value is None:
+        raise DamagedState(f"the row of item {item:016x} is missing: did Redis evict or lose keys?")
+    return rows.packed_id(value)
+
+
+def _names(client: "Redis", keys: Keys) -> Iterator[tuple[int, str]]:
+    batch: list[bytes] = []
+    for key in _row_keys(client, keys):
+        batch.append(key)
+        if len(batch) == BATCH:
+            yield from _heads(client, batch)
+            batch = []
+    yield from _heads(client, batch)
+
+
+def _heads(client: "Redis", batch: Sequence[bytes]) -> Iterator[tuple[int, str]]:
+    pipeline = client.pipeline(transaction=False)
+    for key in batch:
+        pipeline.getrange(key, 0, HEAD_BYTES)
+    for key, head in zip(batch, pipeline.execute(), strict=True):
+        if head:
+            yield int(key.rpartition(b":")[2], 16), rows.packed_id(head)
+
+
+def _row_keys(client: "Redis", keys: Keys) -> Iterator[bytes]:
+    escaped = "".join(f"\\{c}" if c in "*?[]\\^" else c for c in keys.prefix)
+    seen: set[bytes] = set()
+    for key in client.scan_iter(match=f"{escaped}{{i*}}:row:*", count=5000):
+        if key not in seen:  # SCAN may give a key twice
+            seen.add(key)
+            yield key
+
+
+def _row_key(keys: Keys, item: int) -> str:
+    return keys.row(item % ITEM_SHARDS, item)

@@ -1,0 +1,52 @@
+"""The layout: what the state was built with, kept beside it, so that a worker that counts differently does not touch it."""
+
+import msgspec
+from msgspec import Struct
+
+from recsys.engine import ITEM_SHARDS
+from recsys.keys import Keys
+from recsys.store import Store, Swap
+
+FORMAT = 1
+"""The form of all stored values; a version that writes another one needs a rebuild."""
+
+
+class Layout(Struct, frozen=True):
+    """What must stay as it is while a state lives."""
+
+    topic: str
+    """The topic that was counted."""
+    partitions: int
+    """Its number of partitions, on which every user's home depends."""
+    item_shards: int = ITEM_SHARDS
+    format: int = FORMAT
+
+
+class LayoutChanged(RuntimeError):
+    """The state was built with another layout than the worker has."""
+
+
+async def claim(store: Store, keys: Keys, layout: Layout) -> None:
+    """Makes `layout` that of a new state, or checks that an old state has it.
+
+    Raises `LayoutChanged`, which says what differs and how to rebuild.
+    """
+    await store.swap([Swap(keys.state, None, msgspec.json.encode(layout), {})])
+    stored = await stored_layout(store, keys)
+    if stored == layout:
+        return
+    differences = [
+        f"{name} was {getattr(stored, name)!r} and is {getattr(layout, name)!r}"
+        for name in Layout.__struct_fields__
+        if getattr(stored, name) != getattr(layout, name)
+    ]
+    raise LayoutChanged(
+        f"the state under {keys.prefix!r} was built otherwise: {', '.join(differences)}. To rebuild it from the topic, "
+        "start the workers with another FRESHET_KEY_PREFIX: the new state fills itself, then point the readers to it"
+    )
+
+
+async def stored_layout(store: Store, keys: Keys) -> Layout | None:
+    """The layout of the state; None where there is none yet."""
+    [[value]] = await store.read([[keys.state]])
+    return msgspec.json.decode(value, type=Layout) if value else None

@@ -1,0 +1,5 @@
+"""`python -m streams` is `freshet`."""
+
+from streams.cli import main
+
+main()

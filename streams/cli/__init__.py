@@ -1,0 +1,75 @@
+"""The command line: `freshet`. Commands are imported when they are run, so that help is quick."""
+
+import os
+import sys
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+import click
+
+COMMANDS = {
+    "demo": ("streams.cli.demo:demo", "Show Freshet at work: Kafka, Redis, a worker and a shop of events."),
+    "up": ("streams.cli.local:up", "Start a local Kafka and Redis and leave them running."),
+    "down": ("streams.cli.local:down", "Stop the local Kafka and Redis."),
+    "worker": ("streams.cli.worker:worker", "Run one worker in the foreground."),
+    "replay": ("streams.cli.replay:replay", "Produce a file of real events to the topic."),
+    "recommend": ("streams.cli.lookup:recommend", "Show what is recommended to a user."),
+    "similar": ("streams.cli.lookup:similar", "Show what users who looked at an item also looked at."),
+    "trending": ("streams.cli.lookup:trending", "Show what is popular now."),
+    "export": ("streams.cli.export:export", "Write the whole counted state as JSON lines."),
+    "doctor": ("streams.cli.doctor:doctor", "Check broker, topics, Redis, versions and configuration."),
+    "simulate": ("streams.cli.simulate:simulate", "Produce the events of an invented shop."),
+}
+"""Name of each command: where it is, and its line in the help."""
+
+INTERRUPTED = 130
+BROKEN_PIPE = 141
+
+
+class Commands(click.Group):
+    """Finds commands in the table, and ends them with the exit codes that the contract promises."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return [name for name, (target, _) in COMMANDS.items() if find_spec(target.partition(":")[0])]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        module, _, function = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(module), function)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name][1]) for name in self.list_commands(ctx)])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except KeyboardInterrupt:
+            ctx.exit(INTERRUPTED)
+        except BrokenPipeError:
+            # The reader has gone; Python must not try to write the rest to it at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            ctx.exit(BROKEN_PIPE)
+        except (click.ClickException, click.exceptions.Exit):
+            raise
+        except Exception as error:
+            from streams.cli.failure import Failure, explained
+
+            message = explained(error)
+            if message is None:
+                raise
+            raise Failure(message) from error
+        return result
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="freshet", message="freshet %(version)s")
+def main() -> None:
+    """Freshet: Kafka events in, fresh recommendations out.
+
+    Settings are environment variables FRESHET_*; `freshet doctor` lists them.
+    """

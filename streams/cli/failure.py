@@ -1,0 +1,71 @@
+"""Failures: one line that says what is wrong and what to do, and the exit code 1."""
+
+import re
+import sys
+from typing import IO, Any
+
+import click
+
+
+class Failure(click.ClickException):
+    """Ends a command with the exit code 1 and `freshet: <message>` on stderr."""
+
+    exit_code = 1
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        click.echo(f"freshet: {one_line(self.format_message())}", file=file or sys.stderr)
+
+
+def one_line(text: str) -> str:
+    """
+    >>> one_line("wrong:\\n  very")
+    'wrong: very'
+    """
+    return " ".join(text.split())
+
+
+def explained(error: Exception) -> str | None:
+    """The one line for an error that the user can do something about; None for a defect, which keeps its traceback.
+
+    Looks only at libraries that are loaded already: another one cannot have raised the error.
+    """
+    from streams.local.errors import LocalError
+    from streams.settings import SettingsError
+
+    if isinstance(error, SettingsError | LocalError):
+        return str(error)
+    if isinstance(error, loaded("redis.exceptions", "ConnectionError", "TimeoutError")):
+        return no_answer("Redis", "redis", error)
+    if isinstance(error, loaded("kafka.errors", "KafkaConnectionError", "KafkaTimeoutError", "NodeNotReadyError")):
+        return no_answer("Kafka", "broker", error)
+    if isinstance(error, loaded("aiokafka.errors", "KafkaConnectionError", "KafkaTimeoutError", "NodeNotReadyError")):
+        return no_answer("Kafka", "broker", error)
+    return None
+
+
+def loaded(module: str, *names: str) -> tuple[type[Exception], ...]:
+    """Exception types of a module, none if it was not imported so far.
+
+    >>> loaded("nowhere", "Error")
+    ()
+    """
+    found = (getattr(sys.modules.get(module), name, None) for name in names)
+    return tuple(kind for kind in found if isinstance(kind, type))
+
+
+def no_answer(what: str, setting: str, error: Exception) -> str:
+    from streams.settings import PREFIX, read_settings
+
+    address = without_password(str(getattr(read_settings(), setting)))
+    reason = one_line(str(error))[:200] or type(error).__name__
+    variable = PREFIX + setting.upper()
+    return f"{what} at {address} does not answer ({reason}): start it (freshet up) or set {variable}"
+
+
+def without_password(address: str) -> str:
+    """An address that may be shown.
+
+    >>> without_password("redis://me:secret@host:6379/0")
+    'redis://me:***@host:6379/0'
+    """
+    return re.sub(r"(?<=//)([^/@:]*):[^@]*@", r"\1:***@", address)

@@ -1,0 +1,95 @@
+"""`freshet recommend`, `similar` and `trending`: what any app reads with one GET, as a table for people."""
+
+import click
+import msgspec
+from redis import Redis
+from rich.console import Console
+from rich.table import Table
+
+from recsys.keys import Keys
+from recsys.recommendation import Neighbours, Reason, Recommendation
+from streams.cli.failure import Failure
+from streams.settings import Settings, read_settings
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print the stored JSON.")
+
+
+@click.command()
+@click.argument("user")
+@as_json
+def recommend(user: str, as_json: bool) -> None:
+    """Show what is recommended to USER, and why. An anonymous visitor is anon:ID."""
+    settings = read_settings()
+    stored = _get(settings, Keys(settings.key_prefix).recs(user))
+    if stored is None:
+        raise Failure(
+            f"nothing is recommended to user {user!r} under {settings.key_prefix!r}: no event of this user was counted in the "
+            f"last {settings.retention:g} days. Check the id, or that a worker runs (freshet doctor)"
+        )
+    if as_json:
+        click.echo(stored)
+        return
+    message = msgspec.json.decode(stored, type=Recommendation)
+    table = Table(title=f"{message.user_id}: {message.strategy.replace('_', ' ')}, {message.generated_at}")
+    for heading, justify in (("item", "left"), ("score", "right"), ("why", "left")):
+        table.add_column(heading, justify=justify, overflow="fold")  # type: ignore[arg-type]
+    for item in message.items:
+        table.add_row(item.item_id, f"{item.score:.4f}", ", ".join(map(in_words, item.reasons)))
+    _console().print(table)
+
+
+@click.command()
+@click.argument("item")
+@as_json
+def similar(item: str, as_json: bool) -> None:
+    """Show what users who looked at ITEM also looked at."""
+    settings = read_settings()
+    stored = _get(settings, Keys(settings.key_prefix).similar(item))
+    if stored is None:
+        raise Failure(
+            f"item {item!r} is unknown under {settings.key_prefix!r}: no interaction with it was counted. Check the id"
+        )
+    _show(stored, f"{item}: users who looked at it also looked at", "sessions with both", as_json=as_json)
+
+
+@click.command()
+@as_json
+def trending(as_json: bool) -> None:
+    """Show what is popular now."""
+    settings = read_settings()
+    stored = _get(settings, Keys(settings.key_prefix).trending)
+    if stored is None:
+        raise Failure(f"nothing is counted under {settings.key_prefix!r} yet: does a worker run (freshet doctor)?")
+    _show(stored, "trending", "interactions", as_json=as_json)
+
+
+def in_words(reason: Reason) -> str:
+    """
+    >>> in_words(Reason("also_viewed", 0.61, "i3"))
+    'also viewed i3 (61 %)'
+    """
+    source = f" {reason.item_id}" if reason.kind == "also_viewed" else ""
+    return f"{reason.kind.replace('_', ' ')}{source} ({reason.share * 100:.0f} %)"
+
+
+def _show(stored: bytes, title: str, count: str, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(stored)
+        return
+    message = msgspec.json.decode(stored, type=Neighbours)
+    table = Table("item", title=f"{title} ({message.updated_at})")
+    table.add_column("score", justify="right")
+    table.add_column(count, justify="right")
+    for row in message.items:
+        table.add_row(row.item_id, f"{row.score:.4f}", str(row.count))
+    _console().print(table)
+
+
+def _get(settings: Settings, key: str) -> bytes | None:
+    with Redis.from_url(settings.redis) as client:
+        value: bytes | None = client.get(key)
+        return value
+
+
+def _console() -> Console:
+    return Console(markup=False, highlight=False)

@@ -1,0 +1,198 @@
+"""`freshet replay`: a file of real events, produced to the topic."""
+
+import asyncio
+import itertools
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import aiokafka.errors
+import click
+import kafka.errors
+from msgspec import Struct
+from redis import Redis
+
+from recsys.keys import Keys
+from recsys.readers import FORMATS, FormatError, Passed, Reader, Record, read
+from streams.bulk import open_bulk
+from streams.cli.failure import Failure
+from streams.cli.progress import Progress
+from streams.lag import read_published, read_spans, total_behind
+from streams.settings import Settings, read_settings
+from streams.topics import EVENTS, create_missing
+
+FLUSH_S = 0.1
+"""No event waits longer than this for others to be sent with."""
+AHEAD_S = 0.01
+"""A paced replay sleeps when it is this far ahead: shorter sleeps cost more than they are worth."""
+POLL_S = 0.2
+STALLED_S = 60.0
+"""Without any progress for this long, `--wait` gives up."""
+
+NO_ANSWER = (
+    kafka.errors.KafkaTimeoutError,
+    kafka.errors.KafkaConnectionError,
+    aiokafka.errors.KafkaTimeoutError,
+    aiokafka.errors.KafkaConnectionError,
+)
+"""Errors of which every command says the same: `streams.cli.failure` does."""
+
+
+class Result(Struct, frozen=True):
+    """What a replay did."""
+
+    produced: int
+    seconds: float
+    waited: float | None
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--format", "format_name", type=click.Choice(list(FORMATS)), required=True, help="Format of the file.")
+@click.option(
+    "--rate", type=click.FloatRange(0, min_open=True), help="Events a second; as fast as Kafka takes them if not given."
+)
+@click.option("--limit", type=click.IntRange(0), help="Events at most.")
+@click.option("--wait", is_flag=True, help="Return when every event has been processed.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def replay(*, file: Path, format_name: str, rate: float | None, limit: int | None, wait: bool, as_json: bool) -> None:
+    """Produce the events of FILE, plain or gzip, to the `events` topic."""
+    settings = read_settings()
+    for library in ("kafka", "aiokafka"):
+        logging.getLogger(library).addHandler(logging.NullHandler())  # what they have to say, the raised error says
+    try:
+        with Redis.from_url(settings.redis) as redis, opened(file, format_name) as reader:
+            if wait:
+                redis.ping()  # better now than after the whole file
+            produced, seconds = produce(settings, reader, rate, limit)
+            waited = wait_until_processed(settings, redis) if wait else None
+    except FormatError as error:
+        raise Failure(str(error)) from None
+    except NO_ANSWER:
+        raise
+    except (kafka.errors.KafkaError, aiokafka.errors.KafkaError) as error:
+        raise Failure(f"Kafka refuses: {error or type(error).__name__}; see freshet doctor") from None
+    result = Result(produced, seconds, waited)
+    if as_json:
+        click.echo(json.dumps(summary(result, reader, settings.topic(EVENTS))))
+    else:
+        click.echo("\n".join(report(result, reader)))
+
+
+def opened(file: Path, format_name: str) -> Reader:
+    try:
+        return read(file, format_name)
+    except OSError as error:
+        raise Failure(f"{file} cannot be read: {error.strerror or error}") from None
+
+
+def produce(settings: Settings, reader: Reader, rate: float | None, limit: int | None) -> tuple[int, float]:
+    """Produces the reader's events; how many, and in how many seconds.
+
+    The first event is read before anything is done to Kafka, so a file of another format leaves no traces.
+    """
+    with Progress("producing", "events") as progress:
+        first = list(itertools.islice(reader, 1))
+        create_missing(settings)
+        records = itertools.islice(itertools.chain(first, reader), limit)
+
+        def show(count: int) -> None:
+            of_file = reader.progress
+            progress.show(max(of_file or 0.0, count / limit) if limit else of_file, count)
+
+        begun = time.monotonic()
+        count = asyncio.run(_produce(settings, records, rate, show))
+        return count, time.monotonic() - begun
+
+
+async def _produce(
+    settings: Settings, records: Iterator[Record], rate: float | None, show: Callable[[int], None]
+) -> int:
+    bulk = await open_bulk(settings.bootstrap, settings.topic(EVENTS))
+    begun = flushed = time.monotonic()
+    count = 0
+    try:
+        for record in records:
+            due = begun + count / rate if rate else begun
+            while (ahead := due - time.monotonic()) > AHEAD_S:
+                await bulk.flush()
+                await asyncio.sleep(min(ahead, FLUSH_S))
+                show(count)
+            await bulk.put(record.event.home_id, record.value)
+            count += 1
+            if time.monotonic() - flushed > FLUSH_S:
+                await bulk.flush()
+                flushed = time.monotonic()
+                show(count)
+    except BaseException:
+        await bulk.abandon()
+        raise
+    await bulk.close()
+    show(count)
+    return count
+
+
+def wait_until_processed(settings: Settings, redis: Redis) -> float:
+    """Waits until everything that is on the topic now has been processed; the seconds it took.
+
+    Twice: a record may be forwarded to its home partition, once; when the first wait is over, what was forwarded is on
+    the topic, and its end is taken anew. So it also returns while others go on producing. Raises `Failure` when nothing
+    moves any more.
+    """
+    begun = time.monotonic()
+    with Progress("processing", "events") as progress:
+        for _ in range(2):
+            _wait_until_published(settings, redis, progress)
+    return time.monotonic() - begun
+
+
+def _wait_until_published(settings: Settings, redis: Redis, progress: Progress) -> None:
+    keys = Keys(settings.key_prefix)
+    spans = read_spans(settings.bootstrap, settings.topic(EVENTS))
+    at_first = left = total_behind(spans, read_published(redis, keys, spans))
+    moved = time.monotonic()
+    while left:
+        progress.show(1 - left / at_first, at_first - left)
+        time.sleep(POLL_S)
+        now_left = total_behind(spans, read_published(redis, keys, spans))
+        if now_left < left:
+            moved = time.monotonic()
+        elif time.monotonic() - moved > STALLED_S:
+            raise Failure(
+                f"nothing was processed for {STALLED_S:.0f} s, {left:,} of {at_first:,} events are left: "
+                "look whether a worker runs (freshet worker) and what it says"
+            )
+        left = now_left
+
+
+def summary(result: Result, reader: Reader, topic: str) -> dict[str, Any]:
+    """What `--json` prints."""
+    return {
+        "topic": topic,
+        "events": result.produced,
+        "seconds": round(result.seconds, 3),
+        "events_per_second": round(result.produced / result.seconds) if result.seconds else 0,
+        "waited_seconds": None if result.waited is None else round(result.waited, 3),
+        "left_out": passed(reader.left_out),
+        "bad": passed(reader.bad),
+    }
+
+
+def passed(lines: Passed) -> dict[str, Any]:
+    examples = [{"line": each.line, "reason": each.reason, "text": each.text} for each in lines.examples]
+    return {"lines": lines.total, "reasons": lines.reasons, "examples": examples}
+
+
+def report(result: Result, reader: Reader) -> list[str]:
+    """The same for people, as lines."""
+    rate = result.produced / max(result.seconds, 1e-3)
+    lines = [f"{result.produced:,} events produced in {result.seconds:.1f} s, {rate:,.0f} a second"]
+    if result.waited is not None:
+        lines.append(f"all of them processed {result.waited:.1f} s later")
+    for what, found in (("left out", reader.left_out), ("bad", reader.bad)):
+        lines += [f"{count:,} lines {what}: {reason}" for reason, count in found.reasons.items()]
+        lines += [f"  line {each.line}: {each.text} ({each.reason})" for each in found.examples]
+    return lines

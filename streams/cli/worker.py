@@ -1,0 +1,37 @@
+"""`freshet worker`: one worker in the foreground."""
+
+import asyncio
+import logging
+import os
+import sys
+
+import click
+
+from streams.cli.failure import Failure, explained
+from streams.settings import read_settings
+
+
+@click.command()
+@click.option("--log-level", default="warning", show_default=True, help="How much to log to stderr.",
+              type=click.Choice(["debug", "info", "warning", "error"]))  # fmt: skip
+def worker(log_level: str) -> None:
+    """Run one worker in the foreground; run more for more partitions.
+
+    SIGTERM ends it cleanly. Anything that it cannot mend ends it with 1 and one line: start it again, and it goes on
+    where it was, with every event counted once.
+    """
+    settings = read_settings()
+    logging.basicConfig(stream=sys.stderr, level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    from streams.worker import run
+
+    code = 0
+    try:
+        asyncio.run(run(settings))
+    except Exception as error:
+        logging.getLogger("freshet.worker").debug("ended by", exc_info=error)
+        Failure(explained(error) or f"{type(error).__name__}: {error}").show()
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # The consumer's thread may wait for a broker that is gone; nothing is left to be done in it.
+    os._exit(code)

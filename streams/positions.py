@@ -1,0 +1,55 @@
+"""Positions: where to read on in each partition. Redis holds them; Kafka's committed offsets are for lag monitors only."""
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from recsys.engine import Engine
+from recsys.marks import START
+
+
+class LostRecords(RuntimeError):
+    """Kafka does not hold what is to be counted next, or the topic is not the one that was counted."""
+
+
+class Log(NamedTuple):
+    """What Kafka holds of a partition: offsets from `first` up to, not including, `end`."""
+
+    first: int
+    end: int
+
+
+async def find_positions(engine: Engine, logs: Mapping[int, Log], topic: str, *, accept_loss: bool) -> dict[int, int]:
+    """The offset from which each partition is read: after what was counted and published.
+
+    A new state begins with the first record there is. Raises `LostRecords` where records that were not counted yet are
+    gone, unless that loss is accepted: then it is noted in the mark. Raises it as well for a mark beyond the topic's end.
+    """
+    positions = {}
+    for partition, log in logs.items():
+        mark, published = await engine.position(partition)
+        if mark >= log.end:
+            raise LostRecords(
+                f"partition {partition} of {topic} ends at offset {log.end}, but counted is up to {mark}: the topic was made "
+                "anew or cut. Start with another FRESHET_KEY_PREFIX to count the topic as it is now"
+            )
+        missing = log.first - (mark + 1)
+        if missing > 0:
+            if mark != START and not accept_loss:
+                raise LostRecords(
+                    f"{missing} events of partition {partition} of {topic} were not counted and Kafka no longer holds them "
+                    f"(offsets {mark + 1} to {log.first - 1}). Set FRESHET_ACCEPT_LOSS=true to go on without them, or raise "
+                    "the topic's retention and restore it"
+                )
+            await engine.skip(partition, log.first - 1, lost=missing if mark != START else 0)
+            mark = published = log.first - 1
+        positions[partition] = max(min(mark, published) + 1, log.first)
+    return positions
+
+
+def in_words(partitions: Iterable[int]) -> str:
+    """Partition numbers for a line of text.
+
+    >>> in_words({3, 1})
+    '1, 3'
+    """
+    return ", ".join(map(str, sorted(partitions))) or "none"

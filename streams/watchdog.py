@@ -1,0 +1,53 @@
+"""The watchdog: a worker that is alive but counts nothing while there is lag ends itself, for its supervisor to start it anew.
+
+Kafka clients have been seen to stop silently after broker trouble; the ends of the log are therefore asked for over a
+connection of the watchdog's own.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+EVERY_S = 5.0
+PATIENCE_S = 60.0
+
+
+class NoProgress(RuntimeError):
+    """There is lag, and nothing was counted for a minute."""
+
+
+async def watch(
+    bootstrap: Sequence[str], topic: str, counted: Callable[[], Mapping[int, int]], patience_s: float = PATIENCE_S
+) -> None:
+    """Raises `NoProgress` when a partition has lag and its entry in `counted()` (the last offset) stood still for `patience_s`.
+
+    While the broker does not answer nothing is judged: the clients retry by themselves.
+    """
+    since: dict[int, tuple[int, float]] = {}
+    async with AIOKafkaConsumer(bootstrap_servers=list(bootstrap)) as consumer:
+        while True:
+            await asyncio.sleep(EVERY_S)
+            now = time.monotonic()
+            positions = dict(counted())
+            try:
+                ends = await asyncio.wait_for(
+                    consumer.end_offsets([TopicPartition(topic, p) for p in positions]), timeout=EVERY_S
+                )
+            except (KafkaError, TimeoutError):
+                since.clear()
+                continue
+            for partition, position in positions.items():
+                before, moved = since.get(partition, (None, now))
+                lag = ends[TopicPartition(topic, partition)] - 1 - position
+                if lag <= 0 or position != before:
+                    since[partition] = position, now
+                elif now - moved > patience_s:
+                    raise NoProgress(
+                        f"nothing was counted from partition {partition} of {topic} for {patience_s:.0f} s although {lag} "
+                        "records wait"
+                    )
+            for partition in since.keys() - positions.keys():
+                del since[partition]
