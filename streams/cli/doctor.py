@@ -1,0 +1,39 @@
+"""`freshet doctor`: is everything there and well, and what to do if not."""
+
+import click
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from streams.cli.failure import Failure
+from streams.settings import read_settings
+
+COLOURS = {"ok": "green", "warning": "yellow", "failure": "red"}
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def doctor(as_json: bool) -> None:
+    """Check broker, topics, Redis, versions and configuration, and say what to do."""
+    from streams.doctor import examine
+
+    findings = list(examine(read_settings()))
+    if as_json:
+        click.echo(msgspec.json.encode(findings))
+    else:
+        table = Table("", "", "", "found", "what to do")
+        for finding in findings:
+            status = f"[{COLOURS[finding.status]}]{finding.status}[/]"
+            table.add_row(finding.area, finding.what, status, _plain(finding.found), _plain(finding.todo))
+        Console(highlight=False).print(table)
+    failures = [finding for finding in findings if finding.status == "failure"]
+    if failures:
+        first = failures[0]
+        raise Failure(
+            f"{len(failures)} of {len(findings)} checks failed, first {first.area} {first.what}: {first.found}. {first.todo}"
+        )
+
+
+def _plain(text: str) -> str:
+    """Brackets that are text, not markup."""
+    return text.replace("[", r"\[")

@@ -1,0 +1,80 @@
+"""The driver stands on inner methods of Faust and aiokafka: an upgrade that changes them fails here and says where to look."""
+
+import hashlib
+import inspect
+import textwrap
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Any
+
+import pytest
+from aiokafka.consumer.consumer import AIOKafkaConsumer
+from faust.tables.recovery import Recovery
+from faust.transport.consumer import Consumer, ThreadDelegateConsumer
+from faust.transport.drivers import aiokafka as stock
+
+from streams.driver import FAUST_VERSION, ChunkConsumer, ChunkConsumerThread, ChunkTransport
+
+STOOD_ON = {
+    Consumer.getmany: "yields to_message(tp, record) for each element of what _fetch_records returns",
+    Consumer._wait_next_records: "returns what _getmany fetched",
+    Consumer._drain_messages: "drops a message whose offset is below _read_offset, calls _add_gap between messages",
+    Consumer.ack: "appends to _acked and _acked_index",
+    Consumer._filter_committable_offsets: "asks _new_offset for what may be committed",
+    Consumer.perform_seek: "calls seek_to_committed and takes its offsets for _read_offset",
+    ThreadDelegateConsumer._getmany: "asks the thread",
+    stock.Consumer._to_message: "makes the ConsumerMessage that ours replaces",
+    stock.AIOKafkaConsumerThread.__post_init__: "may be extended",
+    stock.AIOKafkaConsumerThread.getmany: "calls _fetch_records in the consumer's thread",
+    stock.AIOKafkaConsumerThread._fetch_records: "returns a mapping of partition to its records, in order",
+    stock.AIOKafkaConsumerThread.assignment: "is safe to call from any thread",
+    Recovery._resume_streams: "seeks with perform_seek before it resumes the flow, when there are no tables",
+    AIOKafkaConsumer.seek: "is synchronous",
+}
+"""What the driver calls or overrides, and what it relies on in each."""
+
+DIGESTS = {
+    "Consumer.getmany": "e486c434b7928ee8",
+    "Consumer._wait_next_records": "ba40cd3671328d3b",
+    "Consumer._drain_messages": "8f35dd7a11144daa",
+    "Consumer.ack": "5548cf0f75843f73",
+    "Consumer._filter_committable_offsets": "4fb75ba687d078b9",
+    "Consumer.perform_seek": "2b4ceebd23deb7ee",
+    "ThreadDelegateConsumer._getmany": "8dbffeccb0e3267f",
+    "Consumer._to_message": "a2a5aefda42d9cd1",
+    "AIOKafkaConsumerThread.__post_init__": "21d9b9cc0d165197",
+    "AIOKafkaConsumerThread.getmany": "1b1c58046a9b2bb7",
+    "AIOKafkaConsumerThread._fetch_records": "9e7369fc572de4d0",
+    "AIOKafkaConsumerThread.assignment": "259720cd491412f0",
+    "Recovery._resume_streams": "fbe0f747b84c0b27",
+    "AIOKafkaConsumer.seek": "fec4e1829687b7a8",
+}
+"""Digest of each method's source as it was when the driver was written and tested against it."""
+
+
+def digest(method: Callable[..., Any]) -> str:
+    return hashlib.sha256(textwrap.dedent(inspect.getsource(method)).encode()).hexdigest()[:16]
+
+
+def test_faust_is_the_version_that_the_driver_was_written_for() -> None:
+    assert version("faust-streaming") == FAUST_VERSION, (
+        "Faust was upgraded: read the changes of every method in STOOD_ON, run `make test`, then set FAUST_VERSION"
+    )
+
+
+@pytest.mark.parametrize("method", STOOD_ON, ids=lambda method: method.__qualname__)
+def test_an_inner_method_is_what_it_was(method: Callable[..., Any]) -> None:
+    assert digest(method) == DIGESTS[method.__qualname__], (
+        f"{method.__qualname__} has changed. The driver relies on this: it {STOOD_ON[method]}. Check that it still holds, "
+        f"run the tests with real servers, then note the new digest {digest(method)}"
+    )
+
+
+def test_what_the_driver_overrides_exists() -> None:
+    for ours, theirs in ((ChunkConsumer, stock.Consumer), (ChunkConsumerThread, stock.AIOKafkaConsumerThread)):
+        overridden = {name for name, value in vars(ours).items() if inspect.isfunction(value) and hasattr(theirs, name)}
+        assert overridden, f"{ours.__name__} overrides nothing of {theirs.__name__}"
+    assert hasattr(stock.Transport, "Consumer")
+    assert ChunkTransport.Consumer is ChunkConsumer
+    for name in ("_new_consumer_thread", "_to_message", "seek_to_committed", "_new_offset", "_add_gap"):
+        assert hasattr(stock.Consumer, name), f"Faust has no Consumer.{name} any more: the driver's is never called"
