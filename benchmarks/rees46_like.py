@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-HEADER = "event_time,event_type,product_id,category_id,category_code,brand,price,user_id,user_session".split(",")
+HEADER = [
+    "event_time", "event_type", "product_id", "category_id", "category_code", "brand", "price", "user_id", "user_session",
+]  # fmt: skip
 START = datetime(2019, 10, 1, tzinfo=UTC)
 EVENTS_PER_S = 1.7
 ITEMS_NEAR = 20

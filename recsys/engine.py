@@ -245,18 +245,20 @@ class Engine:
         counted_up_to = np.full(ITEM_SHARDS, marks.START)
         for shard, mark in item_marks.items():
             counted_up_to[shard] = mark.offsets.get(chunk.partition, marks.START)
-        here = np.isin(deltas.item, items)
-        fresh = here & (deltas.offset > counted_up_to[(deltas.item % np.uint64(ITEM_SHARDS)).astype(np.int64)])
+        fresh = np.isin(deltas.item, items) & (
+            deltas.offset > counted_up_to[(deltas.item % np.uint64(ITEM_SHARDS)).astype(np.int64)]
+        )
         deltas = Deltas._make(column[fresh] for column in deltas)
         at_row = np.searchsorted(items, deltas.item)
         loaded = rows.load(items, packed, int(np.bincount(at_row).max(initial=0)), self._rules)
         _name(loaded, ids)
         rows.merge(loaded, deltas, at_row, self._rules)
 
-        changed = np.unique(at_row)
+        changed = np.zeros(len(items), np.bool_)
+        changed[at_row] = True
         swaps = {}
         for (shard, at), reply in zip(places.items(), replies, strict=True):
-            touched = at[np.isin(at, changed)]
+            touched = at[changed[at]]
             if not len(touched):
                 continue
             mark = item_marks[shard]
@@ -277,14 +279,14 @@ class Engine:
 
     async def _learn_names(self, items: Iterable[int]) -> None:
         """Makes sure that the names of these items are known."""
-        unknown = [item for item in items if item not in self._names]
-        if not unknown:
-            return
-        replies = await self._store.read([[self._keys.row(item % ITEM_SHARDS, item)] for item in unknown])
-        for item, [value] in zip(unknown, replies, strict=True):
-            if value is None:
-                raise DamagedState(f"the row of item {item:016x} is missing: did Redis evict or lose keys?")
-            self._names[item] = rows.packed_id(value)
+        wanted = list(items)
+        # A loop, because what was known may be forgotten while this waits for Redis.
+        while unknown := [item for item in wanted if item not in self._names]:
+            replies = await self._store.read([[self._keys.row(item % ITEM_SHARDS, item)] for item in unknown])
+            for item, [value] in zip(unknown, replies, strict=True):
+                if value is None:
+                    raise DamagedState(f"the row of item {item:016x} is missing: did Redis evict or lose keys?")
+                self._names[item] = rows.packed_id(value)
 
 
 def _uncounted(chunk: Chunk, mark: UserMark) -> list[Arrival]:

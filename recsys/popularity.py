@@ -46,7 +46,7 @@ def update(popular: Popular, rows: Rows, changed: I64, rules: Rules) -> Popular:
     A level is forgotten when its item is not among the strongest any more, and known again from the row when it is met.
     """
     items = rows.item[changed]
-    stays = ~np.isin(popular.item, items)
+    stays = ~(popular.item[:, None] == items).any(axis=1)
     level = np.log2(np.maximum(rows.popularity[changed], np.finfo(np.float64).tiny))
     if rules.half_life_ms:
         level += rows.landmark[changed] / rules.half_life_ms

@@ -3,7 +3,7 @@
 Three operations are all that the rest of Freshet asks of it, so that the same code runs over Redis and over a dictionary.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from redis.asyncio import Redis
@@ -23,6 +23,14 @@ class Swap(NamedTuple):
     """Lifetime of the values in seconds; 0 is none. The mark has none."""
 
 
+class Entry(NamedTuple):
+    """A value that needs no guard, because the newest wins; with a lifetime of 0 it has none."""
+
+    key: str
+    value: bytes
+    lifetime_s: int = 0
+
+
 class Store(Protocol):
     """What keeps the shards."""
 
@@ -32,8 +40,8 @@ class Store(Protocol):
     async def swap(self, swaps: Sequence[Swap]) -> list[bool]:
         """Changes shards, each by itself; False for each whose mark was not the expected one: it is unchanged."""
 
-    async def put(self, values: Mapping[str, bytes], lifetime_s: int = 0) -> None:
-        """Writes values that need no guard, because the newest wins."""
+    async def put(self, entries: Iterable[Entry]) -> None:
+        """Writes values without a guard."""
 
 
 SWAP = """
@@ -67,10 +75,10 @@ class RedisStore:
             pipeline.eval(SWAP, len(keys), *keys, swap.expected or b"", swap.mark, swap.lifetime_s, *swap.values.values())
         return [reply == 1 for reply in await pipeline.execute()]
 
-    async def put(self, values: Mapping[str, bytes], lifetime_s: int = 0) -> None:
+    async def put(self, entries: Iterable[Entry]) -> None:
         pipeline = self._client.pipeline(transaction=False)
-        for key, value in values.items():
-            pipeline.set(key, value, ex=lifetime_s or None)
+        for entry in entries:
+            pipeline.set(entry.key, entry.value, ex=entry.lifetime_s or None)
         await pipeline.execute()
 
 
@@ -101,8 +109,8 @@ class MemoryStore:
         self.values[swap.mark_key] = swap.mark
         return True
 
-    async def put(self, values: Mapping[str, bytes], lifetime_s: int = 0) -> None:  # noqa: ARG002 (nothing expires here)
-        self.values |= values
+    async def put(self, entries: Iterable[Entry]) -> None:
+        self.values |= {entry.key: entry.value for entry in entries}
 
 
 def connect(url: str) -> "Redis":

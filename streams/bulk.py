@@ -3,14 +3,20 @@
 import asyncio
 import time
 from collections import deque
+from contextlib import suppress
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaTimeoutError
 
 from streams.home import home_partition
 
 BATCH_BYTES = 262_144
 """A partition's batch is sent when it has grown to this: four times the largest event."""
+ANSWER_S = 20.0
+"""Kafka is gone when it has taken nothing for this long. An idempotent producer of aiokafka itself tries for ever, in
+`stop` too (its sender asks `batch.expired` only of others)."""
+STOP_S = 2.0
 
 
 class Bulk:
@@ -45,15 +51,23 @@ class Bulk:
         """Returns when Kafka has acknowledged everything; raises the error of what it has not."""
         try:
             await self.flush()
-            await asyncio.gather(*self._sent)
+            if self._sent:
+                done, waiting = await asyncio.wait(self._sent, timeout=ANSWER_S)
+                for each in done:
+                    each.result()
+                if waiting:
+                    raise KafkaTimeoutError(f"batches were not acknowledged for {ANSWER_S:.0f} s")
         finally:
             await self.abandon()
 
     async def abandon(self) -> None:
         """Ends without regard to what was put: after an error, which those that follow from it must not hide."""
         self._open.clear()
-        await self._producer.stop()
-        await asyncio.gather(*self._sent, return_exceptions=True)
+        for each in self._sent:
+            if not each.cancel() and not each.cancelled():
+                each.exception()  # seen, so that asyncio does not complain of it
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._producer.stop(), STOP_S)
 
     def _append(self, partition: int, home_id: str, value: bytes) -> bool:
         now_ms = time.time_ns() // 1_000_000
@@ -70,7 +84,13 @@ class Bulk:
 
 async def open_bulk(bootstrap: list[str], topic: str) -> Bulk:
     """Ready for the topic; all replicas acknowledge each event. Raises `aiokafka.errors.KafkaError`."""
-    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", enable_idempotence=True, max_batch_size=BATCH_BYTES)
+    producer = AIOKafkaProducer(
+        bootstrap_servers=bootstrap,
+        acks="all",
+        enable_idempotence=True,
+        max_batch_size=BATCH_BYTES,
+        request_timeout_ms=round(ANSWER_S * 1000),
+    )
     try:
         await producer.start()
         return Bulk(producer, topic, len(await producer.partitions_for(topic)))

@@ -5,9 +5,10 @@ Everything else stays Faust's: groups, rebalancing, supervision. The driver stan
 `tests/test_driver_guard.py` fails when an upgrade changes them.
 """
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import faust
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
@@ -16,6 +17,12 @@ from faust.types import TP, ConsumerMessage
 
 FAUST_VERSION = "0.15.3"
 """The version whose inner methods these are."""
+
+CHUNKS_AHEAD = 2
+"""Chunks of a partition that may be fetched and not done: one in work and the next. This bounds memory, and keeps partitions
+even: Faust's own back-pressure lets one that was paused wait until the buffer of all is nearly empty."""
+LOOK_AGAIN_S = 0.01
+"""How soon a fetch ends, where a partition waits for its chunks to be done."""
 
 FindPositions = Callable[["ChunkConsumer", frozenset[TP]], Awaitable[Mapping[TP, int]]]
 """Says from which offset each assigned partition is to be read."""
@@ -43,6 +50,7 @@ class ChunkConsumerThread(stock.AIOKafkaConsumerThread):  # type: ignore[misc]
     def __post_init__(self) -> None:
         super().__post_init__()
         self._next: dict[TP, int] = {}
+        self._ahead: dict[TP, int] = defaultdict(int)
         self.seeks: dict[TP, int] = defaultdict(int)
 
     async def seek_all(self, positions: Mapping[TP, int]) -> None:
@@ -53,16 +61,34 @@ class ChunkConsumerThread(stock.AIOKafkaConsumerThread):  # type: ignore[misc]
         for tp in positions.keys() & self.assignment():
             consumer.seek(stock.ensure_aiokafka_TP(tp), positions[tp])
             self._next[tp] = positions[tp]
+            self._ahead[tp] = 0
             self.seeks[tp] += 1
 
-    async def _fetch_records(self, *args: Any, **kwargs: Any) -> dict[TP, list[Records]]:
+    def done(self, records: Records) -> None:
+        """Tells, from any thread, that a chunk is done, so that its partition may be fetched again."""
+        self.thread_loop.call_soon_threadsafe(self._done, records)
+
+    def _done(self, records: Records) -> None:
+        if records.seek == self.seeks[records.tp]:
+            self._ahead[records.tp] -= 1
+
+    async def _fetch_records(
+        self, consumer: AIOKafkaConsumer, active_partitions: set[TP], timeout: float, max_records: int | None = None
+    ) -> dict[TP, list[Records]]:
         """One `Records` for each partition in place of its list of records."""
-        fetched = await super()._fetch_records(*args, **kwargs)
+        free = {tp for tp in active_partitions if self._ahead[tp] < CHUNKS_AHEAD}
+        if len(free) < len(active_partitions):
+            timeout = LOOK_AGAIN_S
+        if not free:
+            await asyncio.sleep(timeout)
+            return {}
+        fetched = await super()._fetch_records(consumer, free, timeout, max_records)
         chunks = {}
         for partition, records in fetched.items():
             tp = TP(partition.topic, partition.partition)
             chunks[tp] = [Records(tp, self._next.get(tp, records[0].offset), records, self.seeks[tp])]
             self._next[tp] = records[-1].offset + 1
+            self._ahead[tp] += 1
         return chunks
 
 
@@ -87,6 +113,10 @@ class ChunkConsumer(stock.Consumer):  # type: ignore[misc]
         positions = await transport.find_positions(self, frozenset(self.assignment()))
         await self._thread.seek_all(positions)
         return positions
+
+    def done(self, records: Records) -> None:
+        """Tells that a chunk is done, whatever became of it."""
+        self._thread.done(records)
 
     def is_stale(self, records: Records) -> bool:
         """Whether the partition was sought or lost since, so that these records are, or were, read by somebody once more."""

@@ -38,9 +38,7 @@ class Progress:
         self._bar.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._bar.stop()
 
     def show(self, part: float | None, count: int) -> None:
@@ -52,9 +50,7 @@ class Progress:
             self._bar.update(self._task, total=None if part is None else 1.0, completed=part or 0.0, count=rate)
         elif now - self._shown >= PLAIN_S:
             self._shown = now
-            self._console.print(
-                f"{self._verb}: {plain(self._noun, part, count, seconds)}", highlight=False, soft_wrap=True
-            )
+            self._console.print(f"{self._verb}: {plain(self._noun, part, count, seconds)}", highlight=False, soft_wrap=True)
 
 
 def plain(noun: str, part: float | None, count: int, seconds: float) -> str:

@@ -108,9 +108,7 @@ def produce(settings: Settings, reader: Reader, rate: float | None, limit: int |
         return count, time.monotonic() - begun
 
 
-async def _produce(
-    settings: Settings, records: Iterator[Record], rate: float | None, show: Callable[[int], None]
-) -> int:
+async def _produce(settings: Settings, records: Iterator[Record], rate: float | None, show: Callable[[int], None]) -> int:
     bulk = await open_bulk(settings.bootstrap, settings.topic(EVENTS))
     begun = flushed = time.monotonic()
     count = 0

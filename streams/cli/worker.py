@@ -3,12 +3,14 @@
 import asyncio
 import logging
 import os
+import signal
 import sys
+from contextlib import suppress
 
 import click
 
 from streams.cli.failure import Failure, explained
-from streams.settings import read_settings
+from streams.settings import Settings, read_settings
 
 
 @click.command()
@@ -20,13 +22,14 @@ def worker(log_level: str) -> None:
     SIGTERM ends it cleanly. Anything that it cannot mend ends it with 1 and one line: start it again, and it goes on
     where it was, with every event counted once.
     """
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # until the loop runs, nothing is open
     settings = read_settings()
+    if log_level != "debug":
+        logging.getLogger("kafka").setLevel(logging.CRITICAL)  # it says every attempt; our last line says how it ended
     logging.basicConfig(stream=sys.stderr, level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    from streams.worker import run
-
     code = 0
     try:
-        asyncio.run(run(settings))
+        asyncio.run(_until_signalled(settings))
     except Exception as error:
         logging.getLogger("freshet.worker").debug("ended by", exc_info=error)
         Failure(explained(error) or f"{type(error).__name__}: {error}").show()
@@ -35,3 +38,12 @@ def worker(log_level: str) -> None:
     sys.stderr.flush()
     # The consumer's thread may wait for a broker that is gone; nothing is left to be done in it.
     os._exit(code)
+
+
+async def _until_signalled(settings: Settings) -> None:
+    from streams.worker import cancel_on_signals, run
+
+    task = asyncio.create_task(run(settings))
+    cancel_on_signals(task)
+    with suppress(asyncio.CancelledError):
+        await task

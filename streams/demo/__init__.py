@@ -1,0 +1,1 @@
+"""The demo: a shop's events, a worker, and what comes of it, to look at."""

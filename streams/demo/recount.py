@@ -1,0 +1,220 @@
+"""The recount: the whole `events` topic counted once more, by the contract's words and nothing else, and compared.
+
+It shares no code with the engine's fold: plain Python, one record after the other.
+"""
+
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from kafka import KafkaConsumer, TopicPartition
+from kafka.partitioner.default import murmur2
+from msgspec import Struct
+
+from recsys.events import InvalidEvent, decode
+from recsys.rules import Rules
+
+POLL_MS = 200
+EXAMPLES = 10
+"""Differences that are told in words."""
+
+Pair = tuple[str, str]
+Headers = Sequence[tuple[str, bytes]]
+
+
+class Seen(NamedTuple):
+    """One interaction in a user's history."""
+
+    item_id: str
+    time_ms: int
+    session_id: str | None
+    event_id: str | None
+
+
+class Record(NamedTuple):
+    """What of a Kafka record matters here."""
+
+    partition: int
+    offset: int
+    timestamp: int
+    value: bytes | None
+    headers: Headers = ()
+
+
+class Recount:
+    """Counts records, each partition's in the order of its offsets.
+
+    >>> recount = Recount(Rules(), partitions=1)
+    >>> for offset, item in enumerate((1, 2, 1)):
+    ...     recount.take(Record(0, offset, 10**12, b'{"event_type": "click", "user_id": 7, "item_id": %d}' % item))
+    >>> dict(recount.interactions), dict(recount.pairs)
+    ({'1': 2, '2': 1}, {('1', '2'): 1})
+    """
+
+    def __init__(self, rules: Rules, partitions: int) -> None:
+        self.rules = rules
+        self.partitions = partitions
+        self.interactions: Counter[str] = Counter()
+        self.pairs: Counter[Pair] = Counter()
+        """By the two items' ids, the smaller first."""
+        self.records = self.repeats = self.rejected = 0
+        self.elsewhere = 0
+        """Records that are not in their user's home partition: what was sent on from there counts instead."""
+        self.histories: dict[str, deque[Seen]] = {}
+        self.forwarded: dict[tuple[int, int], int] = {}
+        """By home and source partition, the offset of the last forwarded record that was counted."""
+
+    def take(self, record: Record) -> None:
+        """Counts one record."""
+        self.records += 1
+        origin = forwarded(record.headers)
+        try:
+            event = decode(record.value, origin[2] if origin else record.timestamp)
+        except InvalidEvent:
+            self.rejected += 1
+            return
+        if origin is None:
+            if home(event.home_id, self.partitions) != record.partition:
+                self.elsewhere += 1
+                return
+        else:
+            route = (record.partition, origin[0])
+            if origin[1] <= self.forwarded.get(route, -1):
+                self.repeats += 1
+                return
+            self.forwarded[route] = origin[1]
+        history = self.histories.setdefault(event.user_id, deque(maxlen=self.rules.history))
+        if event.event_id is not None and any(seen.event_id == event.event_id for seen in history):
+            self.repeats += 1
+            return
+        if event.kind.is_interaction:
+            for line in event.lines:
+                self.interact(history, Seen(line.item_id, event.time_ms, event.session_id, event.event_id))
+
+    def interact(self, history: deque[Seen], new: Seen) -> None:
+        """Counts one interaction and adds it to the user's history."""
+        session = session_items(history, new, self.rules.session_gap_ms)
+        self.interactions[new.item_id] += 1
+        if new.item_id not in session:
+            for other in session[: self.rules.window]:
+                self.pairs[pair(new.item_id, other)] += 1
+        history.append(new)
+
+
+def session_items(history: Iterable[Seen], new: Seen, gap_ms: int) -> list[str]:
+    """The distinct items of the session that the new interaction belongs to, the most recent first."""
+    items: dict[str, None] = {}
+    later = new
+    for earlier in reversed(list(history)):
+        if parted(earlier, later, gap_ms):
+            break
+        items[earlier.item_id] = None
+        later = earlier
+    return list(items)
+
+
+def parted(earlier: Seen, later: Seen, gap_ms: int) -> bool:
+    """Whether a session ends between two interactions that follow one another."""
+    if earlier.session_id is not None and later.session_id is not None:
+        return earlier.session_id != later.session_id
+    return abs(later.time_ms - earlier.time_ms) > gap_ms
+
+
+def pair(a: str, b: str) -> Pair:
+    return (a, b) if a < b else (b, a)
+
+
+def home(home_id: str, partitions: int) -> int:
+    """The partition that the default partitioner makes of an id."""
+    return int(murmur2(home_id.encode()) & 0x7FFFFFFF) % partitions
+
+
+def forwarded(headers: Headers) -> tuple[int, int, int] | None:
+    """Source partition, offset and timestamp in ms of a record that was sent on.
+
+    >>> forwarded([("forwarded", b"2/17/1800000000000/more")])
+    (2, 17, 1800000000000)
+    """
+    for name, value in headers:
+        if name == "forwarded":
+            partition, offset, timestamp = value.decode().split("/")[:3]
+            return int(partition), int(offset), int(timestamp)
+    return None
+
+
+class Comparison(Struct, frozen=True):
+    """What came of holding the counts in Redis against a recount."""
+
+    interactions: int
+    items: int
+    pairs: int
+    differences: int
+    examples: tuple[str, ...]
+
+    @property
+    def equal(self) -> bool:
+        return not self.differences
+
+
+def compare(recount: Recount, exported: Iterable[dict[str, Any]]) -> Comparison:
+    """Holds rows as `freshet export` gives them against a recount.
+
+    A row with fewer neighbours than the limit was never cut, and must be equal. One that may have been cut may lack
+    pairs, and may have begun some of them again: there no count may be above the recount's.
+    """
+    partners: dict[str, dict[str, int]] = {item: {} for item in recount.interactions}
+    for (a, b), count in recount.pairs.items():
+        partners[a][b] = partners[b][a] = count
+    found: list[str] = []
+    missing = set(partners)
+    for row in exported:
+        item = row["item_id"]
+        missing.discard(item)
+        if row["interactions"] != recount.interactions[item]:
+            found.append(f"{item}: {row['interactions']} interactions, recounted {recount.interactions[item]}")
+        counts = {neighbour["item_id"]: neighbour["count"] for neighbour in row["neighbours"] if neighbour["count"]}
+        cut = len(row["neighbours"]) >= recount.rules.neighbours
+        expected = partners.get(item, {})
+        for other in sorted(counts.keys() if cut else counts.keys() | expected.keys()):
+            here, there = counts.get(other, 0), expected.get(other, 0)
+            if here > there or (here < there and not cut):
+                found.append(f"{item} and {other}: {here}, recounted {there}")
+    found += [f"{item}: not there, recounted {recount.interactions[item]} interactions" for item in sorted(missing)]
+    return Comparison(
+        interactions=recount.interactions.total(),
+        items=len(partners),
+        pairs=len(recount.pairs),
+        differences=len(found),
+        examples=tuple(found[:EXAMPLES]),
+    )
+
+
+def read_topic(bootstrap: list[str], topic: str) -> Iterator[tuple[int, Record]]:
+    """All records of a topic up to its present end, each with the topic's number of partitions."""
+    consumer: Any = KafkaConsumer(
+        bootstrap_servers=bootstrap, group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
+    )
+    try:
+        parts = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
+        consumer.assign(parts)
+        ends = consumer.end_offsets(parts)
+        consumer.seek_to_beginning(*parts)
+        while any(consumer.position(part) < ends[part] for part in parts):
+            for part, records in consumer.poll(timeout_ms=POLL_MS).items():
+                for record in records:
+                    if record.offset < ends[part]:
+                        yield (
+                            len(parts),
+                            Record(record.partition, record.offset, record.timestamp, record.value, record.headers),
+                        )
+    finally:
+        consumer.close()
+
+
+def recount_topic(bootstrap: list[str], topic: str, rules: Rules) -> Recount:
+    """The recount of a whole topic."""
+    result = Recount(rules, 1)
+    for partitions, record in read_topic(bootstrap, topic):
+        result.partitions = partitions
+        result.take(record)
+    return result

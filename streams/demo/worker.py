@@ -1,0 +1,101 @@
+"""The demo's worker: `freshet worker` in a process of its own, that ends with the demo however it ends."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+from streams.local.process import Watch
+
+COMMAND = (sys.executable, "-m", "streams", "worker")
+READY = "ready"
+READY_S = 120.0
+"""The very first start compiles the ranking."""
+STOP_S = 15.0
+TAIL = 200
+"""Lines of its log that are kept."""
+
+
+class WorkerFailed(RuntimeError):
+    """The worker did not start, or ended by itself: with the last thing it said."""
+
+
+class Worker:
+    """A running worker. Ready when the constructor returns; as a context manager it ends at the end."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        foreign = {name: value for name, value in os.environ.items() if not name.startswith("FRESHET_")}
+        self.log: deque[str] = deque(maxlen=TAIL)
+        self._ready = threading.Event()
+        self.process = subprocess.Popen(
+            COMMAND,
+            env=foreign | dict(variables),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+        self._stopped = False
+        self._watch = Watch(self.process.pid)
+        self._reader = threading.Thread(target=self._read, name="worker-log", daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.log.append(line.rstrip())
+            if READY in line:
+                self._ready.set()
+        self._ready.set()
+
+    def wait_ready(self) -> None:
+        """Returns when it is ready. Raises `WorkerFailed`."""
+        if not self._ready.wait(READY_S):
+            raise WorkerFailed(f"the worker was not ready after {READY_S:.0f} s: {self.said}")
+        self.check()
+
+    def check(self) -> None:
+        """Raises `WorkerFailed` if it has ended by itself."""
+        if self.process.poll() is not None:
+            self._reader.join(1)
+            code = self.process.returncode
+            raise WorkerFailed(f"the worker ended with {code}: {self.said}" if code else "somebody stopped the worker")
+
+    @property
+    def said(self) -> str:
+        """The last line of its log."""
+        return next((line for line in reversed(self.log) if line.strip()), "it said nothing")
+
+    def stop(self) -> int:
+        """Ends it, and returns its exit code. May be called again."""
+        if self._stopped:
+            return self.process.returncode
+        self._stopped = True
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                os.killpg(self.process.pid, signal.SIGKILL)
+                self.process.wait()
+        self._watch.dismiss()
+        self._reader.join(1)
+        return self.process.returncode
+
+    def finish(self) -> None:
+        """Ends it. Raises `WorkerFailed` if it did not end well."""
+        if self.stop() != 0:
+            raise WorkerFailed(f"the worker ended with {self.process.returncode}: {self.said}")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        self.stop()

@@ -1,0 +1,183 @@
+"""The demo's recount: small cases counted by hand, and a whole shop counted twice."""
+
+import json
+from itertools import islice
+from random import Random
+from typing import Any
+
+import msgspec
+import oracle
+import pytest
+
+from recsys.rules import Rules
+from streams.demo.mishaps import sendings
+from streams.demo.recount import Record, Recount, compare, forwarded, home
+from streams.shop.catalogue import build_catalogue
+from streams.shop.shoppers import crowd
+from streams.shop.traffic import events
+
+NOW_MS = 1_800_000_000_000
+
+
+def recount(*given: dict[str, Any], rules: Rules | None = None) -> Recount:
+    """The recount of events of one user on a topic of one partition."""
+    result = Recount(rules or Rules(), partitions=1)
+    for offset, event in enumerate(given):
+        result.take(Record(0, offset, NOW_MS, json.dumps({"event_type": "click", "user_id": "u"} | event).encode()))
+    return result
+
+
+def clicks(items: str, **fields: Any) -> list[dict[str, Any]]:
+    return [{"item_id": item} | fields for item in items]
+
+
+def test_every_interaction_counts_for_its_item_and_once_a_session_for_a_pair() -> None:
+    result = recount(*clicks("abab"))
+    assert result.interactions == {"a": 2, "b": 2}
+    assert result.pairs == {("a", "b"): 1}
+
+
+def test_a_pair_counts_again_in_another_session() -> None:
+    result = recount(*clicks("ab", session_id="1"), *clicks("ba", session_id="2"))
+    assert result.pairs == {("a", "b"): 2}
+
+
+def test_session_ids_outrank_the_gap_and_a_missing_one_does_not() -> None:
+    first = {"item_id": "a", "session_id": "1", "event_time": NOW_MS - 3_600_000}
+    assert recount(first, {"item_id": "b", "session_id": "1"}).pairs == {("a", "b"): 1}
+    assert not recount(first, {"item_id": "b"}).pairs
+
+
+@pytest.mark.parametrize(("minutes", "pairs"), [(30, 1), (31, 0), (-31, 0), (-30, 1)])
+def test_half_an_hour_without_an_event_ends_a_session_in_either_direction(minutes: int, pairs: int) -> None:
+    before = NOW_MS - 3_600_000
+    given = [{"item_id": "a", "event_time": before}, {"item_id": "b", "event_time": before + minutes * 60_000}]
+    assert recount(*given).pairs.total() == pairs
+
+
+def test_only_the_window_of_distinct_items_is_paired() -> None:
+    assert set(recount(*clicks("abbbc"), rules=Rules(window=2)).pairs) == {("a", "b"), ("a", "c"), ("b", "c")}
+    assert set(recount(*clicks("abc"), rules=Rules(window=1)).pairs) == {("a", "b"), ("b", "c")}
+
+
+def test_a_session_reaches_no_further_than_the_history() -> None:
+    assert recount(*clicks("abca"), rules=Rules(history=2)).pairs == {("a", "b"): 2, ("b", "c"): 1, ("a", "c"): 2}
+
+
+def test_the_same_event_id_counts_once_while_it_is_in_the_history() -> None:
+    twice = [{"item_id": "a", "event_id": "1"}, {"item_id": "b", "event_id": "2"}, {"item_id": "a", "event_id": "1"}]
+    assert recount(*twice).interactions == {"a": 1, "b": 1}
+    assert recount(*twice).repeats == 1
+    assert recount(*twice, rules=Rules(history=1)).interactions == {"a": 2, "b": 1}
+
+
+def test_the_items_of_a_basket_count_one_after_the_other() -> None:
+    basket = {"event_type": "purchase", "event_id": "1", "items": [{"item_id": item} for item in "aba"]}
+    result = recount({"item_id": "z"}, basket, basket)
+    assert result.interactions == {"z": 1, "a": 2, "b": 1}
+    assert result.pairs == {("a", "z"): 1, ("b", "z"): 1, ("a", "b"): 1}
+
+
+@pytest.mark.parametrize("kind", ["refund", "impression", "remove_from_cart", "search"])
+def test_what_is_no_interaction_is_not_counted(kind: str) -> None:
+    result = recount({"item_id": "a"}, {"event_type": kind, "item_id": "b"}, {"item_id": "c"})
+    assert result.interactions == {"a": 1, "c": 1}
+    assert result.pairs == {("a", "c"): 1}
+
+
+def test_users_do_not_mix_and_an_anonymous_one_is_somebody_else() -> None:
+    result = recount({"item_id": "a"}, {"item_id": "b", "user_id": None, "anonymous_id": "u"}, {"item_id": "c"})
+    assert result.pairs == {("a", "c"): 1}
+
+
+def test_bad_records_are_set_aside() -> None:
+    result = recount({"item_id": "a"}, {"item_id": ""}, {"event_type": "stare", "item_id": "a"})
+    result.take(Record(0, 9, NOW_MS, None))
+    assert result.rejected == 3
+    assert result.interactions == {"a": 1}
+
+
+def test_a_record_counts_at_home_and_a_forwarded_one_once() -> None:
+    there = home("u", 4)
+    elsewhere = (there + 1) % 4
+    value = b'{"event_type": "click", "user_id": "u", "item_id": "a"}'
+    headers = [("forwarded", f"{elsewhere}/7/{NOW_MS}/x".encode())]
+    result = Recount(Rules(), partitions=4)
+    result.take(Record(elsewhere, 7, NOW_MS, value))
+    assert not result.interactions
+    result.take(Record(there, 0, NOW_MS + 50, value, headers))
+    result.take(Record(there, 1, NOW_MS + 60, value, headers))
+    assert result.interactions == {"a": 1}
+    assert (result.elsewhere, result.repeats) == (1, 1)
+    assert forwarded([("other", b"1")]) is None
+
+
+def row(item: str, interactions: int, **counts: int) -> dict[str, Any]:
+    neighbours = [{"item_id": other, "count": count, "weight": 1.0} for other, count in counts.items()]
+    return {"item_id": item, "interactions": interactions, "neighbours": neighbours}
+
+
+def test_equal_counts_compare_as_equal() -> None:
+    found = compare(recount(*clicks("ab")), [row("a", 1, b=1), row("b", 1, a=1, b=0)])
+    assert found.equal
+    assert (found.interactions, found.items, found.pairs, found.differences) == (2, 2, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        ([row("a", 1, b=1)], "b: not there, recounted 1 interactions"),
+        ([row("a", 2, b=1), row("b", 1, a=1)], "a: 2 interactions, recounted 1"),
+        ([row("a", 1, b=1), row("b", 1)], "b and a: 0, recounted 1"),
+        ([row("a", 1, b=2), row("b", 1, a=1)], "a and b: 2, recounted 1"),
+        ([row("a", 1, b=1, c=1), row("b", 1, a=1)], "a and c: 1, recounted 0"),
+        ([row("a", 1, b=1), row("b", 1, a=1), row("c", 1)], "c: 1 interactions, recounted 0"),
+    ],
+)
+def test_every_kind_of_difference_is_found_and_told(rows: list[dict[str, Any]], told: str) -> None:
+    found = compare(recount(*clicks("ab")), rows)
+    assert not found.equal
+    assert found.examples == (told,)
+
+
+def test_a_row_that_was_cut_may_lack_counts_and_never_has_more() -> None:
+    counted = recount(*clicks("abc"), rules=Rules(neighbours=1))
+    assert compare(counted, [row("a", 1, b=1), row("b", 1, a=1), row("c", 1, a=1)]).equal
+    assert not compare(counted, [row("a", 1, b=2), row("b", 1, a=1), row("c", 1, a=1)]).equal
+
+
+def test_a_whole_shop_with_its_mishaps_is_counted_as_the_oracle_counts_it() -> None:
+    rng, partitions = Random(3), 4
+    catalogue = build_catalogue(rng, 60)
+    shop = events(rng, catalogue, crowd(rng, 40, catalogue), rate=2.0, start_ms=NOW_MS - 3_600_000)
+    ends = [0] * partitions
+    records: list[Record] = []
+    for due, event in islice(shop, 3_000):
+        if rng.random() < 0.1:
+            del event["session_id"]
+        value = msgspec.json.encode(event)
+        user = str(event.get("user_id", event.get("anonymous_id"))).encode()
+        for sending in sendings(rng, value, user):
+            partition = home(sending.key.decode(), partitions)
+            records.append(Record(partition, ends[partition], NOW_MS - 3_600_000 + round(due * 1000), sending.value))
+            ends[partition] += 1
+            if sending.mishap == "wrong key":  # and what a worker makes of it
+                there, origin = home(user.decode(), partitions), records[-1]
+                if there != partition:
+                    header = f"{partition}/{origin.offset}/{origin.timestamp}".encode()
+                    again = origin._replace(partition=there, offset=ends[there], headers=[("forwarded", header)])
+                    records.append(again)
+                    ends[there] += 1
+    result = Recount(Rules(history=20), partitions)
+    for record in records:
+        result.take(record)
+    told = oracle.recount(
+        [oracle.Record(r.partition, r.offset, r.timestamp, None, r.value, tuple(r.headers)) for r in records],
+        partitions,
+        history=20,
+    )
+    assert result.pairs.total() > 3_000
+    assert result.interactions == told.interactions
+    assert result.pairs == told.pairs
+    assert (result.rejected, result.elsewhere) == (len(told.rejected), len(told.forwarded))
+    assert result.repeats == len(told.repeated) > 0
