@@ -1,45 +1,33 @@
-"""The worker: a Faust app with one agent that takes chunks of events."""
+"""The worker: connects everything, runs until it is told to stop or something fails, and ends in time."""
 
 import asyncio
 import gc
 import logging
 import os
 import signal
-import sys
-import tempfile
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
-from pathlib import Path
 
 import faust
-from faust.types import TP
-from mode.supervisors import CrashingSupervisor
 
 from recsys.engine import Engine
 from recsys.keys import Keys
 from recsys.layout import Layout, claim
 from recsys.store import RedisStore, connect
 from streams import topics
+from streams.app import build_app
 from streams.counting import Counting
-from streams.driver import ChunkConsumer, Records, use_chunks
 from streams.outbox import Outbox, new_producer
-from streams.positions import Log, find_positions, in_words
-from streams.publishing import Outcome, Publishing
+from streams.publishing import Publishing
 from streams.settings import Settings
 from streams.warmup import warm_up
 from streams.watchdog import watch
 
-SESSION_TIMEOUT_S = 10.0
-"""A worker that died without leaving its group holds its partitions this long."""
-HEARTBEAT_S = 2.0
 STOP_S = 9.0
 """After a signal a worker has 10 s."""
 DRAIN_S, STOP_APP_S, STOP_PRODUCER_S = 1.0, 5.0, 1.0
 """How long each part may take to end."""
-CHUNK_RECORDS = 1000
-FETCH_BYTES = 1 << 20
-
 log = logging.getLogger("freshet.worker")
 
 
@@ -116,61 +104,3 @@ async def serve(app: faust.App) -> None:
     await app.start()
     await app._crashed.wait()
     raise app.crash_reason or RuntimeError("a service of the worker ended without a reason")
-
-
-def build_app(settings: Settings, engine: Engine, counting: Counting, publishing: Publishing) -> faust.App:
-    """The Faust app: settings for quick recovery, no tables, no web server, one agent."""
-    app = faust.App(
-        group_id(settings),
-        broker=settings.broker,
-        store="memory://",
-        datadir=Path(tempfile.gettempdir()),
-        autodiscover=False,
-        web_enabled=False,
-        topic_disable_leader=True,
-        topic_allow_declare=False,
-        agent_supervisor=CrashingSupervisor,
-        value_serializer="raw",
-        key_serializer="raw",
-        broker_session_timeout=SESSION_TIMEOUT_S,
-        broker_heartbeat_interval=HEARTBEAT_S,
-        broker_request_timeout=20.0,
-        broker_commit_interval=1.0,
-        broker_max_poll_records=CHUNK_RECORDS,
-        consumer_max_fetch_size=FETCH_BYTES,
-        consumer_auto_offset_reset="earliest",
-        stream_wait_empty=False,
-    )
-
-    async def positions(consumer: ChunkConsumer, assigned: frozenset[TP]) -> Mapping[TP, int]:
-        ordered = sorted(assigned)
-        first = await consumer.earliest_offsets(*ordered)
-        end = await consumer.highwaters(*ordered)
-        logs = {tp.partition: Log(first[tp], end[tp]) for tp in ordered}
-        found = await find_positions(engine, logs, settings.topic(topics.EVENTS), accept_loss=settings.accept_loss)
-        counting.counted = {partition: (await engine.position(partition))[0] for partition in found}
-        log.info("assigned partitions: %s", in_words(found))
-        print(f"freshet worker: ready, partitions {in_words(found)}", file=sys.stderr, flush=True)
-        return {tp: found[tp.partition] for tp in ordered}
-
-    use_chunks(app, positions)
-    channel = app.topic(settings.topic(topics.EVENTS), key_serializer="raw", value_serializer="raw")
-
-    @app.agent(channel, name="count")  # type: ignore[untyped-decorator]
-    async def count(chunks: AsyncIterator[Records]) -> None:
-        async for chunk in chunks:
-            counted = await counting.count(app.consumer, chunk)
-            if counted:
-                await publishing.take(Outcome(app.consumer, chunk, counted))
-            app.consumer.done(chunk)
-
-    return app
-
-
-def group_id(settings: Settings) -> str:
-    """The consumer group: two systems with other prefixes on one broker are two groups.
-
-    >>> group_id(Settings())
-    'freshet'
-    """
-    return settings.topic_prefix + "".join(c if c.isalnum() or c in "._-" else "-" for c in settings.key_prefix).strip("-")

@@ -25,8 +25,11 @@ def worker(log_level: str) -> None:
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # until the loop runs, nothing is open
     settings = read_settings()
     if log_level != "debug":
-        logging.getLogger("kafka").setLevel(logging.CRITICAL)  # it says every attempt; our last line says how it ended
+        # These tell of every attempt and every heartbeat; our last line says how it ended.
+        logging.getLogger("kafka").setLevel(logging.CRITICAL)
+        logging.getLogger("aiokafka.consumer.group_coordinator").setLevel(logging.ERROR)
     logging.basicConfig(stream=sys.stderr, level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("freshet").setLevel(min(logging.INFO, logging.getLogger().level))
     code = 0
     try:
         asyncio.run(_until_signalled(settings))

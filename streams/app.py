@@ -1,0 +1,109 @@
+"""The Faust app: one agent that takes chunks of events, and where it reads on after every rebalance."""
+
+import logging
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import faust
+from faust.types import TP
+from mode.supervisors import CrashingSupervisor
+
+from recsys.engine import Engine
+from streams import topics
+from streams.counting import Counting
+from streams.driver import ChunkConsumer, Records, use_chunks
+from streams.positions import Log, find_positions, in_words
+from streams.publishing import Outcome, Publishing
+from streams.settings import Settings
+
+SESSION_TIMEOUT_S = 10.0
+"""A worker that died without leaving its group holds its partitions this long."""
+HEARTBEAT_S = 1.0
+REQUEST_TIMEOUT_S = 20.0
+COMMIT_S = 1.0
+CHUNK_RECORDS = 1000
+FETCH_BYTES = 1 << 20
+
+log = logging.getLogger("freshet.worker")
+
+
+def build_app(settings: Settings, engine: Engine, counting: Counting, publishing: Publishing) -> faust.App:
+    """An app set for quick recovery, without tables or a web server. Prints one line when it is ready."""
+    app = faust.App(
+        group_id(settings),
+        broker=settings.broker,
+        store="memory://",
+        datadir=Path(tempfile.gettempdir()),
+        autodiscover=False,
+        web_enabled=False,
+        topic_disable_leader=True,
+        topic_allow_declare=False,
+        agent_supervisor=CrashingSupervisor,
+        value_serializer="raw",
+        key_serializer="raw",
+        broker_session_timeout=SESSION_TIMEOUT_S,
+        broker_heartbeat_interval=HEARTBEAT_S,
+        broker_request_timeout=REQUEST_TIMEOUT_S,
+        broker_commit_interval=COMMIT_S,
+        broker_max_poll_records=CHUNK_RECORDS,
+        consumer_max_fetch_size=FETCH_BYTES,
+        consumer_auto_offset_reset="earliest",
+        stream_wait_empty=False,
+    )
+    announce = _announcer()
+
+    async def positions(consumer: ChunkConsumer, assigned: frozenset[TP]) -> Mapping[TP, int]:
+        """Where to read on in the partitions that were just assigned."""
+        ordered = sorted(assigned)
+        first = await consumer.earliest_offsets(*ordered)
+        end = await consumer.highwaters(*ordered)
+        logs = {tp.partition: Log(first[tp], end[tp]) for tp in ordered}
+        found = await find_positions(engine, logs, settings.topic(topics.EVENTS), accept_loss=settings.accept_loss)
+        counting.counted = {partition: (await engine.position(partition))[0] for partition in found}
+        announce(in_words(found))
+        return {tp: found[tp.partition] for tp in ordered}
+
+    use_chunks(app, positions)
+    channel = app.topic(settings.topic(topics.EVENTS), key_serializer="raw", value_serializer="raw")
+
+    @app.agent(channel, name="count")  # type: ignore[untyped-decorator]
+    async def count(chunks: AsyncIterator[Records]) -> None:
+        async for chunk in chunks:
+            counted = await counting.count(app.consumer, chunk)
+            if counted:
+                await publishing.take(Outcome(app.consumer, chunk, counted))
+            app.consumer.done(chunk)
+
+    @app.on_rebalance_complete.connect  # type: ignore[untyped-decorator]
+    async def without_partitions(*_: Any, **__: Any) -> None:
+        """Where others have all partitions there is nothing to seek, so Faust does not ask for positions."""
+        if not app.consumer.assignment():
+            counting.counted = {}
+            announce("none (others have them all)")
+
+    return app
+
+
+def _announcer() -> Any:
+    """Says which partitions the worker has: the first time on stdout, too, as the sign that it is ready."""
+    ready = False
+
+    def announce(partitions: str) -> None:
+        nonlocal ready
+        log.info("ready, has partitions: %s", partitions)
+        if not ready:
+            print(f"freshet worker: ready, partitions {partitions}", flush=True)
+        ready = True
+
+    return announce
+
+
+def group_id(settings: Settings) -> str:
+    """The consumer group: two systems with other prefixes on one broker are two groups.
+
+    >>> group_id(Settings())
+    'freshet'
+    """
+    return settings.topic_prefix + "".join(c if c.isalnum() or c in "._-" else "-" for c in settings.key_prefix).strip("-")
