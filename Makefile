@@ -21,7 +21,7 @@ help:
 	@echo "make demo    set up, then show Freshet at work: Kafka, Redis, a worker, a shop of events"
 	@echo "make test    set up, then ruff, mypy and the tests"
 	@echo "make format  let ruff format and sort the sources"
-	@echo "make lock    write requirements.lock anew from pyproject.toml (needs uv)"
+	@echo "make lock    write both lock files anew from pyproject.toml (needs uv)"
 	@echo "make clean   remove $(VENV) and everything that tools left in this folder"
 
 setup: $(VENV)/.ready
@@ -43,13 +43,15 @@ format: setup
 	@$(BIN)/python -m ruff check --quiet --fix --select I
 	@$(BIN)/python -m ruff format --quiet
 
-# `make lock ARGS=--upgrade` takes newer versions; without it the versions of the file stay where they still fit.
+# `make lock ARGS=--upgrade` takes newer versions; without it the versions of the files stay where they still fit.
+# The second file is what the container image needs: of the same versions, without the extras.
+COMPILE = $(UV) pip compile --quiet --no-config --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock"
 lock:
 	@command -v $(UV) >/dev/null || { echo "make lock needs uv: pip install uv, or make lock UV=/its/path" >&2; exit 1; }
-	@printf 'setuptools>=80\nwheel\n' | $(UV) pip compile --quiet --no-config --universal --python-version 3.11 \
-		--generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
-		--custom-compile-command "make lock" --extra dev $(ARGS) pyproject.toml - -o requirements.lock > /dev/null
-	@echo "==> requirements.lock: $$(grep -c '^[a-z]' requirements.lock) packages"
+	@printf 'setuptools>=80\nwheel\n' | $(COMPILE) --extra dev $(ARGS) pyproject.toml - -o requirements.lock > /dev/null
+	@printf 'setuptools>=80\n' | $(COMPILE) -c requirements.lock pyproject.toml - -o requirements-runtime.lock > /dev/null
+	@for file in requirements.lock requirements-runtime.lock; do echo "==> $$file: $$(grep -c '^[a-z]' $$file) packages"; done
 
 clean:
 	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,9 +1,7 @@
 """The Faust app: one agent that takes chunks of events, and where it reads on after every rebalance."""
 
 import logging
-import tempfile
 from collections.abc import AsyncIterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import faust
@@ -13,7 +11,7 @@ from mode.supervisors import CrashingSupervisor
 from recsys.engine import Engine
 from streams import topics
 from streams.counting import Counting
-from streams.driver import ChunkConsumer, Records, use_chunks
+from streams.driver import App, ChunkConsumer, Records, use_chunks
 from streams.positions import Log, find_positions, in_words
 from streams.publishing import Outcome, Publishing
 from streams.settings import Settings
@@ -31,11 +29,10 @@ log = logging.getLogger("freshet.worker")
 
 def build_app(settings: Settings, engine: Engine, counting: Counting, publishing: Publishing) -> faust.App:
     """An app set for quick recovery, without tables or a web server. Prints one line when it is ready."""
-    app = faust.App(
+    app = App(
         group_id(settings),
         broker=settings.broker,
         store="memory://",
-        datadir=Path(tempfile.gettempdir()),
         autodiscover=False,
         web_enabled=False,
         topic_disable_leader=True,

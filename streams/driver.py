@@ -18,10 +18,13 @@ from faust.types import TP, ConsumerMessage
 FAUST_VERSION = "0.15.3"
 """The version whose inner methods these are."""
 
-CHUNKS_AHEAD = 2
+CHUNKS_AHEAD = 1
 """Chunks of a partition that may be fetched and not done: one in work and the next. This bounds memory, and keeps partitions
 even: Faust's own back-pressure lets one that was paused wait until the buffer of all is nearly empty."""
-LOOK_AGAIN_S = 0.01
+FETCH_WAIT_MS = 20
+"""How long the broker may hold a fetch. A consumer has one fetch under way at each broker; it names the partitions that were
+empty when it began: records of the others wait until it returns. Faust's 1.5 s would be the latency of a quiet shop."""
+LOOK_AGAIN_S = 0.005
 """How soon a fetch ends, where a partition waits for its chunks to be done."""
 
 FindPositions = Callable[["ChunkConsumer", frozenset[TP]], Awaitable[Mapping[TP, int]]]
@@ -52,6 +55,11 @@ class ChunkConsumerThread(stock.AIOKafkaConsumerThread):  # type: ignore[misc]
         self._next: dict[TP, int] = {}
         self._ahead: dict[TP, int] = defaultdict(int)
         self.seeks: dict[TP, int] = defaultdict(int)
+
+    def _create_worker_consumer(self, transport: "ChunkTransport") -> AIOKafkaConsumer:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._fetch_max_wait_ms = FETCH_WAIT_MS
+        return consumer
 
     async def seek_all(self, positions: Mapping[TP, int]) -> None:
         await self.call_thread(self._seek_all, positions)
@@ -141,6 +149,13 @@ class ChunkTransport(stock.Transport):  # type: ignore[misc]
 
     Consumer = ChunkConsumer
     find_positions: FindPositions
+
+
+class App(faust.App):  # type: ignore[misc]
+    """An app that keeps no tables, and so needs no folders."""
+
+    def _create_directories(self) -> None:
+        pass
 
 
 def use_chunks(app: faust.App, find_positions: FindPositions) -> None:

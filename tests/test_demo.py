@@ -2,11 +2,13 @@
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
 from io import StringIO
 from pathlib import Path
 from random import Random
@@ -67,6 +69,28 @@ def test_the_demo_ends_with_equal_counts_and_leaves_nothing_behind(tmp_path: Pat
     assert summary["rejected"] == summary["broken"]
     assert "FRESHET_BROKER=kafka://127.0.0.1:" in err
     assert "freshet recommend me" in err
+
+
+def test_on_a_terminal_there_is_a_live_view_and_then_the_summary(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [*FRESHET, "demo", "--seconds", "3"],
+        env=os.environ | {"TMPDIR": str(tmp_path), "TERM": "xterm-256color", "COLUMNS": "100", "LINES": "30"},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    seen = b""
+    with suppress(OSError):  # what Linux says at the end of a terminal
+        while part := os.read(ours, 65_536):
+            seen += part
+    os.close(ours)
+    text = seen.decode(errors="replace")
+    assert process.wait() == 0, text
+    for words in ("freshet recommend me", "and is recommended", "following", "0 differences"):
+        assert words in text
+    assert "Traceback" not in text
 
 
 def test_ctrl_c_closes_the_shop_and_still_makes_the_accounts(tmp_path: Path) -> None:

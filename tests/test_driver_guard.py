@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from aiokafka.consumer.consumer import AIOKafkaConsumer
+from faust.app.base import App
 from faust.tables.recovery import Recovery
 from faust.transport.consumer import Consumer, ThreadDelegateConsumer
 from faust.transport.drivers import aiokafka as stock
@@ -25,6 +26,9 @@ STOOD_ON = {
     ThreadDelegateConsumer._getmany: "asks the thread",
     stock.Consumer._to_message: "makes the ConsumerMessage that ours replaces",
     stock.AIOKafkaConsumerThread.__post_init__: "may be extended",
+    stock.AIOKafkaConsumerThread._create_worker_consumer: "makes an AIOKafkaConsumer that was not started yet",
+    AIOKafkaConsumer.start: "hands _fetch_max_wait_ms to its fetcher",
+    App._create_directories: "makes Faust's folders, which we do not need",
     stock.AIOKafkaConsumerThread.getmany: "calls _fetch_records in the consumer's thread",
     stock.AIOKafkaConsumerThread._fetch_records: "returns a mapping of partition to its records, in order",
     stock.AIOKafkaConsumerThread.assignment: "is safe to call from any thread",
@@ -43,6 +47,9 @@ DIGESTS = {
     "ThreadDelegateConsumer._getmany": "8dbffeccb0e3267f",
     "Consumer._to_message": "a2a5aefda42d9cd1",
     "AIOKafkaConsumerThread.__post_init__": "21d9b9cc0d165197",
+    "AIOKafkaConsumerThread._create_worker_consumer": "c179c0bdb9755c3a",
+    "AIOKafkaConsumer.start": "5ba1baa38f6246a0",
+    "App._create_directories": "11b6b0b79e317509",
     "AIOKafkaConsumerThread.getmany": "1b1c58046a9b2bb7",
     "AIOKafkaConsumerThread._fetch_records": "9e7369fc572de4d0",
     "AIOKafkaConsumerThread.assignment": "259720cd491412f0",

@@ -1,5 +1,8 @@
 """The simulated shop: one seed, the same events; all of them good; and something to be learned from them."""
 
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter, defaultdict
@@ -10,15 +13,20 @@ from typing import Any
 
 import msgspec
 import pytest
+from kafka.errors import UnknownTopicOrPartitionError
 
 from recsys.events import Event, Kind, decode
 from streams.demo.measure import most_popular
 from streams.demo.mishaps import BROKEN, TWICE, WRONG_KEY, sendings
 from streams.demo.pace import on_time
+from streams.demo.recount import home, read_topic
+from streams.lag import read_spans
+from streams.settings import Settings
 from streams.shop.catalogue import build_catalogue
 from streams.shop.shoppers import crowd
 from streams.shop.traffic import events
 from streams.shop.words import BRANDS, CATEGORIES, MODELS, NAMES
+from streams.topics import EVENTS
 
 START_MS = 1_800_000_000_000
 RATE = 150.0
@@ -177,3 +185,32 @@ def test_a_stop_ends_the_waiting() -> None:
     stop = threading.Event()
     threading.Timer(0.05, stop.set).start()
     assert list(on_time([(60.0, None)], time.monotonic(), stop)) == []
+
+
+def test_simulate_fills_the_topic_at_its_rate_until_it_is_told_to_stop(environ: dict[str, str], namespace: Settings) -> None:
+    command = [sys.executable, "-m", "streams", "simulate", "--rate", "300", "--shoppers", "100", "--seed", "3"]
+    process = subprocess.Popen(command, env=environ, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    topic = namespace.topic(EVENTS)
+    deadline = time.monotonic() + 60
+    while (spans := ends(namespace, topic)) < 600 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 0, err
+    assert spans >= 600
+    assert "seed 3" in err
+
+    records = list(read_topic(namespace.bootstrap, topic))
+    assert f"{len(records):,} events" in err
+    for partitions, record in records:
+        assert home(decode(record.value, record.timestamp).home_id, partitions) == record.partition
+    times = [record.timestamp for _, record in records]
+    assert len(records) / (max(times) - min(times)) * 1000 == pytest.approx(300, rel=0.3)
+
+
+def ends(settings: Settings, topic: str) -> int:
+    """Records in the topic so far; 0 while it does not exist."""
+    try:
+        return sum(span.end for span in read_spans(settings.bootstrap, topic).values())
+    except UnknownTopicOrPartitionError:
+        return 0
