@@ -1,4 +1,4 @@
-"""A batch: the counted events of one partition as columns, a line for each item of each event."""
+"""A batch: the events to be counted as columns, a line for each item of each event."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -20,7 +20,7 @@ class Arrival(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Columns of one length, in the order of the topic; `user` is the place of its history."""
+    """Columns of one length, those of each partition in the order of the topic; `user` is the place of its history."""
 
     ids: dict[int, str]
     """The item ids that stand in the batch, by their hash."""
@@ -30,6 +30,7 @@ class Batch(NamedTuple):
     session: U64
     time: I64
     kind: U8
+    partition: I32
     offset: I64
     opens: Bools
     """Whether the line is the first of its event."""
@@ -44,18 +45,18 @@ def matters(kind: Kind) -> bool:
     return kind.is_interaction or kind is Kind.REFUND
 
 
-def columns(arrivals: Sequence[Arrival], users: Sequence[str]) -> Batch:
-    """The batch of these arrivals, all of them of `users`; those that change no history are passed over.
+def columns(arrivals: Sequence[tuple[int, Arrival]], users: Sequence[str]) -> Batch:
+    """The batch of these arrivals, each with its partition, all of `users`; those that change no history are passed over.
 
     >>> from recsys.events import decode
     >>> event = decode(b'{"event_type": "click", "user_id": "u", "items": [{"item_id": "a"}, {"item_id": "b"}]}', 10**12)
-    >>> columns([Arrival(7, event)], ["u"]).opens
+    >>> columns([(0, Arrival(7, event))], ["u"]).opens
     array([ True, False])
     """
     index = {user: place for place, user in enumerate(users)}
     ids: dict[int, str] = {}
     rows = []
-    for offset, event, _ in arrivals:
+    for partition, (offset, event, _) in arrivals:
         if not matters(event.kind):
             continue
         user = index[event.user_id]
@@ -65,7 +66,7 @@ def columns(arrivals: Sequence[Arrival], users: Sequence[str]) -> Batch:
         for line in event.lines:
             item = hash_id(line.item_id)
             ids[item] = line.item_id
-            rows.append((user, item, event_hash, session, event.time_ms, event.kind, offset, opens))
+            rows.append((user, item, event_hash, session, event.time_ms, event.kind, partition, offset, opens))
             opens = False
     table = np.array(rows, dtype=LINE)
     # Copies: a compiled function is made for contiguous columns only.
@@ -80,6 +81,7 @@ LINE = np.dtype(
         ("session", np.uint64),
         ("time", np.int64),
         ("kind", np.uint8),
+        ("partition", np.int32),
         ("offset", np.int64),
         ("opens", np.bool_),
     ]

@@ -1,24 +1,24 @@
-"""The engine: one batch of one partition, from events to committed counts and to fresh recommendations.
+"""The engine: a batch of chunks, one of each partition, from events to committed counts and to fresh recommendations.
 
-    read the user shard → fold → read the item shards, merge, swap (again, where another worker was first)
-    → swap the user shard: the commit → rank → messages
+    read the user shards → fold → read the item shards, merge, swap (again, where another worker was first)
+    → swap the user shards: the commit → rank → messages
 
 Item shards come first and the user shard last: after a crash anywhere in between the same events give the same deltas, because
-the histories have not changed, and each item shard takes only the deltas that are newer than its mark for this partition.
+the histories have not changed, and each item shard takes only the deltas that are newer than its mark for their partition.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from recsys import fold as folding
-from recsys import histories, marks, popularity, rank, rows
-from recsys.batch import Arrival, columns, matters
+from recsys import histories, marks, popularity, rank
+from recsys.batch import Arrival, Batch, columns, matters
 from recsys.compiled import U64, Bools
-from recsys.fold import Deltas
+from recsys.fold import REFUND, fold
 from recsys.hashing import NONE, hash_id
 from recsys.histories import Histories
+from recsys.item_shards import ItemShards
 from recsys.keys import Keys
 from recsys.marks import UserMark
 from recsys.popularity import Popular
@@ -36,26 +36,16 @@ from recsys.rows import Rows
 from recsys.rules import Rules
 from recsys.store import Store, Swap
 
-ITEM_SHARDS = 32
-"""How many shards the items are spread over; part of the state, so a change needs a rebuild."""
-
-NAMES_REMEMBERED = 500_000
-"""Item names (they never change) that a worker keeps; beyond that it starts anew."""
-
 POPULAR_TO_SPARE = 200
 """Popular items kept beyond `top_n`, to fill the places of those that a user must not be shown."""
 
 
 class LostPartition(RuntimeError):
-    """Another worker has changed this partition's user shard: it owns the partition now, and nothing was written."""
+    """Another worker has changed a partition's user shard: it owns the partition now, and nothing was written to it."""
 
 
 class MissingRecords(RuntimeError):
     """The records do not begin where the mark ends: counting them would pass over those in between."""
-
-
-class DamagedState(RuntimeError):
-    """Something that must be in Redis is not there, or not in the form that this version writes."""
 
 
 class Chunk(NamedTuple):
@@ -71,18 +61,43 @@ class Chunk(NamedTuple):
     """Offsets of records that were sent on to their home partitions."""
 
 
-class Counted(NamedTuple):
-    """What a committed chunk leaves for ranking: the users it touched, as they now are."""
+class Newest(NamedTuple):
+    """The newest event that changed a user's history."""
 
     partition: int
-    users: list[str]
-    newest: dict[str, Arrival]
-    """By user, the newest event of the chunk that changed the history."""
+    arrival: Arrival
+    place: int
+    """Of the user's history."""
+
+
+class Counted(NamedTuple):
+    """What committed chunks leave for ranking: the users they touched, as they now are."""
+
+    ends: dict[int, int]
+    """By partition, the last offset that is counted now."""
+    lost: list[int]
+    """Partitions that were not committed, because another worker has changed them."""
+    newest: dict[str, Newest]
+    """By user."""
     histories: Histories
     rows: Rows
     changed: U64
-    """The items whose rows the chunk changed."""
+    """The items whose rows the chunks changed."""
+
+
+class _UserShard(NamedTuple):
+    """A user shard as it was read for a chunk; its users' histories stand together, from place `first` on."""
+
+    chunk: Chunk
+    users: list[str]
+    first: int
+    stored: bytes | None
     mark: UserMark
+
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing of the chunk was counted before."""
+        return self.chunk.start > self.mark.offset
 
 
 class Engine:
@@ -93,106 +108,80 @@ class Engine:
         self._keys = keys
         self._rules = rules
         self._retention_s = retention_s
-        self._names: dict[int, str] = {}
+        self._items = ItemShards(store, keys, rules)
         self._popular = popularity.unpack()
         self._newest_ms = 0
 
-    async def count(self, chunk: Chunk) -> Counted:
-        """Counts a chunk, exactly once however often it is given, and returns what ranking needs.
+    async def count(self, *chunks: Chunk) -> Counted:
+        """Counts chunks of different partitions, exactly once however often they are given; returns what ranking needs.
 
-        Raises `LostPartition` if another worker has the partition, `MissingRecords` if the chunk begins after the mark's
-        end, `DamagedState` if Redis lacks what the marks say it has.
+        Raises `MissingRecords` if a chunk begins after the end of what was counted, and `DamagedState` if Redis lacks what
+        the marks say it has.
         """
-        keys, rules = self._keys, self._rules
-        users = list(dict.fromkeys(a.event.user_id for a in chunk.arrivals if matters(a.event.kind)))
-        mark_key = keys.user_mark(chunk.partition)
-        user_keys = [keys.user(chunk.partition, user) for user in users]
-        [[stored_mark, *packed]] = await self._store.read([[mark_key, *user_keys]])
-        mark = marks.user_mark(stored_mark)
-        before = mark.offset
-        if chunk.start > before + 1:
-            raise MissingRecords(
-                f"partition {chunk.partition}: the records begin at offset {chunk.start}, but counted is only up to {before}"
-            )
-        found = histories.unpack(packed, rules.history)
-        arrivals = _uncounted(chunk, mark)
-        batch = columns(arrivals, users)
-        deltas, changed = folding.fold(found, batch, rules)
-        wanted = rank.recent_items(found)
-        if chunk.start <= before:  # counted before, but perhaps not published: everything these users touched is published
-            wanted = found.item
-        loaded = await self._merge(chunk, deltas, batch.ids, np.unique(wanted[wanted != NONE]))
+        shards, found = await self._open(chunks)
+        batch = columns(
+            [(shard.chunk.partition, arrival) for shard in shards for arrival in uncounted(shard.chunk, shard.mark)],
+            [user for shard in shards for user in shard.users],
+        )
+        deltas, changed = fold(found, batch, self._rules)
+        wanted = self._wanted(shards, found)
+        ends = {shard.chunk.partition: shard.chunk.end for shard in shards}
+        loaded = await self._items.merge(deltas, ends, batch.ids, wanted)
+        lost = await self._commit(shards, batch, changed, found)
 
-        if chunk.end > before:
-            mark.version += 1
-            mark.offset = chunk.end
-            mark.interactions += int((deltas.other == NONE).sum())
-            mark.repeats += int((batch.opens & ~changed & (batch.kind < folding.REFUND)).sum())
-            mark.rejected += sum(offset > before for offset in chunk.rejected)
-            mark.forwarded += sum(offset > before for offset in chunk.forwarded)
-            values = {user_keys[u]: histories.pack(found, u) for u in np.unique(batch.user[changed]).tolist()}
-            swap = Swap(mark_key, stored_mark, marks.encode(mark), values, self._retention_s)
-            if not (await self._store.swap([swap]))[0]:
-                raise LostPartition(
-                    f"partition {chunk.partition}: another worker changed it while "
-                    f"offsets {chunk.start} to {chunk.end} were counted"
-                )
-        offsets = set(batch.offset[changed].tolist())
-        newest = {
-            a.event.user_id: a for a in chunk.arrivals if matters(a.event.kind) and (a.offset <= before or a.offset in offsets)
-        }
-        self._newest_ms = max(self._newest_ms, int(deltas.time.max(initial=0)))
-        touched = np.unique(deltas.item) if chunk.start > before else loaded.item
-        return Counted(chunk.partition, users, newest, found, loaded, touched, mark)
+        newest: dict[str, Newest] = {}
+        for shard in shards:
+            if shard.chunk.partition not in lost:
+                newest |= newest_events(shard, batch, changed)
+        again = [] if all(shard.is_new for shard in shards) else [wanted]
+        self._newest_ms = max(self._newest_ms, int(batch.time.max(initial=0)))
+        touched = np.unique(np.concatenate([deltas.item, *again]))
+        return Counted({p: end for p, end in ends.items() if p not in lost}, lost, newest, found, loaded, touched)
 
-    async def recommend(self, counted: Counted, now_ms: int) -> list[tuple[Arrival, Recommendation]]:
-        """A recommendation for each user whose history the chunk changed, with the event that it answers."""
+    async def recommend(self, counted: Counted, now_ms: int) -> list[tuple[Newest, Recommendation]]:
+        """A recommendation for each user whose history was changed, with the event that it answers."""
         if not counted.newest:
             return []
-        place = {user: u for u, user in enumerate(counted.users)}
-        chosen = np.array([place[user] for user in counted.newest])
+        chosen = [newest.place for newest in counted.newest.values()]
         found = Histories._make(column[chosen] for column in counted.histories)
         current = [
-            [hash_id(line.item_id) for line in arrival.event.lines]
-            if arrival.event.kind.is_interaction
+            [hash_id(line.item_id) for line in newest.arrival.event.lines]
+            if newest.arrival.event.kind.is_interaction
             else histories.newest_items(found, u)
-            for u, arrival in enumerate(counted.newest.values())
+            for u, newest in enumerate(counted.newest.values())
         ]
         ranked = rank.rank(rank.context(found, current, self._rules), counted.rows, self._popular, self._rules)
-        await self._learn_names(hashes_to_name(ranked))
-        return [
-            (
-                arrival,
-                Recommendation(
-                    user_id=user,
-                    recommendation_id=f"{counted.partition:x}-{arrival.offset:x}-{now_ms:x}",
-                    generated_at=instant(now_ms),
-                    event_id=arrival.event.event_id,
-                    event_time=instant(arrival.event.time_ms),
-                    strategy="personal" if ranked.personal[u] else "cold_start",
-                    items=items,
-                ),
+        await self._items.learn_names(hashes_to_name(ranked))
+        answers = []
+        lists = recommended(ranked, self._items.names)
+        for (user, newest), personal, items in zip(counted.newest.items(), ranked.personal.tolist(), lists, strict=True):
+            event = newest.arrival.event
+            message = Recommendation(
+                user_id=user,
+                recommendation_id=f"{newest.partition:x}-{newest.arrival.offset:x}-{now_ms:x}",
+                generated_at=instant(now_ms),
+                event_id=event.event_id,
+                event_time=instant(event.time_ms),
+                strategy="personal" if personal else "cold_start",
+                items=items,
             )
-            for u, ((user, arrival), items) in enumerate(
-                zip(counted.newest.items(), recommended(ranked, self._names), strict=True)
-            )
-        ]
+            answers.append((newest, message))
+        return answers
 
     async def similar(self, counted: Counted) -> list[Neighbours]:
-        """The neighbour lists of the items whose rows the chunk changed."""
+        """The neighbour lists of the items whose rows were changed."""
         loaded = counted.rows
         places = np.flatnonzero(np.isin(loaded.item, counted.changed)).tolist()
         shown = {r: strongest(loaded, r, self._rules.top_n) for r in places}
-        await self._learn_names({item for r, order in shown.items() for item in loaded.other[r][order].tolist()})
-        return [neighbours(loaded, r, order, self._names, self._rules) for r, order in shown.items()]
+        await self._items.learn_names({item for r, order in shown.items() for item in loaded.other[r][order].tolist()})
+        return [neighbours(loaded, r, order, self._items.names, self._rules) for r, order in shown.items()]
 
     async def trending(self) -> Neighbours | None:
         """Reads the most popular items anew, for cold starts and as a message; None while this engine has counted nothing."""
-        groups = [[self._keys.top(shard)] for shard in range(ITEM_SHARDS)]
-        everything = popularity.unpack(*(value for [value] in await self._store.read(groups)))
+        everything = await self._items.popular()
         self._popular = Popular._make(column[: self._rules.top_n + POPULAR_TO_SPARE] for column in everything)
-        await self._learn_names(self._popular.item.tolist())
-        return trending(self._popular, self._names, self._newest_ms, self._rules) if self._newest_ms else None
+        await self._items.learn_names(self._popular.item.tolist())
+        return trending(self._popular, self._items.names, self._newest_ms, self._rules) if self._newest_ms else None
 
     async def position(self, partition: int) -> tuple[int, int]:
         """The last offset that was counted, and the last whose recommendations are out."""
@@ -210,86 +199,68 @@ class Engine:
         if not (await self._store.swap([Swap(key, stored, marks.encode(mark), {})]))[0]:
             raise LostPartition(f"partition {partition}: another worker changed it while lost records were passed over")
 
-    async def _merge(self, chunk: Chunk, deltas: Deltas, ids: Mapping[int, str], wanted: U64) -> Rows:
-        """Adds the deltas to their rows, shard by shard, and returns these rows and the wanted ones as they then are."""
-        pending = np.unique(np.concatenate((deltas.item, wanted)))
-        done: list[Rows] = []
-        while True:
-            loaded, swapped = await self._merge_once(chunk, deltas, ids, pending)
-            done.append(rows.take(loaded, swapped))
-            pending = pending[~swapped]
-            if not len(pending):
-                self._remember(done)
-                return rows.join(done)
-
-    async def _merge_once(self, chunk: Chunk, deltas: Deltas, ids: Mapping[int, str], items: U64) -> tuple[Rows, Bools]:
-        """One try: the rows, and for each whether it is stored so; another worker may have been first in its shard."""
-        shard_of = (items % np.uint64(ITEM_SHARDS)).astype(np.int64)
-        places = {shard: np.flatnonzero(shard_of == shard) for shard in np.unique(shard_of).tolist()}
+    async def _open(self, chunks: Sequence[Chunk]) -> tuple[list[_UserShard], Histories]:
+        """Reads the marks, and the histories of all users in the chunks."""
+        users = [list(dict.fromkeys(a.event.user_id for a in chunk.arrivals if matters(a.event.kind))) for chunk in chunks]
         replies = await self._store.read(
             [
-                [
-                    self._keys.item_mark(shard),
-                    self._keys.top(shard),
-                    *(self._keys.row(shard, i) for i in items[at].tolist()),
-                ]
-                for shard, at in places.items()
+                [self._keys.user_mark(chunk.partition), *(self._keys.user(chunk.partition, user) for user in here)]
+                for chunk, here in zip(chunks, users, strict=True)
             ]
         )
-        item_marks = {shard: marks.item_mark(reply[0]) for shard, reply in zip(places, replies, strict=True)}
-        packed: list[bytes | None] = [None] * len(items)
-        for at, reply in zip(places.values(), replies, strict=True):
-            for r, value in zip(at.tolist(), reply[2:], strict=True):
-                packed[r] = value
+        shards: list[_UserShard] = []
+        first = 0
+        for chunk, here, reply in zip(chunks, users, replies, strict=True):
+            mark = marks.user_mark(reply[0])
+            if chunk.start > mark.offset + 1:
+                raise MissingRecords(
+                    f"partition {chunk.partition}: the records begin at offset {chunk.start}, but counted is only up to "
+                    f"{mark.offset}"
+                )
+            shards.append(_UserShard(chunk, here, first, reply[0], mark))
+            first += len(here)
+        return shards, histories.unpack([value for reply in replies for value in reply[1:]], self._rules.history)
 
-        counted_up_to = np.full(ITEM_SHARDS, marks.START)
-        for shard, mark in item_marks.items():
-            counted_up_to[shard] = mark.offsets.get(chunk.partition, marks.START)
-        fresh = np.isin(deltas.item, items) & (
-            deltas.offset > counted_up_to[(deltas.item % np.uint64(ITEM_SHARDS)).astype(np.int64)]
-        )
-        deltas = Deltas._make(column[fresh] for column in deltas)
-        at_row = np.searchsorted(items, deltas.item)
-        loaded = rows.load(items, packed, int(np.bincount(at_row).max(initial=0)), self._rules)
-        _name(loaded, ids)
-        rows.merge(loaded, deltas, at_row, self._rules)
+    def _wanted(self, shards: Sequence[_UserShard], found: Histories) -> U64:
+        """Items whose rows are needed: those that ranking starts from.
 
-        changed = np.zeros(len(items), np.bool_)
-        changed[at_row] = True
-        swaps = {}
-        for (shard, at), reply in zip(places.items(), replies, strict=True):
-            touched = at[changed[at]]
-            if not len(touched):
+        Of a chunk that was counted before, but perhaps not published, all that its users touched: their neighbour lists are
+        published again, too.
+        """
+        parts = [rank.recent_items(found).ravel()]
+        parts += [found.item[s.first : s.first + len(s.users)].ravel() for s in shards if not s.is_new]
+        everything = np.concatenate(parts)
+        items: U64 = np.unique(everything[everything != NONE])
+        return items
+
+    async def _commit(self, shards: Sequence[_UserShard], batch: Batch, changed: Bools, found: Histories) -> list[int]:
+        """Writes the histories and marks of each user shard; returns the partitions that another worker has changed."""
+        touched = np.unique(batch.user[changed])
+        swaps = []
+        for shard in shards:
+            chunk, mark = shard.chunk, shard.mark
+            if chunk.end <= mark.offset:
                 continue
-            mark = item_marks[shard]
-            mark.version += 1
-            mark.offsets[chunk.partition] = chunk.end
-            top = popularity.update(popularity.unpack(reply[1]), loaded, touched, self._rules)
-            values = {self._keys.row(shard, int(items[r])): rows.pack(loaded, r) for r in touched.tolist()}
-            values[self._keys.top(shard)] = popularity.pack(top)
-            swaps[shard] = Swap(self._keys.item_mark(shard), reply[0], marks.encode(mark), values)
-        outcome = dict(zip(swaps, await self._store.swap(list(swaps.values())), strict=True)) if swaps else {}
-        return loaded, np.array([outcome.get(shard, True) for shard in shard_of.tolist()], np.bool_)
-
-    def _remember(self, loaded: Iterable[Rows]) -> None:
-        if len(self._names) > NAMES_REMEMBERED:
-            self._names.clear()
-        for part in loaded:
-            self._names.update((item, name) for item, name in zip(part.item.tolist(), part.ids, strict=True) if name)
-
-    async def _learn_names(self, items: Iterable[int]) -> None:
-        """Makes sure that the names of these items are known."""
-        wanted = list(items)
-        # A loop, because what was known may be forgotten while this waits for Redis.
-        while unknown := [item for item in wanted if item not in self._names]:
-            replies = await self._store.read([[self._keys.row(item % ITEM_SHARDS, item)] for item in unknown])
-            for item, [value] in zip(unknown, replies, strict=True):
-                if value is None:
-                    raise DamagedState(f"the row of item {item:016x} is missing: did Redis evict or lose keys?")
-                self._names[item] = rows.packed_id(value)
+            here = batch.partition == chunk.partition
+            after = marks.advanced(
+                mark,
+                chunk.end,
+                interactions=int((here & changed & (batch.kind < REFUND)).sum()),
+                repeats=int((here & batch.opens & ~changed & (batch.kind < REFUND)).sum()),
+                rejected=sum(offset > mark.offset for offset in chunk.rejected),
+                forwarded=sum(offset > mark.offset for offset in chunk.forwarded),
+            )
+            places = touched[(touched >= shard.first) & (touched < shard.first + len(shard.users))].tolist()
+            values = {self._keys.user(chunk.partition, shard.users[u - shard.first]): histories.pack(found, u) for u in places}
+            key = self._keys.user_mark(chunk.partition)
+            swaps.append((chunk.partition, Swap(key, shard.stored, marks.encode(after), values, self._retention_s)))
+        if not swaps:
+            return []
+        done = await self._store.swap([swap for _, swap in swaps])
+        return [partition for (partition, _), ok in zip(swaps, done, strict=True) if not ok]
 
 
-def _uncounted(chunk: Chunk, mark: UserMark) -> list[Arrival]:
+def uncounted(chunk: Chunk, mark: UserMark) -> list[Arrival]:
     """The arrivals that are not counted yet; a forwarded record counts the first time it comes, which `mark` then remembers."""
     fresh = []
     for arrival in chunk.arrivals:
@@ -305,10 +276,13 @@ def _uncounted(chunk: Chunk, mark: UserMark) -> list[Arrival]:
     return fresh
 
 
-def _name(loaded: Rows, ids: Mapping[int, str]) -> None:
-    """Gives rows of new items their ids. A row that is neither stored nor new is lost."""
-    for r, item in enumerate(loaded.item.tolist()):
-        if loaded.ids[r] is None:
-            if item not in ids:
-                raise DamagedState(f"the row of item {item:016x} is missing: did Redis evict or lose keys?")
-            loaded.ids[r] = ids[item]
+def newest_events(shard: _UserShard, batch: Batch, changed: Bools) -> dict[str, Newest]:
+    """By user, the newest event of the chunk that changed the history, now or when the chunk was counted before."""
+    chunk = shard.chunk
+    place = {user: shard.first + n for n, user in enumerate(shard.users)}
+    offsets = set(batch.offset[changed & (batch.partition == chunk.partition)].tolist())
+    return {
+        arrival.event.user_id: Newest(chunk.partition, arrival, place[arrival.event.user_id])
+        for arrival in chunk.arrivals
+        if matters(arrival.event.kind) and (arrival.offset <= shard.mark.offset or arrival.offset in offsets)
+    }

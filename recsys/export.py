@@ -8,8 +8,8 @@ from msgspec import Struct
 from redis import Redis
 
 from recsys import rows
-from recsys.engine import ITEM_SHARDS, DamagedState
 from recsys.events import MAX_ID
+from recsys.item_shards import ITEM_SHARDS, missing_row
 from recsys.keys import Keys
 from recsys.rows import worth
 
@@ -68,7 +68,7 @@ def _name(client: "Redis", keys: Keys, item: int) -> str:
     """The name of an item that was met first while the export ran."""
     value: Any = client.get(_row_key(keys, item))
     if value is None:
-        raise DamagedState(f"the row of item {item:016x} is missing: did Redis evict or lose keys?")
+        raise missing_row(item)
     return rows.packed_id(value)
 
 

@@ -25,6 +25,7 @@ BACKWARD = 0.8
 class Deltas(NamedTuple):
     """What a batch adds to the rows of items, in the order of the topic; with `other` `NONE`, an interaction with `item`."""
 
+    partition: I32
     offset: I64
     time: I64
     item: U64
@@ -38,6 +39,7 @@ def fold(histories: Histories, batch: Batch, rules: Rules) -> tuple[Deltas, Bool
     # A line pairs with at most `window` items that count and `window` that only have weight, each in both directions.
     room = len(batch.item) * (1 + 4 * rules.window)
     deltas = Deltas(
+        np.empty(room, np.int32),
         np.empty(room, np.int64),
         np.empty(room, np.int64),
         np.empty(room, np.uint64),
@@ -64,8 +66,10 @@ def _fold(
     session: U64,
     time: I64,
     kind: U8,
+    partition: I32,
     offset: I64,
     opens: Bools,
+    d_partition: I32,
     d_offset: I64,
     d_time: I64,
     d_item: U64,
@@ -115,7 +119,8 @@ def _fold(
             if h_item[u, i] == y:
                 met_first = False
 
-        d_offset[used], d_time[used], d_item[used], d_other[used] = offset[k], time[k], y, NONE
+        d_partition[used], d_offset[used], d_time[used] = partition[k], offset[k], time[k]
+        d_item[used], d_other[used] = y, NONE
         d_weight[used], d_count[used] = 1.0, 1
         used += 1
         length_norm = (end - start + 1.0) ** -0.25
@@ -137,11 +142,13 @@ def _fold(
                 weight = length_norm * distance**-1.5
             if counts == 0 and weight == 0.0:
                 continue
-            d_offset[used], d_time[used], d_item[used], d_other[used] = offset[k], time[k], other, y
+            d_partition[used], d_offset[used], d_time[used] = partition[k], offset[k], time[k]
+            d_item[used], d_other[used] = other, y
             d_weight[used], d_count[used] = weight, counts
             used += 1
             if other != y:
-                d_offset[used], d_time[used], d_item[used], d_other[used] = offset[k], time[k], y, other
+                d_partition[used], d_offset[used], d_time[used] = partition[k], offset[k], time[k]
+                d_item[used], d_other[used] = y, other
                 d_weight[used], d_count[used] = BACKWARD * weight, counts
                 used += 1
 

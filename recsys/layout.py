@@ -3,7 +3,7 @@
 import msgspec
 from msgspec import Struct
 
-from recsys.engine import ITEM_SHARDS
+from recsys.item_shards import ITEM_SHARDS
 from recsys.keys import Keys
 from recsys.store import Store, Swap
 

@@ -54,3 +54,16 @@ def item_mark(value: bytes | None) -> ItemMark:
 
 def encode(mark: UserMark | ItemMark) -> bytes:
     return msgspec.json.encode(mark)
+
+
+def advanced(mark: UserMark, offset: int, *, interactions: int, repeats: int, rejected: int, forwarded: int) -> UserMark:
+    """The mark after everything up to `offset` was counted."""
+    return msgspec.structs.replace(
+        mark,
+        version=mark.version + 1,
+        offset=offset,
+        interactions=mark.interactions + interactions,
+        repeats=mark.repeats + repeats,
+        rejected=mark.rejected + rejected,
+        forwarded=mark.forwarded + forwarded,
+    )

@@ -102,7 +102,8 @@ def pack(rows: Rows, r: int) -> bytes:
 def load(items: U64, packed: Sequence[bytes | None], additions: int, rules: Rules) -> Rows:
     """Rows from their stored bytes, with room for `additions` more neighbours in each, as far as a row may grow."""
     longest = max((packed_length(value) for value in packed if value), default=0)
-    rows = empty(items, max(longest, min(longest + additions, rules.row_limit)))
+    # A row may be longer than the limit if it was written under a higher one: its next new neighbour cuts it.
+    rows = empty(items, min(longest + additions, max(longest + 1, rules.row_limit)))
     for r, value in enumerate(packed):
         unpack(rows, r, value)
     return rows
@@ -135,7 +136,7 @@ def _widened(column: Any, width: int) -> Any:
 
 def merge(rows: Rows, deltas: Deltas, at: I64, rules: Rules) -> None:
     """Adds deltas to rows, in their order; `at` says for each delta the place of its row."""
-    _merge(*deltas[1:], at, *rows[2:], rules.neighbours, rules.row_limit, rules.half_life_ms)
+    _merge(*deltas[2:], at, *rows[2:], rules.neighbours, rules.row_limit, rules.half_life_ms)
 
 
 @compiled

@@ -3,11 +3,13 @@
 Three operations are all that the rest of Freshet asks of it, so that the same code runs over Redis and over a dictionary.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from typing import NamedTuple, Protocol, TypeVar
 
 from redis.asyncio import Redis
 
+T = TypeVar("T")
 Group = Sequence[str]
 """Keys of one shard."""
 
@@ -40,46 +42,95 @@ class Store(Protocol):
     async def swap(self, swaps: Sequence[Swap]) -> list[bool]:
         """Changes shards, each by itself; False for each whose mark was not the expected one: it is unchanged."""
 
-    async def put(self, entries: Iterable[Entry]) -> None:
+    async def put(self, entries: Sequence[Entry]) -> None:
         """Writes values without a guard."""
 
 
 SWAP = """
-local mark = redis.call('GET', KEYS[1])
-if mark ~= (ARGV[1] ~= '' and ARGV[1] or false) then return 0 end
-for i = 2, #KEYS do
-  if ARGV[3] == '0' then redis.call('SET', KEYS[i], ARGV[i + 2])
-  else redis.call('SET', KEYS[i], ARGV[i + 2], 'EX', ARGV[3]) end
+local done, k, a = {}, 1, 1
+while k <= #KEYS do
+  local values, lifetime, expected = tonumber(ARGV[a]), ARGV[a + 1], ARGV[a + 2]
+  if (redis.call('GET', KEYS[k]) or '') == expected then
+    redis.call('SET', KEYS[k], ARGV[a + 3])
+    for i = 1, values do
+      if lifetime == '0' then redis.call('SET', KEYS[k + i], ARGV[a + 3 + i])
+      else redis.call('SET', KEYS[k + i], ARGV[a + 3 + i], 'EX', lifetime) end
+    end
+    done[#done + 1] = 1
+  else
+    done[#done + 1] = 0
+  end
+  k, a = k + values + 1, a + values + 4
 end
-redis.call('SET', KEYS[1], ARGV[2])
-return 1
+return done
 """
+"""Several swaps, one after the other: for each, the mark's key and those of the values; how many values, their lifetime, the
+expected mark (empty: none), the new mark and the values."""
+
+PUT = """
+for i = 1, #KEYS do
+  if ARGV[2 * i] == '0' then redis.call('SET', KEYS[i], ARGV[2 * i - 1])
+  else redis.call('SET', KEYS[i], ARGV[2 * i - 1], 'EX', ARGV[2 * i]) end
+end
+"""
+
+KEYS_A_COMMAND = 200
+"""A command costs the client more than a key in it; but while one with so many keys runs, a millisecond, no other does."""
 
 
 class RedisStore:
-    """The store in Redis, over a client that does not retry: a write whose reply was lost is settled by the mark."""
+    """The store in Redis, over a client that does not retry: a write whose reply was lost is settled by the mark.
+
+    Few commands with many keys each: redis-py spends more on a command than Redis on its keys.
+    """
 
     def __init__(self, client: "Redis") -> None:
         self._client = client
 
     async def read(self, groups: Sequence[Group]) -> list[list[bytes | None]]:
         pipeline = self._client.pipeline(transaction=False)
-        for group in groups:
-            pipeline.mget(group)
-        return await pipeline.execute()
+        slices = sliced(groups, [len(group) for group in groups])
+        for part in slices:
+            pipeline.mget([key for group in part for key in group])
+        found = []
+        for part, values in zip(slices, await pipeline.execute(), strict=True):
+            remaining = iter(values)
+            found += [list(islice(remaining, len(group))) for group in part]
+        return found
 
     async def swap(self, swaps: Sequence[Swap]) -> list[bool]:
         pipeline = self._client.pipeline(transaction=False)
-        for swap in swaps:
-            keys = [swap.mark_key, *swap.values]
-            pipeline.eval(SWAP, len(keys), *keys, swap.expected or b"", swap.mark, swap.lifetime_s, *swap.values.values())
-        return [reply == 1 for reply in await pipeline.execute()]
+        for part in sliced(swaps, [len(swap.values) + 1 for swap in swaps]):
+            keys: list[str] = []
+            arguments: list[bytes | int] = []
+            for swap in part:
+                keys += [swap.mark_key, *swap.values]
+                arguments += [len(swap.values), swap.lifetime_s, swap.expected or b"", swap.mark, *swap.values.values()]
+            pipeline.eval(SWAP, len(keys), *keys, *arguments)
+        return [done == 1 for reply in await pipeline.execute() for done in reply]
 
-    async def put(self, entries: Iterable[Entry]) -> None:
+    async def put(self, entries: Sequence[Entry]) -> None:
         pipeline = self._client.pipeline(transaction=False)
-        for entry in entries:
-            pipeline.set(entry.key, entry.value, ex=entry.lifetime_s or None)
+        for part in sliced(entries, [1] * len(entries)):
+            keys = [entry.key for entry in part]
+            pipeline.eval(PUT, len(keys), *keys, *(x for entry in part for x in (entry.value, entry.lifetime_s)))
         await pipeline.execute()
+
+
+def sliced(things: Sequence[T], sizes: Sequence[int]) -> list[Sequence[T]]:
+    """The things in order, in slices of at most `KEYS_A_COMMAND` together, if not one alone is larger.
+
+    >>> sliced("abc", [150, 50, 1])
+    ['ab', 'c']
+    """
+    slices = []
+    start = total = 0
+    for i, size in enumerate(sizes):
+        if total and total + size > KEYS_A_COMMAND:
+            slices.append(things[start:i])
+            start, total = i, 0
+        total += size
+    return [*slices, things[start:]] if start < len(things) else slices
 
 
 class MemoryStore:
@@ -109,7 +160,7 @@ class MemoryStore:
         self.values[swap.mark_key] = swap.mark
         return True
 
-    async def put(self, entries: Iterable[Entry]) -> None:
+    async def put(self, entries: Sequence[Entry]) -> None:
         self.values |= {entry.key: entry.value for entry in entries}
 
 

@@ -13,7 +13,6 @@ from streams import topics
 from streams.counting import Counting
 from streams.driver import App, ChunkConsumer, Records, use_chunks
 from streams.positions import Log, find_positions, in_words
-from streams.publishing import Outcome, Publishing
 from streams.settings import Settings
 
 SESSION_TIMEOUT_S = 10.0
@@ -27,7 +26,7 @@ FETCH_BYTES = 1 << 20
 log = logging.getLogger("freshet.worker")
 
 
-def build_app(settings: Settings, engine: Engine, counting: Counting, publishing: Publishing) -> faust.App:
+def build_app(settings: Settings, engine: Engine, counting: Counting) -> faust.App:
     """An app set for quick recovery, without tables or a web server. Prints one line when it is ready."""
     app = App(
         group_id(settings),
@@ -68,10 +67,7 @@ def build_app(settings: Settings, engine: Engine, counting: Counting, publishing
     @app.agent(channel, name="count")  # type: ignore[untyped-decorator]
     async def count(chunks: AsyncIterator[Records]) -> None:
         async for chunk in chunks:
-            counted = await counting.count(app.consumer, chunk)
-            if counted:
-                await publishing.take(Outcome(app.consumer, chunk, counted))
-            app.consumer.done(chunk)
+            await counting.take(app.consumer, chunk)
 
     @app.on_rebalance_complete.connect  # type: ignore[untyped-decorator]
     async def without_partitions(*_: Any, **__: Any) -> None:

@@ -3,12 +3,16 @@
 decode → set aside what is wrong, forward what came elsewhere → count and commit (`recsys.engine`)
 """
 
+import asyncio
+from collections.abc import Sequence
+
 from recsys.engine import Chunk, Counted, Engine, LostPartition
 from streams import topics
 from streams.driver import ChunkConsumer, Records
 from streams.home import Origin, Rejected, Sorted, sort_records
 from streams.outbox import Letter, Outbox
 from streams.positions import LostRecords
+from streams.publishing import Outcome, Publishing
 from streams.settings import Settings
 
 
@@ -22,35 +26,50 @@ class Counting:
         self._rejected_partitions = rejected_partitions
         self._events = settings.topic(topics.EVENTS)
         self._rejected = settings.topic(topics.REJECTED)
+        self._waiting: asyncio.Queue[tuple[ChunkConsumer, Records]] = asyncio.Queue()
         self.counted: dict[int, int] = {}
         """By partition, the last offset counted: what the watchdog looks at."""
 
-    async def count(self, consumer: ChunkConsumer, chunk: Records) -> Counted | None:
-        """Counts a chunk. None for a stale one, which is passed over: its records come again, here or elsewhere.
+    async def take(self, consumer: ChunkConsumer, chunk: Records) -> None:
+        """Takes a chunk to be counted."""
+        await self._waiting.put((consumer, chunk))
 
-        Raises `LostRecords` where Kafka no longer has the records before it, and what `Engine.count` and `Outbox` raise.
+    async def run(self, publishing: Publishing) -> None:
+        """Counts what was taken and hands it on, for ever: all that waits at once, so that many are cheaper than few."""
+        while True:
+            taken = [await self._waiting.get()]
+            while not self._waiting.empty():
+                taken.append(self._waiting.get_nowait())
+            consumer = taken[-1][0]
+            # A stale chunk is passed over: its records come again, here or elsewhere.
+            chunks = [chunk for of, chunk in taken if of is consumer and not consumer.is_stale(chunk)]
+            if chunks:
+                counted = await self.count(consumer, chunks)
+                await publishing.take(Outcome(consumer, chunks, counted))
+            for of, chunk in taken:
+                of.done(chunk)
+
+    async def count(self, consumer: ChunkConsumer, chunks: Sequence[Records]) -> Counted:
+        """Counts chunks of different partitions, none of them stale.
+
+        Raises `LostRecords` where Kafka no longer has the records before one, `LostPartition` where another worker counts a
+        partition that this one still has, and what `Engine.count` and `Outbox` raise.
         """
-        if consumer.is_stale(chunk):
-            return None
-        await self._check_continuity(consumer, chunk)
-        partition = chunk.tp.partition
-        found = sort_records(chunk.records, partition, self._partitions)
-        await self._set_aside(partition, found)
-        batch = Chunk(
-            partition,
-            chunk.start,
-            chunk.end,
-            found.arrivals,
-            [r.record.offset for r in found.rejected],
-            [f.record.offset for f in found.foreign],
-        )
-        try:
-            counted = await self._engine.count(batch)
-        except LostPartition:
-            if consumer.is_stale(chunk):
-                return None
-            raise
-        self.counted[partition] = chunk.end
+        batch = []
+        for chunk in chunks:
+            await self._check_continuity(consumer, chunk)
+            found = sort_records(chunk.records, chunk.tp.partition, self._partitions)
+            await self._set_aside(chunk.tp.partition, found)
+            rejected = [r.record.offset for r in found.rejected]
+            foreign = [f.record.offset for f in found.foreign]
+            batch.append(Chunk(chunk.tp.partition, chunk.start, chunk.end, found.arrivals, rejected, foreign))
+        counted = await self._engine.count(*batch)
+        for chunk in chunks:
+            if chunk.tp.partition in counted.lost and not consumer.is_stale(chunk):
+                raise LostPartition(
+                    f"another worker counts partition {chunk.tp.partition} of {chunk.tp.topic}: it is no longer ours"
+                )
+        self.counted |= counted.ends
         return counted
 
     async def _check_continuity(self, consumer: ChunkConsumer, chunk: Records) -> None:

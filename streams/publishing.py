@@ -6,6 +6,7 @@ and published once more by whoever has the partition then.
 
 import asyncio
 import time
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from recsys.engine import Counted, Engine
@@ -17,17 +18,22 @@ from streams.driver import ChunkConsumer, Records
 from streams.outbox import Outbox
 from streams.settings import Settings
 
-CHUNKS_WAITING = 2
-"""Counted chunks that wait to be published; then counting waits."""
+BATCHES_WAITING = 1
+"""Counted batches that wait to be published; then counting waits."""
 TRENDING_EVERY_S = 0.5
 
 
 class Outcome(NamedTuple):
-    """A counted chunk, and whose it was when it was counted."""
+    """Counted chunks, and the consumer that had them when they were counted."""
 
     consumer: ChunkConsumer
-    chunk: Records
+    chunks: Sequence[Records]
     counted: Counted
+
+    @property
+    def stale(self) -> set[int]:
+        """Partitions that are somebody else's by now: what was counted of them is published there."""
+        return {chunk.tp.partition for chunk in self.chunks if self.consumer.is_stale(chunk)}
 
 
 class Publishing:
@@ -41,20 +47,19 @@ class Publishing:
         self._engine = engine
         self._store = store
         self._outbox = outbox
-        self._waiting: asyncio.Queue[Outcome] = asyncio.Queue(CHUNKS_WAITING)
+        self._waiting: asyncio.Queue[Outcome] = asyncio.Queue(BATCHES_WAITING)
         self._trending_known = False
         self._trending_stale = True
 
     async def take(self, outcome: Outcome) -> None:
-        """Takes a counted chunk, as soon as there is room for it."""
+        """Takes counted chunks, as soon as there is room for them."""
         await self._waiting.put(outcome)
 
     async def run(self) -> None:
         """Publishes what was taken, for ever."""
         while True:
             outcome = await self._waiting.get()
-            if not outcome.consumer.is_stale(outcome.chunk):
-                await self._publish(outcome)
+            await self._publish(outcome)
             self._waiting.task_done()
 
     async def drain(self) -> None:
@@ -70,20 +75,29 @@ class Publishing:
 
     async def _publish(self, outcome: Outcome) -> None:
         """Recommendations of the users and neighbours of the items that the chunk touched; then the published mark."""
+        stale = outcome.stale | set(outcome.counted.lost)
         counted = outcome.counted
+        if stale:
+            counted = counted._replace(newest={user: n for user, n in counted.newest.items() if n.partition not in stale})
         if not self._trending_known:
             await self._publish_trending()
         answers = await self._engine.recommend(counted, int(time.time() * 1000))
         similar = await self._engine.similar(counted)
-        encoded = [(arrival, message.user_id, encode(message)) for arrival, message in answers]
+        encoded = [(newest, message.user_id, encode(message)) for newest, message in answers]
         entries = [Entry(self._keys.recs(user), value, self._retention_s) for _, user, value in encoded]
         entries += [Entry(self._keys.similar(row.item_id or ""), encode(row)) for row in similar]
         messages = [
-            (user.encode(), value, [("source", f"{self._events}/{counted.partition}/{arrival.offset}".encode())])
-            for arrival, user, value in encoded
+            (user.encode(), value, [("source", f"{self._events}/{newest.partition}/{newest.arrival.offset}".encode())])
+            for newest, user, value in encoded
         ]
         await asyncio.gather(self._store.put(entries), self._outbox.publish(self._recommendations, messages))
-        await self._store.put([Entry(self._keys.published(counted.partition), str(outcome.chunk.end).encode())])
+        await self._store.put(
+            [
+                Entry(self._keys.published(partition), str(end).encode())
+                for partition, end in counted.ends.items()
+                if partition not in stale
+            ]
+        )
         self._trending_stale = True
 
     async def _publish_trending(self) -> None:

@@ -55,10 +55,11 @@ async def run(settings: Settings) -> None:
         await asyncio.to_thread(warm_up, settings.rules)
         gc.freeze()  # what is loaded by now stays: collections need not look at it
 
-        app = build_app(settings, engine, counting, publishing)
+        app = build_app(settings, engine, counting)
         background = [
             asyncio.create_task(coroutine)
             for coroutine in (
+                counting.run(publishing),
                 publishing.run(),
                 publishing.keep_trending(),
                 watch(settings.bootstrap, events, lambda: counting.counted),

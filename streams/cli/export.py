@@ -9,8 +9,8 @@ import click
 import msgspec
 from redis import Redis
 
-from recsys.engine import DamagedState
 from recsys.export import count_items, export_items
+from recsys.item_shards import DamagedState
 from recsys.keys import Keys
 from streams.cli.failure import Failure
 from streams.cli.progress import Progress

@@ -1,0 +1,391 @@
+"""The laws of counting: batches, crashes, repetitions and rivals change nothing, and the state is the recount's."""
+
+import asyncio
+import contextlib
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from oracle import Record, Recount, forwarded_from, home_partition, recount
+from strategies import NOW_MS, click, encoded, logs
+
+from recsys import fold as folding
+from recsys import histories, marks, rows
+from recsys.batch import Arrival, columns
+from recsys.engine import Chunk, Counted, Engine, LostPartition, MissingRecords
+from recsys.events import InvalidEvent, Kind, decode
+from recsys.hashing import NONE, hash_id
+from recsys.histories import REFUNDED_PURCHASE
+from recsys.item_shards import ITEM_SHARDS
+from recsys.keys import Keys
+from recsys.recommendation import Recommendation
+from recsys.rows import Rows
+from recsys.rules import Rules
+from recsys.store import MemoryStore, Swap
+
+KEYS = Keys("freshet:")
+RULES = Rules(history=6, window=3, neighbours=1000)
+FEW = settings(deadline=None, max_examples=30)
+
+
+class Row(NamedTuple):
+    """What an item's row says."""
+
+    interactions: int
+    counts: dict[str, int]
+    """Neighbours that were met together with the item; those that only have weight are left out."""
+    length: int
+
+
+class Crash(RuntimeError):
+    """The process is gone."""
+
+
+class FragileStore(MemoryStore):
+    """A store whose worker dies after so many swaps of single shards, even amid those that it sent together."""
+
+    def __init__(self, swaps: int) -> None:
+        super().__init__()
+        self.left: float = swaps
+
+    def _swap(self, swap: Swap) -> bool:
+        if self.left <= 0:
+            raise Crash
+        self.left -= 1
+        return super()._swap(swap)
+
+
+class BusyStore(MemoryStore):
+    """A store at which others get their turn before each operation, as the given numbers say."""
+
+    def __init__(self, turns: Iterable[int]) -> None:
+        super().__init__()
+        self._turns = iter(turns)
+
+    async def read(self, groups: Sequence[Sequence[str]]) -> list[list[bytes | None]]:
+        await self._wait()
+        return await super().read(groups)
+
+    async def swap(self, swaps: Sequence[Swap]) -> list[bool]:
+        await self._wait()
+        return [reply for swap in swaps for reply in await super(BusyStore, self).swap([swap])]
+
+    async def _wait(self) -> None:
+        for _ in range(next(self._turns, 1)):
+            await asyncio.sleep(0)
+
+
+def chunk(partition: int, start: int, end: int, log: Sequence[Record], partitions: int) -> Chunk:
+    """What the worker makes of the records of one partition from offset `start` to `end`."""
+    arrivals, rejected, forwarded = [], [], []
+    for record in log:
+        if record.partition != partition or not start <= record.offset <= end:
+            continue
+        origin = forwarded_from(record)
+        try:
+            event = decode(record.value, origin[2] if origin else record.timestamp)
+        except InvalidEvent:
+            rejected.append(record.offset)
+            continue
+        if origin is None and home_partition(event.home_id, partitions) != partition:
+            forwarded.append(record.offset)
+            continue
+        arrivals.append(Arrival(record.offset, event, origin[:2] if origin else None))
+    return Chunk(partition, start, end, arrivals, rejected, forwarded)
+
+
+def end_of(log: Sequence[Record], partition: int) -> int:
+    return max((record.offset for record in log if record.partition == partition), default=-1)
+
+
+def cut(log: Sequence[Record], partition: int, sizes: Iterable[int], partitions: int, start: int = 0) -> list[Chunk]:
+    """The partition's records from `start` on, in chunks of these sizes (in offsets) and one of the rest."""
+    chunks, end = [], end_of(log, partition)
+    for size in sizes:
+        if start + size <= end:
+            chunks.append(chunk(partition, start, start + size - 1, log, partitions))
+            start += size
+    return [*chunks, chunk(partition, start, end, log, partitions)] if start <= end else chunks
+
+
+async def count_all(store: MemoryStore, chunks: Iterable[Chunk], rules: Rules = RULES) -> list[Counted]:
+    engine = Engine(store, KEYS, rules)
+    counted = []
+    for chunk in chunks:
+        counted.append(await engine.count(chunk))
+        if counted[-1].lost:
+            raise LostPartition(f"lost {counted[-1].lost}")
+    return counted
+
+
+def counted(log: Sequence[Record], partitions: int, rules: Rules = RULES) -> MemoryStore:
+    """The state after one clean pass, a chunk for each partition."""
+    store = MemoryStore()
+    for partition in range(partitions):
+        asyncio.run(count_all(store, cut(log, partition, (), partitions), rules))
+    return store
+
+
+def mark_of(store: MemoryStore, partition: int = 0) -> marks.UserMark:
+    return marks.user_mark(store.values.get(KEYS.user_mark(partition)))
+
+
+def state(store: MemoryStore) -> dict[str, bytes]:
+    """All that was counted, bit by bit: without versions, and without item marks, which say how far a batch went."""
+    values = dict(store.values)
+    for shard in range(ITEM_SHARDS):
+        values.pop(KEYS.item_mark(shard), None)
+    for key, value in values.items():
+        if key.endswith(":mark"):
+            mark = marks.user_mark(value)
+            mark.version = 0
+            values[key] = marks.encode(mark)
+    return values
+
+
+def stored_rows(values: Mapping[str, bytes], rules: Rules = RULES) -> dict[str, Row]:
+    packed = {int(key.rpartition(":")[2], 16): value for key, value in values.items() if "}:row:" in key}
+    items = np.array(sorted(packed), np.uint64)
+    loaded = rows.load(items, [packed[item] for item in items.tolist()], 0, rules)
+    names = dict(zip(items.tolist(), loaded.ids, strict=True))
+    return {str(names[item]): row(loaded, r, names) for r, item in enumerate(items.tolist())}
+
+
+def row(loaded: Rows, r: int, names: Mapping[int, str | None]) -> Row:
+    length = int(loaded.length[r])
+    others = [str(names[other]) for other in loaded.other[r, :length].tolist()]
+    counts = dict(zip(others, loaded.counts[r, :length].tolist(), strict=True))
+    assert len(counts) == length, "a neighbour stands twice in a row"
+    return Row(int(loaded.interactions[r]), {other: n for other, n in counts.items() if n}, length)
+
+
+def stored_history(store: MemoryStore, user: str, partitions: int) -> list[tuple[int, str, bool, int]]:
+    """Item hash, kind, whether it was taken back, and time of each interaction of a user."""
+    home = home_partition(user.removeprefix("anon:"), partitions)
+    found = histories.unpack([store.values.get(KEYS.user(home, user))], 1000)
+    kinds = {int(kind): (kind.name.lower(), False) for kind in Kind} | {REFUNDED_PURCHASE: ("purchase", True)}
+    return [(int(found.item[0, i]), *kinds[int(found.kind[0, i])], int(found.time[0, i])) for i in range(found.length[0])]
+
+
+def assert_counts_are(truth: Recount, store: MemoryStore, partitions: int, rules: Rules) -> None:
+    found = stored_rows(store.values, rules)
+    assert {item: row.interactions for item, row in found.items()} == dict(truth.interactions)
+    assert {item: row.counts for item, row in found.items()} == {item: truth.neighbours(item) for item in found}
+    for user, past in truth.histories.items():
+        expected = [(hash_id(entry.item), entry.kind, entry.refunded, entry.time_ms) for entry in past]
+        assert stored_history(store, user, partitions) == expected
+    user_marks = [mark_of(store, partition) for partition in range(partitions)]
+    assert sum(mark.interactions for mark in user_marks) == sum(truth.interactions.values())
+    assert sum(mark.rejected for mark in user_marks) == len(truth.rejected)
+    assert sum(mark.forwarded for mark in user_marks) == len(truth.forwarded)
+
+
+RULES_OF_ALL_KINDS = st.builds(
+    Rules,
+    history=st.integers(1, 8),
+    window=st.integers(1, 5),
+    session_gap_ms=st.sampled_from([1, 60_000, 1_800_000]),
+    half_life_ms=st.sampled_from([0.0, 1_000.0, 86_400_000.0]),
+    neighbours=st.just(1000),
+)
+SIZES = st.lists(st.integers(1, 7), max_size=30)
+
+
+@FEW
+@given(logs(partitions=3), RULES_OF_ALL_KINDS)
+def test_what_is_counted_is_what_the_recount_counts(log: list[Record], rules: Rules) -> None:
+    truth = recount(log, 3, history=rules.history, window=rules.window, session_gap_s=rules.session_gap_ms / 1000)
+    assert_counts_are(truth, counted(log, 3, rules), 3, rules)
+    assert truth.arrived == set(truth.forwarded)
+
+
+@FEW
+@given(logs(partitions=1), SIZES, RULES_OF_ALL_KINDS)
+def test_where_batches_begin_and_end_does_not_matter(log: list[Record], sizes: list[int], rules: Rules) -> None:
+    store = MemoryStore()
+    asyncio.run(count_all(store, cut(log, 0, sizes, 1), rules))
+    assert state(store) == state(counted(log, 1, rules))
+
+
+@FEW
+@given(logs(partitions=1), SIZES, st.data())
+def test_a_crash_between_any_two_writes_changes_nothing(log: list[Record], sizes: list[int], data: st.DataObject) -> None:
+    store = FragileStore(data.draw(st.integers(0, 12)))
+    for more in data.draw(st.lists(st.integers(0, 6), max_size=3)):
+        with contextlib.suppress(Crash):
+            asyncio.run(count_all(store, cut(log, 0, sizes, 1, mark_of(store).offset + 1)))
+        sizes = data.draw(SIZES)
+        store.left = more
+    store.left = math.inf
+    asyncio.run(count_all(store, cut(log, 0, sizes, 1, mark_of(store).offset + 1)))
+    assert state(store) == state(counted(log, 1))
+
+
+@FEW
+@given(logs(partitions=1), SIZES, st.data())
+def test_to_count_a_suffix_again_changes_nothing(log: list[Record], sizes: list[int], data: st.DataObject) -> None:
+    store = MemoryStore()
+    for chunk in cut(log, 0, sizes, 1):
+        again = data.draw(st.integers(0, mark_of(store).offset + 1))
+        asyncio.run(count_all(store, cut(log, 0, data.draw(SIZES), 1, again)))
+        asyncio.run(count_all(store, [chunk]))
+    assert state(store) == state(counted(log, 1))
+
+
+@FEW
+@given(logs(partitions=3), SIZES, st.lists(st.integers(0, 3), max_size=200))
+def test_workers_that_meet_in_the_item_shards_count_everything(log: list[Record], sizes: list[int], turns: list[int]) -> None:
+    store = BusyStore(turns)
+
+    async def together() -> None:
+        await asyncio.gather(*(count_all(store, cut(log, partition, sizes, 3)) for partition in range(3)))
+
+    asyncio.run(together())
+    truth = recount(log, 3, history=RULES.history, window=RULES.window)
+    assert_counts_are(truth, store, 3, RULES)
+
+
+@FEW
+@given(logs(partitions=3), st.data())
+def test_chunks_of_several_partitions_may_be_counted_together(log: list[Record], data: st.DataObject) -> None:
+    store = FragileStore(data.draw(st.integers(0, 20)))
+    while any(mark_of(store, partition).offset < end_of(log, partition) for partition in range(3)):
+        batch = []
+        for partition in range(3):
+            sizes = data.draw(st.lists(st.integers(1, 20), max_size=1))
+            batch += cut(log, partition, sizes, 3, mark_of(store, partition).offset + 1)[:1]
+        with contextlib.suppress(Crash):
+            asyncio.run(Engine(store, KEYS, RULES).count(*batch))
+        if store.left <= 0:
+            store.left = data.draw(st.integers(5, 100))
+    assert_counts_are(recount(log, 3, history=RULES.history, window=RULES.window), store, 3, RULES)
+
+
+@FEW
+@given(logs(partitions=1), SIZES, SIZES, st.lists(st.integers(0, 3), max_size=200))
+def test_of_two_workers_on_one_partition_one_loses_it_and_nothing_is_counted_twice(
+    log: list[Record], sizes: list[int], other_sizes: list[int], turns: list[int]
+) -> None:
+    store = BusyStore(turns)
+
+    async def together() -> list[Any]:
+        rivals = (count_all(store, cut(log, 0, how, 1)) for how in (sizes, other_sizes))
+        return await asyncio.gather(*rivals, return_exceptions=True)
+
+    outcomes = asyncio.run(together())
+    assert all(isinstance(outcome, list | LostPartition) for outcome in outcomes), outcomes
+    asyncio.run(count_all(store, cut(log, 0, (), 1, mark_of(store).offset + 1)))
+    assert state(store) == state(counted(log, 1))
+
+
+@FEW
+@given(logs(partitions=1), SIZES)
+def test_the_newest_recommendation_of_a_user_covers_the_last_interaction(log: list[Record], sizes: list[int]) -> None:
+    async def recommendations() -> dict[str, tuple[int, Recommendation]]:
+        engine = Engine(MemoryStore(), KEYS, RULES)
+        newest = {}
+        for part in cut(log, 0, sizes, 1):
+            for (_, arrival, _), said in await engine.recommend(await engine.count(part), NOW_MS):
+                newest[said.user_id] = (arrival.offset, said)
+        return newest
+
+    newest = asyncio.run(recommendations())
+    truth = recount(log, 1, history=RULES.history, window=RULES.window)
+    assert set(newest) == set(truth.newest)
+    for user, (offset, said) in newest.items():
+        assert offset >= truth.newest[user][1]
+        bought = {entry.item for entry in truth.histories[user] if entry.kind == "purchase" and not entry.refunded}
+        assert not bought & {item.item_id for item in said.items}
+
+
+def test_records_after_a_gap_are_refused() -> None:
+    log = [Record(0, offset, NOW_MS, None, encoded(click())) for offset in range(3)]
+    with pytest.raises(MissingRecords):
+        asyncio.run(count_all(MemoryStore(), [chunk(0, 1, 2, log, 1)]))
+
+
+# Rows that were cut
+
+CUT = st.builds(Rules, history=st.just(8), neighbours=st.sampled_from([1, 2, 4, 8]), half_life_ms=st.just(0.0))
+
+
+@FEW
+@given(logs(partitions=1), SIZES, CUT)
+def test_a_row_that_is_cut_keeps_its_interactions_and_never_counts_too_much(
+    log: list[Record], sizes: list[int], rules: Rules
+) -> None:
+    store = MemoryStore()
+    asyncio.run(count_all(store, cut(log, 0, sizes, 1), rules))
+    assert state(store) == state(counted(log, 1, rules))
+    truth = recount(log, 1, history=rules.history, window=rules.window)
+    for item, row in stored_rows(store.values, rules).items():
+        true = truth.neighbours(item)
+        assert row.interactions == truth.interactions[item]
+        assert row.length < rules.row_limit
+        assert all(count <= true[other] for other, count in row.counts.items())
+
+
+@FEW
+@given(logs(partitions=1), CUT)
+def test_a_cut_leaves_the_strongest_and_whoever_comes_back_starts_again(log: list[Record], rules: Rules) -> None:
+    events = chunk(0, 0, end_of(log, 0), log, 1).arrivals
+    users = sorted({arrival.event.user_id for arrival in events})
+    batch = columns([(0, event) for event in events], users)
+    deltas, _ = folding.fold(histories.empty(len(users), rules.history), batch, rules)
+    expected: dict[int, dict[int, tuple[np.float32, int]]] = {}
+    for item, other, weight, count in zip(
+        deltas.item.tolist(), deltas.other.tolist(), deltas.weight, deltas.counts, strict=True
+    ):
+        neighbours = expected.setdefault(item, {})
+        if other == NONE:
+            continue
+        before, counts = neighbours.get(other, (np.float32(0), 0))
+        neighbours[other] = (before + weight, counts + int(count))
+        if len(neighbours) >= rules.row_limit:
+            strongest = sorted(neighbours, key=lambda other: (-neighbours[other][0], other))
+            expected[item] = {other: neighbours[other] for other in strongest[: rules.neighbours]}
+    found = stored_rows(counted(log, 1, rules).values, rules)
+    assert {item: row.length for item, row in found.items()} == {str(name): len(expected[hash_id(name)]) for name in found}
+    for item, row in found.items():
+        kept = {batch.ids[other]: count for other, (_, count) in expected[hash_id(item)].items() if count}
+        assert row.counts == kept
+
+
+@FEW
+@given(logs(partitions=1), st.integers(1, 4))
+def test_a_smaller_number_of_neighbours_is_taken_up_by_rows_that_are_longer(log: list[Record], neighbours: int) -> None:
+    half = end_of(log, 0) // 2
+    store = MemoryStore()
+    asyncio.run(count_all(store, cut(log, 0, [half + 1], 1)[:1], Rules(history=8)))
+    rules = Rules(history=8, neighbours=neighbours)
+    asyncio.run(count_all(store, cut(log, 0, (), 1, mark_of(store).offset + 1), rules))
+    truth = recount(log, 1, history=8)
+    for item, row in stored_rows(store.values, Rules()).items():
+        assert row.interactions == truth.interactions[item]
+        assert all(count <= truth.neighbours(item)[other] for other, count in row.counts.items())
+
+
+def test_a_row_longer_than_the_limit_is_cut_and_its_neighbour_in_memory_stays_as_it_is() -> None:
+    items = np.array([5, 6], np.uint64)
+    others = np.arange(100, 130, dtype=np.uint64)
+
+    def met(item: int, others: np.ndarray[Any, np.dtype[np.uint64]]) -> folding.Deltas:
+        n = len(others)
+        ones = np.ones(n, np.float32), np.ones(n, np.uint32)
+        return folding.Deltas(
+            np.zeros(n, np.int32), np.arange(n), np.full(n, NOW_MS), np.full(n, item, np.uint64), others, *ones
+        )
+
+    before = rows.load(items, [None, None], 30, Rules())
+    for place, item in enumerate(items.tolist()):
+        rows.merge(before, met(item, others), np.full(30, place), Rules())
+    packed = [rows.pack(before, place) for place in range(2)]
+    fewer = Rules(neighbours=4)
+    after = rows.load(items, packed, 1, fewer)
+    rows.merge(after, met(5, np.array([999], np.uint64)), np.zeros(1, np.int64), fewer)
+    assert after.length[0] == 4
+    assert rows.pack(after, 1) == packed[1]

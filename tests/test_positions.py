@@ -1,0 +1,77 @@
+"""Where a worker reads on, and what it says when the records that it needs are gone."""
+
+import asyncio
+
+import pytest
+
+from recsys.batch import Arrival
+from recsys.engine import Chunk, Engine
+from recsys.events import Event, Kind, Line
+from recsys.keys import Keys
+from recsys.layout import Layout, LayoutChanged, claim
+from recsys.marks import user_mark
+from recsys.rules import Rules
+from recsys.store import Entry, MemoryStore
+from streams.positions import Log, LostRecords, find_positions
+
+KEYS = Keys("p:")
+
+
+def counted(offsets: int, published: int) -> MemoryStore:
+    """A store in which partition 0 was counted up to offset `offsets` and published up to `published`."""
+
+    async def count() -> MemoryStore:
+        store = MemoryStore()
+        click = Event(kind=Kind.CLICK, user_id="u", lines=(Line("i"),), time_ms=1_700_000_000_000)
+        await Engine(store, KEYS, Rules()).count(Chunk(0, 0, offsets, [Arrival(0, click)]))
+        await store.put([Entry(KEYS.published(0), str(published).encode())])
+        return store
+
+    return asyncio.run(count())
+
+
+def positions(store: MemoryStore, log: Log, *, accept_loss: bool = False) -> dict[int, int]:
+    return asyncio.run(find_positions(Engine(store, KEYS, Rules()), {0: log}, "events", accept_loss=accept_loss))
+
+
+def test_a_new_state_begins_with_the_first_record_there_is() -> None:
+    assert positions(MemoryStore(), Log(0, 10)) == {0: 0}
+    store = MemoryStore()
+    assert positions(store, Log(7, 10)) == {0: 7}
+    assert user_mark(store.values[KEYS.user_mark(0)]).lost == 0
+
+
+def test_reading_goes_on_after_what_was_counted_and_published() -> None:
+    assert positions(counted(5, 5), Log(0, 10)) == {0: 6}
+
+
+def test_what_was_counted_but_not_published_is_read_again() -> None:
+    assert positions(counted(5, 2), Log(0, 10)) == {0: 3}
+    assert positions(counted(5, 2), Log(4, 10)) == {0: 4}
+
+
+def test_uncounted_records_that_kafka_no_longer_has_are_named_and_not_passed_over() -> None:
+    with pytest.raises(LostRecords, match=r"3 events of partition 0 of events .* \(offsets 6 to 8\).*FRESHET_ACCEPT_LOSS"):
+        positions(counted(5, 5), Log(9, 20))
+
+
+def test_an_accepted_loss_is_noted_in_the_mark() -> None:
+    store = counted(5, 5)
+    assert positions(store, Log(9, 20), accept_loss=True) == {0: 9}
+    mark = user_mark(store.values[KEYS.user_mark(0)])
+    assert (mark.offset, mark.lost) == (8, 3)
+
+
+def test_a_mark_beyond_the_end_of_the_topic_is_refused() -> None:
+    with pytest.raises(LostRecords, match=r"ends at offset 3, but counted is up to 5.*FRESHET_KEY_PREFIX"):
+        positions(counted(5, 5), Log(0, 3))
+
+
+def test_a_state_built_with_another_number_of_partitions_is_refused_with_the_way_out() -> None:
+    store = MemoryStore()
+    asyncio.run(claim(store, KEYS, Layout("events", 4)))
+    asyncio.run(claim(store, KEYS, Layout("events", 4)))
+    with pytest.raises(LayoutChanged, match=r"partitions was 4 and is 6.*FRESHET_KEY_PREFIX"):
+        asyncio.run(claim(store, KEYS, Layout("events", 6)))
+    with pytest.raises(LayoutChanged, match=r"topic was 'events' and is 'other'"):
+        asyncio.run(claim(store, KEYS, Layout("other", 4)))

@@ -1,0 +1,90 @@
+"""The store keeps its promises over Redis and over a dictionary alike."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+from redis import Redis
+
+from recsys.store import KEYS_A_COMMAND, Entry, MemoryStore, RedisStore, Store, Swap, connect
+from streams.settings import Settings
+
+Test = Callable[[Store, str], Awaitable[None]]
+
+
+@pytest.fixture(params=["memory", "redis"])
+def run(request: pytest.FixtureRequest) -> Callable[[Test], None]:
+    """Runs a test of a store; keys begin with the prefix that it is given."""
+    if request.param == "memory":
+        return lambda test: asyncio.run(test(MemoryStore(), "p:"))  # type: ignore[arg-type]
+    settings: Settings = request.getfixturevalue("namespace")
+
+    async def over_redis(test: Test) -> None:
+        async with connect(settings.redis) as client:
+            await test(RedisStore(client), settings.key_prefix)
+
+    return lambda test: asyncio.run(over_redis(test))
+
+
+def test_a_swap_holds_entirely_if_the_mark_is_the_expected_one(run: Callable[[Test], None]) -> None:
+    async def test(store: Store, p: str) -> None:
+        assert await store.swap([Swap(p + "mark", None, b"1", {p + "a": b"x", p + "b": b"y"})]) == [True]
+        assert await store.read([[p + "mark", p + "a", p + "b", p + "c"]]) == [[b"1", b"x", b"y", None]]
+        assert await store.swap([Swap(p + "mark", b"1", b"2", {p + "a": b"z"})]) == [True]
+        assert await store.read([[p + "mark", p + "a", p + "b"]]) == [[b"2", b"z", b"y"]]
+
+    run(test)
+
+
+def test_a_swap_with_another_mark_changes_nothing_and_the_others_hold(run: Callable[[Test], None]) -> None:
+    async def test(store: Store, p: str) -> None:
+        await store.swap([Swap(p + "m1", None, b"1", {p + "a": b"old"}), Swap(p + "m2", None, b"1", {})])
+        swaps = [
+            Swap(p + "m1", b"0", b"2", {p + "a": b"new"}),
+            Swap(p + "m2", b"1", b"2", {p + "b": b"new"}),
+            Swap(p + "m1", None, b"2", {p + "a": b"new"}),
+            Swap(p + "m3", b"1", b"2", {p + "c": b"new"}),
+        ]
+        assert await store.swap(swaps) == [False, True, False, False]
+        keys = [p + "m1", p + "m2", p + "m3", p + "a", p + "b", p + "c"]
+        assert await store.read([keys]) == [[b"1", b"2", None, b"old", b"new", None]]
+
+    run(test)
+
+
+def test_many_and_large_groups_come_back_in_their_order(run: Callable[[Test], None]) -> None:
+    async def test(store: Store, p: str) -> None:
+        many = [Entry(f"{p}{n}", str(n).encode()) for n in range(3 * KEYS_A_COMMAND)]
+        await store.put(many)
+        groups = [[f"{p}{n}" for n in range(first, first + size)] for first, size in ((0, 1), (5, 450), (2, 199), (9, 3))]
+        assert await store.read(groups) == [[key.removeprefix(p).encode() for key in group] for group in groups]
+        assert await store.read([]) == []
+        await store.put([])
+        assert await store.swap([]) == []
+
+    run(test)
+
+
+def test_binary_values_stay_as_they_are(run: Callable[[Test], None]) -> None:
+    async def test(store: Store, p: str) -> None:
+        value = bytes(range(256)) + "\r\n{u0}\0é".encode()
+        await store.swap([Swap(p + "m", None, value, {p + "v\n{u1}": value})])
+        assert await store.read([[p + "m"], [p + "v\n{u1}"]]) == [[value], [value]]
+        assert await store.swap([Swap(p + "m", value, b"2", {})]) == [True]
+
+    run(test)
+
+
+def test_values_live_as_long_as_they_were_given_and_marks_for_ever(namespace: Settings) -> None:
+    async def write() -> None:
+        async with connect(namespace.redis) as client:
+            store = RedisStore(client)
+            p = namespace.key_prefix
+            await store.swap([Swap(p + "m", None, b"1", {p + "a": b"x"}, lifetime_s=100)])
+            await store.swap([Swap(p + "n", None, b"1", {p + "b": b"x"})])
+            await store.put([Entry(p + "c", b"x", 200), Entry(p + "d", b"x")])
+
+    asyncio.run(write())
+    with Redis.from_url(namespace.redis) as client:
+        lifetimes = [client.ttl(namespace.key_prefix + key) for key in "mabncd"]
+    assert lifetimes == [-1, pytest.approx(100, abs=2), -1, -1, pytest.approx(200, abs=2), -1]
