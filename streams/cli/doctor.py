@@ -30,7 +30,7 @@ def doctor(as_json: bool) -> None:
     if failures:
         first = failures[0]
         raise Failure(
-            f"{len(failures)} of {len(findings)} checks failed, first {first.area} {first.what}: {first.found}. {first.todo}"
+            f"{len(failures)} of {len(findings)} checks failed, first {first.area} {first.what}: {first.found.rstrip('.')}: {first.todo}"
         )
 
 
