@@ -168,13 +168,13 @@ class Engine:
             answers.append((newest, message))
         return answers
 
-    async def similar(self, counted: Counted) -> list[Neighbours]:
-        """The neighbour lists of the items whose rows were changed."""
-        loaded = counted.rows
-        places = np.flatnonzero(np.isin(loaded.item, counted.changed)).tolist()
-        shown = {r: strongest(loaded, r, self._rules.top_n) for r in places}
-        await self._items.learn_names({item for r, order in shown.items() for item in loaded.other[r][order].tolist()})
-        return [neighbours(loaded, r, order, self._items.names, self._rules) for r, order in shown.items()]
+    async def similar(self, items: Sequence[int]) -> list[Neighbours]:
+        """The neighbour lists of items (hashes), as their rows stand in the store now."""
+        hashes = np.unique(np.array(items, np.uint64))
+        loaded = await self._items.load(hashes)
+        shown = [strongest(loaded, r, self._rules.top_n) for r in range(len(hashes))]
+        await self._items.learn_names({item for r, order in enumerate(shown) for item in loaded.other[r][order].tolist()})
+        return [neighbours(loaded, r, order, self._items.names, self._rules) for r, order in enumerate(shown)]
 
     async def trending(self) -> Neighbours | None:
         """Reads the most popular items anew, for cold starts and as a message; None while this engine has counted nothing."""

@@ -56,6 +56,13 @@ class ItemShards:
                 self._remember(done)
                 return rows.join(done)
 
+    async def load(self, items: U64) -> Rows:
+        """The rows of items, sorted by hash, as they stand in the store; raises `DamagedState` where one is missing."""
+        groups = [[self._keys.row(item % ITEM_SHARDS, item)] for item in items.tolist()]
+        loaded = rows.load(items, [value for [value] in await self._store.read(groups)], 0, self._rules)
+        name(loaded, {})
+        return loaded
+
     async def popular(self) -> Popular:
         """The most popular items of all shards, by falling popularity."""
         groups = [[self._keys.top(shard)] for shard in range(ITEM_SHARDS)]

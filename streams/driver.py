@@ -8,7 +8,8 @@ Everything else stays Faust's: groups, rebalancing, supervision. The driver stan
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import NamedTuple, cast
+from time import monotonic
+from typing import Any, NamedTuple, cast
 
 import faust
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
@@ -19,8 +20,8 @@ FAUST_VERSION = "0.15.3"
 """The version whose inner methods these are."""
 
 CHUNKS_AHEAD = 1
-"""Chunks of a partition that may be fetched and not done: one in work and the next. This bounds memory, and keeps partitions
-even: Faust's own back-pressure lets one that was paused wait until the buffer of all is nearly empty."""
+"""Chunks of a partition that may be fetched and not counted yet. This bounds memory, and keeps partitions even: Faust's own
+back-pressure lets one that was paused wait until the buffer of all is nearly empty."""
 FETCH_WAIT_MS = 20
 """How long the broker may hold a fetch. A consumer has one fetch under way at each broker; it names the partitions that were
 empty when it began: records of the others wait until it returns. Faust's 1.5 s would be the latency of a quiet shop."""
@@ -83,14 +84,19 @@ class ChunkConsumerThread(stock.AIOKafkaConsumerThread):  # type: ignore[misc]
     async def _fetch_records(
         self, consumer: AIOKafkaConsumer, active_partitions: set[TP], timeout: float, max_records: int | None = None
     ) -> dict[TP, list[Records]]:
-        """One `Records` for each partition in place of its list of records."""
-        free = {tp for tp in active_partitions if self._ahead[tp] < CHUNKS_AHEAD}
-        if len(free) < len(active_partitions):
-            timeout = LOOK_AGAIN_S
-        if not free:
-            await asyncio.sleep(timeout)
-            return {}
-        fetched = await super()._fetch_records(consumer, free, timeout, max_records)
+        """One `Records` for each partition in place of its list of records.
+
+        Waits here, in the consumer's thread, for partitions to become free: to return without records costs both threads more.
+        """
+        until = monotonic() + timeout
+        fetched: dict[Any, Any] = {}
+        while not fetched and self.consumer.flow_active and monotonic() < until:
+            free = {tp for tp in active_partitions if self._ahead[tp] < CHUNKS_AHEAD}
+            wait = timeout if len(free) == len(active_partitions) else LOOK_AGAIN_S
+            if free:
+                fetched = await super()._fetch_records(consumer, free, wait, max_records)
+            else:
+                await asyncio.sleep(wait)
         chunks = {}
         for partition, records in fetched.items():
             tp = TP(partition.topic, partition.partition)

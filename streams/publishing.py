@@ -1,7 +1,7 @@
 """Publishing: what becomes of a counted chunk: rank, write to Redis and to the topic, note that it is out.
 
-It runs beside the counting of the next chunks, and in their order. A chunk that was counted but not noted as published is read
-and published once more by whoever has the partition then.
+Recommendations go out at once, beside the counting of the next batch and in order; the rest in rounds. A chunk that was counted
+but not noted as published is read and published once more by whoever has the partition then.
 """
 
 import asyncio
@@ -20,7 +20,10 @@ from streams.settings import Settings
 
 BATCHES_WAITING = 1
 """Counted batches that wait to be published; then counting waits."""
-TRENDING_EVERY_S = 0.5
+ROUND_S = 0.25
+"""How often neighbour lists, what is popular and the published marks are written: an item that is met often is written once."""
+ITEMS_AT_ONCE = 200
+"""Neighbour lists made without letting anything else run."""
 
 
 class Outcome(NamedTuple):
@@ -31,9 +34,10 @@ class Outcome(NamedTuple):
     counted: Counted
 
     @property
-    def stale(self) -> set[int]:
+    def elsewhere(self) -> set[int]:
         """Partitions that are somebody else's by now: what was counted of them is published there."""
-        return {chunk.tp.partition for chunk in self.chunks if self.consumer.is_stale(chunk)}
+        stale = {chunk.tp.partition for chunk in self.chunks if self.consumer.is_stale(chunk)}
+        return stale.union(self.counted.lost)
 
 
 class Publishing:
@@ -48,60 +52,69 @@ class Publishing:
         self._store = store
         self._outbox = outbox
         self._waiting: asyncio.Queue[Outcome] = asyncio.Queue(BATCHES_WAITING)
+        self._changed: set[int] = set()
+        self._done: list[Outcome] = []
         self._trending_known = False
-        self._trending_stale = True
 
     async def take(self, outcome: Outcome) -> None:
-        """Takes counted chunks, as soon as there is room for them."""
+        """Takes a counted batch, as soon as there is room for it."""
         await self._waiting.put(outcome)
 
     async def run(self) -> None:
-        """Publishes what was taken, for ever."""
+        """Publishes the recommendations of what was taken, for ever."""
         while True:
             outcome = await self._waiting.get()
             await self._publish(outcome)
             self._waiting.task_done()
 
+    async def run_rounds(self) -> None:
+        """Publishes the rest every `ROUND_S`, for ever."""
+        while True:
+            await asyncio.sleep(ROUND_S)
+            await self._round()
+
     async def drain(self) -> None:
         """Returns when all that was taken is published."""
         await self._waiting.join()
-
-    async def keep_trending(self) -> None:
-        """Publishes what is popular, for ever."""
-        while True:
-            await asyncio.sleep(TRENDING_EVERY_S)
-            if self._trending_stale:
-                await self._publish_trending()
+        await self._round()
 
     async def _publish(self, outcome: Outcome) -> None:
-        """Recommendations of the users and neighbours of the items that the chunk touched; then the published mark."""
-        stale = outcome.stale | set(outcome.counted.lost)
+        """Recommendations of the users that the batch touched, to Redis and to the topic."""
         counted = outcome.counted
-        if stale:
-            counted = counted._replace(newest={user: n for user, n in counted.newest.items() if n.partition not in stale})
+        elsewhere = outcome.elsewhere
+        if elsewhere:
+            newest = {user: newest for user, newest in counted.newest.items() if newest.partition not in elsewhere}
+            counted = counted._replace(newest=newest)
         if not self._trending_known:
             await self._publish_trending()
         answers = await self._engine.recommend(counted, int(time.time() * 1000))
-        similar = await self._engine.similar(counted)
         encoded = [(newest, message.user_id, encode(message)) for newest, message in answers]
         entries = [Entry(self._keys.recs(user), value, self._retention_s) for _, user, value in encoded]
-        entries += [Entry(self._keys.similar(row.item_id or ""), encode(row)) for row in similar]
         messages = [
             (user.encode(), value, [("source", f"{self._events}/{newest.partition}/{newest.arrival.offset}".encode())])
             for newest, user, value in encoded
         ]
         await asyncio.gather(self._store.put(entries), self._outbox.publish(self._recommendations, messages))
-        await self._store.put(
-            [
-                Entry(self._keys.published(partition), str(end).encode())
-                for partition, end in counted.ends.items()
-                if partition not in stale
-            ]
-        )
-        self._trending_stale = True
+        self._changed.update(counted.changed.tolist())
+        self._done.append(outcome)
+
+    async def _round(self) -> None:
+        """Neighbour lists of the items that were changed, what is popular; then, for what is all out, the published marks."""
+        if not self._done:
+            return
+        done, self._done = self._done, []
+        changed, self._changed = list(self._changed), set()
+        for first in range(0, len(changed), ITEMS_AT_ONCE):
+            similar = await self._engine.similar(changed[first : first + ITEMS_AT_ONCE])
+            await self._store.put([Entry(self._keys.similar(row.item_id or ""), encode(row)) for row in similar])
+        await self._publish_trending()
+        ends: dict[int, int] = {}
+        for outcome in done:
+            elsewhere = outcome.elsewhere
+            ends |= {partition: end for partition, end in outcome.counted.ends.items() if partition not in elsewhere}
+        await self._store.put([Entry(self._keys.published(partition), str(end).encode()) for partition, end in ends.items()])
 
     async def _publish_trending(self) -> None:
-        self._trending_stale = False
         popular = await self._engine.trending()
         if popular:
             self._trending_known = True

@@ -61,7 +61,7 @@ async def run(settings: Settings) -> None:
             for coroutine in (
                 counting.run(publishing),
                 publishing.run(),
-                publishing.keep_trending(),
+                publishing.run_rounds(),
                 watch(settings.bootstrap, events, lambda: counting.counted),
                 serve(app),
             )

@@ -39,7 +39,7 @@ class Shop:
         await self._engine.trending()
         for _, message in await self._engine.recommend(counted, START_MS):
             self.newest[message.user_id] = message
-        self.similar |= {row.item_id or "": row for row in await self._engine.similar(counted)}
+        self.similar |= {row.item_id or "": row for row in await self._engine.similar(counted.changed.tolist())}
         self._offset += 1
 
     def take(self, *events: Event) -> "Shop":

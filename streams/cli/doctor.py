@@ -29,9 +29,8 @@ def doctor(as_json: bool) -> None:
     failures = [finding for finding in findings if finding.status == "failure"]
     if failures:
         first = failures[0]
-        raise Failure(
-            f"{len(failures)} of {len(findings)} checks failed, first {first.area} {first.what}: {first.found.rstrip('.')}: {first.todo}"
-        )
+        found = f"{first.area} {first.what}: {first.found.rstrip('.')}"
+        raise Failure(f"{len(failures)} of {len(findings)} checks failed, first {found}: {first.todo}")
 
 
 def _plain(text: str) -> str:

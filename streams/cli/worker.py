@@ -8,6 +8,7 @@ import sys
 from contextlib import suppress
 
 import click
+import uvloop
 
 from streams.cli.failure import Failure, explained
 from streams.settings import Settings, read_settings
@@ -32,7 +33,8 @@ def worker(log_level: str) -> None:
     logging.getLogger("freshet").setLevel(min(logging.INFO, logging.getLogger().level))
     code = 0
     try:
-        asyncio.run(_until_signalled(settings))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_until_signalled(settings))
     except Exception as error:
         logging.getLogger("freshet.worker").debug("ended by", exc_info=error)
         Failure(explained(error) or f"{type(error).__name__}: {error}").show()

@@ -1,0 +1,322 @@
+"""The recount: the contract's *Topics*, *Event* and *What is counted* once more, in plain Python.
+
+Written from the contract alone and without any module of Freshet, so that agreement of the two means something. Slow,
+and simple enough to be checked by reading: where it and the engine differ, the contract decides.
+"""
+
+import json
+import math
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from kafka.partitioner.default import murmur2
+
+TYPES = {
+    "browse": ("browse", "view", "pageview", "productview", "detailpageview"),
+    "click": ("click",),
+    "add_to_cart": ("addtocart", "cart"),
+    "wishlist": ("wishlist",),
+    "purchase": ("purchase", "transaction", "order"),
+    "rating": ("rating",),
+    "impression": ("impression",),
+    "remove_from_cart": ("removefromcart",),
+    "refund": ("refund",),
+    "search": ("search",),
+}
+KINDS = {name: kind for kind, others in TYPES.items() for name in others}
+INTERACTIONS = {"browse", "click", "add_to_cart", "wishlist", "purchase", "rating"}
+TEN_MINUTES_MS = 10 * 60 * 1000
+YEAR_1995_MS = 788_918_400_000
+FORWARDED = re.compile(rb"(\d+)/(\d+)/(\d+)(?:/|$)")
+RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+
+
+class Record(NamedTuple):
+    """A record of the topic `events`, as any consumer reads it."""
+
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+class Bad(ValueError):
+    """Bad input; the message is the field at fault, or empty."""
+
+
+class Parsed(NamedTuple):
+    """What of an event is counted."""
+
+    kind: str
+    user: str
+    home_id: str
+    items: list[str]
+    time_ms: int
+    event_id: str | None
+    session_id: str | None
+
+
+@dataclass
+class Interaction:
+    """One entry of a user's history."""
+
+    item: str
+    kind: str
+    time_ms: int
+    event_id: str | None
+    session_id: str | None
+    begins: bool
+    """Whether a session begins here."""
+    refunded: bool = False
+
+
+@dataclass
+class Recount:
+    """What the topic amounts to; records are named by (partition, offset)."""
+
+    interactions: Counter[str] = field(default_factory=Counter)
+    pairs: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """The pair in alphabetical order → in how many sessions the two met."""
+    histories: dict[str, list[Interaction]] = field(default_factory=lambda: defaultdict(list))
+    rejected: dict[tuple[int, int], str] = field(default_factory=dict)
+    """Record → the field at fault, or an empty string."""
+    forwarded: dict[tuple[int, int], int] = field(default_factory=dict)
+    """Record → the home partition it is sent on to."""
+    arrived: set[tuple[int, int]] = field(default_factory=set)
+    """Originals whose forwarded copy was counted; in the end the same as those forwarded."""
+    repeated: set[tuple[int, int]] = field(default_factory=set)
+    newest: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """User → the record of the newest interaction."""
+
+    def neighbours(self, item: str) -> dict[str, int]:
+        """The neighbours of an item and how often they met it."""
+        pairs = ((a if b == item else b, count) for (a, b), count in self.pairs.items() if item in (a, b))
+        return dict(pairs)
+
+
+def recount(
+    records: Iterable[Record], partitions: int, *, history: int = 50, window: int = 5, session_gap_s: float = 1800
+) -> Recount:
+    """Everything the contract counts, from all records of the topic."""
+    result = Recount()
+    last_forwarded: dict[tuple[int, int], int] = {}
+    for record in sorted(records, key=lambda r: (r.partition, r.offset)):
+        name = (record.partition, record.offset)
+        origin = forwarded_from(record)
+        try:
+            event = parse(record.value, origin[2] if origin else record.timestamp)
+        except Bad as bad:
+            result.rejected[name] = str(bad)
+            continue
+        if origin is None:
+            home = home_partition(event.home_id, partitions)
+            if home != record.partition:
+                result.forwarded[name] = home
+                continue
+        else:
+            source, offset, _ = origin
+            if offset <= last_forwarded.get((record.partition, source), -1):
+                result.repeated.add(name)
+                continue
+            last_forwarded[record.partition, source] = offset
+            result.arrived.add((source, offset))
+        count(result, name, event, history=history, window=window, gap_ms=session_gap_s * 1000)
+    return result
+
+
+def count(result: Recount, name: tuple[int, int], event: Parsed, *, history: int, window: int, gap_ms: float) -> None:
+    """One event of a user, in the user's home partition."""
+    past = result.histories[event.user]
+    if event.event_id is not None and any(entry.event_id == event.event_id for entry in past):
+        result.repeated.add(name)
+        return
+    if event.kind == "refund":
+        for entry in past:
+            if entry.kind == "purchase" and entry.item in event.items:
+                entry.refunded = True
+    if event.kind not in INTERACTIONS:
+        return
+    for item in event.items:
+        begins = not past or other_session(past[-1], event, gap_ms)
+        session = [] if begins else session_items(past)
+        if item not in session:
+            result.pairs.update((min(item, other), max(item, other)) for other in session[:window])
+        result.interactions[item] += 1
+        past.append(Interaction(item, event.kind, event.time_ms, event.event_id, event.session_id, begins))
+        del past[:-history]
+    result.newest[event.user] = name
+
+
+def other_session(before: Interaction, event: Parsed, gap_ms: float) -> bool:
+    if before.session_id is not None and event.session_id is not None:
+        return before.session_id != event.session_id
+    return abs(event.time_ms - before.time_ms) > gap_ms
+
+
+def session_items(past: list[Interaction]) -> list[str]:
+    """The distinct items of the session that the history ends with, the most recent first."""
+    items: list[str] = []
+    for entry in reversed(past):
+        if entry.item not in items:
+            items.append(entry.item)
+        if entry.begins:
+            break
+    return items
+
+
+def home_partition(home_id: str, partitions: int) -> int:
+    """What the default partitioner of the Java client makes of an id."""
+    return int(murmur2(home_id.encode()) & 0x7FFFFFFF) % partitions
+
+
+def forwarded_from(record: Record) -> tuple[int, int, int] | None:
+    """Partition, offset and timestamp of the original, where the record was forwarded."""
+    for name, content in record.headers:
+        if name == "forwarded" and (parts := FORWARDED.match(content)):
+            partition, offset, timestamp = map(int, parts.groups())
+            return partition, offset, timestamp
+    return None
+
+
+def parse(value: bytes | None, recorded_ms: int) -> Parsed:
+    """The event in a record's value. Raises `Bad`."""
+    fields = {name: content for name, content in read_object(value).items() if content is not None}
+    kind = event_type(fields)
+    user = identifier(fields, "user_id", integers=True)
+    visitor = identifier(fields, "anonymous_id")
+    if user is not None and user.startswith("anon:"):
+        raise Bad("user_id")
+    home_id = visitor if user is None else user
+    if home_id is None:
+        raise Bad("user_id")
+    items = item_ids(fields, kind)
+    for name in ("quantity", "price", "value"):
+        number(fields, name, 0, math.inf)
+    if number(fields, "rating", 1, 5) is None and kind == "rating":
+        raise Bad("rating")
+    currency = text(fields, "currency")
+    if currency is not None and not re.fullmatch("[A-Z][A-Z][A-Z]", currency):
+        raise Bad("currency")
+    if len(text(fields, "query") or "") > 512:
+        raise Bad("query")
+    text(fields, "source")
+    if text(fields, "recommendation_id") == "":
+        raise Bad("recommendation_id")
+    if not isinstance(fields.get("position", 0), int) or isinstance(fields.get("position"), bool):
+        raise Bad("position")
+    event_id, session_id = text(fields, "event_id"), text(fields, "session_id")
+    if event_id == "":
+        raise Bad("event_id")
+    if session_id == "":
+        raise Bad("session_id")
+    time_ms = event_time(fields, recorded_ms)
+    return Parsed(kind, user or f"anon:{visitor}", home_id, items, time_ms, event_id, session_id)
+
+
+def read_object(value: bytes | None) -> dict[str, Any]:
+    if value is None or len(value) > 64 * 1024:
+        raise Bad
+    try:
+        content = json.loads(value.decode(), parse_constant=no_constant, parse_int=whole)
+        json.dumps(content, ensure_ascii=False).encode()  # a lone surrogate has no UTF-8
+    except (ValueError, RecursionError) as error:
+        raise Bad from error
+    if not isinstance(content, dict):
+        raise Bad
+    return content
+
+
+def no_constant(name: str) -> None:
+    raise ValueError(f"JSON has no {name}")
+
+
+def whole(digits: str) -> float:
+    """An integer; one too long for Python is infinite, and so not allowed in any field."""
+    return int(digits) if len(digits) < 4300 else math.inf
+
+
+def event_type(fields: dict[str, Any]) -> str:
+    name = text(fields, "event_type")
+    kind = KINDS.get(re.sub("[-_ ]", "", name or "").lower())
+    if kind is None:
+        raise Bad("event_type")
+    return kind
+
+
+def item_ids(fields: dict[str, Any], kind: str) -> list[str]:
+    """The items of the event in their order; none for a search."""
+    one, lines = identifier(fields, "item_id", integers=True), fields.get("items")
+    if lines is None:
+        if one is None and kind != "search":
+            raise Bad("item_id")
+        return [] if one is None or kind == "search" else [one]
+    if one is not None or not isinstance(lines, list) or not 1 <= len(lines) <= 500:
+        raise Bad("items")
+    items = []
+    for line in lines:
+        if not isinstance(line, dict):
+            raise Bad("items")
+        line = {name: content for name, content in line.items() if content is not None}  # noqa: PLW2901
+        item = identifier(line, "item_id", integers=True)
+        if item is None:
+            raise Bad("item_id")
+        number(line, "quantity", 0, math.inf)
+        number(line, "price", 0, math.inf)
+        items.append(item)
+    return [] if kind == "search" else items
+
+
+def identifier(fields: dict[str, Any], name: str, *, integers: bool = False) -> str | None:
+    content = fields.get(name)
+    if integers and isinstance(content, int) and not isinstance(content, bool):
+        content = str(content)
+    if content is None:
+        return None
+    if not isinstance(content, str) or not 1 <= len(content) <= 128:
+        raise Bad(name)
+    return content
+
+
+def text(fields: dict[str, Any], name: str) -> str | None:
+    content = fields.get(name)
+    if content is not None and not isinstance(content, str):
+        raise Bad(name)
+    return content
+
+
+def number(fields: dict[str, Any], name: str, least: float, most: float) -> float | None:
+    content = fields.get(name)
+    if content is None:
+        return None
+    if isinstance(content, bool) or not isinstance(content, int | float):
+        raise Bad(name)
+    try:
+        content = float(content)
+    except OverflowError:
+        raise Bad(name) from None
+    if not math.isfinite(content) or not least <= content <= most:
+        raise Bad(name)
+    return content
+
+
+def event_time(fields: dict[str, Any], recorded_ms: int) -> int:
+    given = fields.get("event_time")
+    if isinstance(given, str):
+        if not RFC_3339.fullmatch(given):
+            raise Bad("event_time")
+        try:
+            time_ms = datetime.fromisoformat(given.upper()).timestamp() * 1000
+        except ValueError:
+            raise Bad("event_time") from None
+    else:
+        epoch = number(fields, "event_time", -math.inf, math.inf)
+        time_ms = recorded_ms if epoch is None else epoch if epoch >= 1e11 else epoch * 1000
+    if not YEAR_1995_MS <= time_ms <= recorded_ms + TEN_MINUTES_MS:
+        raise Bad("event_time")
+    return round(time_ms)

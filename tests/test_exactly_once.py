@@ -1,0 +1,328 @@
+"""Every event counts exactly once, whatever is killed meanwhile: on a real Kafka and a real Redis, against the recount."""
+
+import json
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from msgspec.structs import replace
+from oracle import Record, Recount, home_partition, recount
+from redis import Redis
+from strategies import BAD, click, encoded, home_of, written
+from workers import Worker, Workers, wait_until
+
+from recsys.keys import Keys
+from streams.lag import read_published, read_spans, total_behind
+from streams.local import LocalSystem
+from streams.local.ports import free_port
+from streams.settings import Settings
+from streams.topics import create_missing
+
+PARTITIONS = 3
+CAUGHT_UP_S = 90.0
+
+
+class Shop:
+    """A seeded producer with all the faults that producers have, and the readers of what comes of it."""
+
+    def __init__(self, settings: Settings, seed: int) -> None:
+        self.settings = settings
+        self.events = settings.topic("events")
+        self.redis = Redis.from_url(settings.redis)
+        self._random = random.Random(seed)
+        self._sent = 0
+        create_missing(settings)
+        self.open()
+
+    def open(self) -> None:
+        self._producer = KafkaProducer(bootstrap_servers=self.settings.bootstrap, linger_ms=5)
+
+    def close(self) -> None:
+        """Ends the producer: kafka-python leaks sockets while its broker is gone."""
+        self._producer.close(timeout=30)
+
+    def send(self, events: int) -> None:
+        """So many events more, about one in eight of them badly sent; returns when the broker has them."""
+        self.start_sending(events)
+        self.flush()
+
+    def start_sending(self, events: int) -> None:
+        """The same, but returns while most of them are still on their way."""
+        for _ in range(events):
+            self._send(self._event())
+
+    def flush(self) -> None:
+        self._producer.flush(timeout=30)
+
+    def send_one(self, value: bytes | None, key: bytes | None = None, **where: Any) -> None:
+        self._producer.send(self.events, value, key=key, **where)
+
+    def _event(self) -> dict[str, Any]:
+        rng = self._random
+        now_ms = int(time.time() * 1000)
+        kinds = ["view", "click", "click", "cart", "purchase", "rating", "refund", "impression", "search"]
+        event = click(event_type=rng.choice(kinds), user_id=f"u{rng.randrange(40)}", item_id=f"i{rng.randrange(60)}")
+        self._sent += 1
+        event["event_id"] = f"e{self._sent}"
+        if event["event_type"] == "purchase" and rng.random() < 0.5:
+            event["items"] = [{"item_id": f"i{rng.randrange(60)}"} for _ in range(rng.randrange(1, 6))]
+            del event["item_id"]
+        if event["event_type"] == "rating":
+            event["rating"] = rng.randint(1, 5)
+        if rng.random() < 0.3:
+            event["session_id"] = f"s{rng.randrange(3)}"
+        if rng.random() < 0.1:
+            event["anonymous_id"] = f"v{rng.randrange(10)}"
+            del event["user_id"]
+        if rng.random() < 0.2:
+            late = now_ms - rng.choice([0, 60_000, 1_790_000, 1_810_000, 86_400_000])
+            event["event_time"] = written(late, rng.choice(["ms", "seconds", "zulu", "offset"]))
+        return event
+
+    def _send(self, event: dict[str, Any]) -> None:
+        rng = self._random
+        value, key = encoded(event), home_of(event).encode()
+        mishap = rng.random()
+        if mishap < 0.03:
+            self._put(key, value, rng.randrange(PARTITIONS))
+        elif mishap < 0.06:
+            self._put(None, value, rng.randrange(PARTITIONS))
+        elif mishap < 0.09:
+            self._put(b"till-7", value, None)
+        elif mishap < 0.11:
+            self._put(key, rng.choice(BAD).value, None)
+        else:
+            self._put(key, value, None)
+            if mishap < 0.15:
+                self._put(key, value, rng.choice([None, rng.randrange(PARTITIONS)]))
+
+    def _put(self, key: bytes | None, value: bytes | None, partition: int | None) -> None:
+        self._producer.send(self.events, value, key=key, partition=partition)
+
+    def read(self, topic: str) -> list[Any]:
+        """All records that a topic holds."""
+        consumer = KafkaConsumer(bootstrap_servers=self.settings.bootstrap, consumer_timeout_ms=20_000)
+        try:
+            partitions = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic)]
+            ends = consumer.end_offsets(partitions)
+            consumer.assign(partitions)
+            consumer.seek_to_beginning(*partitions)
+            records: list[Any] = []
+            while any(consumer.position(partition) < end for partition, end in ends.items()):
+                for found in consumer.poll(timeout_ms=500).values():
+                    records += found
+        finally:
+            consumer.close()
+        return records
+
+    def truth(self) -> Recount:
+        """The recount of the topic as it is now."""
+        log = [Record(r.partition, r.offset, r.timestamp, r.key, r.value, tuple(r.headers)) for r in self.read(self.events)]
+        return recount(log, PARTITIONS)
+
+    def caught_up(self) -> bool:
+        """Whether everything was counted and published, also what was forwarded meanwhile."""
+        published = read_published(self.redis, Keys(self.settings.key_prefix), range(PARTITIONS))
+        return total_behind(read_spans(self.settings.bootstrap, self.events), published) == 0
+
+
+@pytest.fixture
+def shop(namespace: Settings, environ: dict[str, str], request: pytest.FixtureRequest) -> Iterator[Shop]:
+    environ["FRESHET_PARTITIONS"] = str(PARTITIONS)
+    shop = Shop(replace(namespace, partitions=PARTITIONS), seed=len(request.node.name))
+    yield shop
+    shop.close()
+    shop.redis.close()
+
+
+@pytest.fixture
+def workers(shop: Shop, environ: dict[str, str], tmp_path: Path) -> Iterator[Workers]:  # noqa: ARG001 (first the topics)
+    with Workers(environ, tmp_path).supervised() as workers:
+        yield workers
+
+
+def export(environ: Mapping[str, str]) -> dict[str, tuple[int, dict[str, int]]]:
+    """Of each item its interactions and the counts of its neighbours, as `freshet export` writes them."""
+    command = [sys.executable, "-m", "streams", "export"]
+    output = subprocess.run(command, env=dict(environ), check=True, capture_output=True, timeout=60).stdout
+    lines = [json.loads(line) for line in output.splitlines()]
+    assert [line["item_id"] for line in lines] == sorted(line["item_id"] for line in lines)
+    return {
+        line["item_id"]: (line["interactions"], {n["item_id"]: n["count"] for n in line["neighbours"] if n["count"]})
+        for line in lines
+    }
+
+
+def assert_exactly_once(shop: Shop, environ: Mapping[str, str]) -> Recount:
+    """That the exported state is the recount, and that nobody's newest recommendation is older than the last interaction."""
+    truth = shop.truth()
+    assert export(environ) == {item: (n, truth.neighbours(item)) for item, n in truth.interactions.items()}
+    assert truth.arrived == set(truth.forwarded)
+    assert_rejected(shop, truth)
+    assert_recommended(shop, truth)
+    return truth
+
+
+def assert_rejected(shop: Shop, truth: Recount) -> None:
+    """That all that is bad is on `rejected`, as it came, at least once, and nothing else."""
+    events = {(r.partition, r.offset): r for r in shop.read(shop.events)}
+    seen = set()
+    for record in shop.read(shop.settings.topic("rejected")):
+        headers = dict(record.headers)
+        assert set(headers) == {"reason", "topic", "partition", "offset"}
+        assert headers["topic"].decode() == shop.events
+        name = int(headers["partition"]), int(headers["offset"])
+        assert (record.key, record.value) == (events[name].key, events[name].value)
+        assert truth.rejected[name] in headers["reason"].decode()
+        seen.add(name)
+    assert seen == set(truth.rejected)
+
+
+def assert_recommended(shop: Shop, truth: Recount) -> None:
+    """That every user's newest recommendation, on the topic and in Redis, answers the last interaction or a later event."""
+    newest = {record.key.decode(): record for record in shop.read(shop.settings.topic("recommendations"))}
+    assert set(newest) == set(truth.newest)
+    for user, record in newest.items():
+        topic, partition, offset = dict(record.headers)["source"].decode().split("/")
+        assert (topic, int(partition)) == (shop.events, truth.newest[user][0])
+        assert int(offset) >= truth.newest[user][1]
+        said = json.loads(record.value)
+        assert said["user_id"] == user
+        kept = shop.redis.get(Keys(shop.settings.key_prefix).recs(user))
+        assert kept is not None
+        assert json.loads(kept)["generated_at"] >= said["generated_at"]
+
+
+def wait_caught_up(shop: Shop) -> None:
+    wait_until(shop.caught_up, "everything was counted", CAUGHT_UP_S, every=0.2)
+
+
+def test_a_worker_that_is_killed_at_random_moments_counts_everything_once(
+    shop: Shop, workers: Workers, environ: dict[str, str]
+) -> None:
+    rng = random.Random(1)
+    interrupted = []
+    for _ in range(3):
+        worker = workers.start().wait_ready()
+        shop.start_sending(rng.randrange(1500, 2500))
+        time.sleep(rng.random() / 4)  # the very point is not to wait for anything
+        worker.kill()
+        interrupted.append(not shop.caught_up())
+        shop.flush()
+    assert any(interrupted)
+    workers.start()
+    wait_caught_up(shop)
+    truth = assert_exactly_once(shop, environ)
+    assert truth.forwarded
+    assert truth.rejected
+
+
+def test_workers_that_join_and_leave_count_everything_once(shop: Shop, workers: Workers, environ: dict[str, str]) -> None:
+    first = workers.start().wait_ready()
+    shop.send(1000)
+    second = workers.start()
+
+    def joined() -> bool:
+        shop.send(20)
+        return second.is_ready
+
+    wait_until(joined, "the second worker was ready", every=0.1)
+    shop.send(1000)
+    assert first.terminate() == 0
+    shop.send(500)
+    wait_caught_up(shop)
+    assert second.code is None
+    assert_exactly_once(shop, environ)
+
+
+def test_a_redis_that_is_killed_and_comes_back_costs_nothing(
+    shop: Shop, workers: Workers, environ: dict[str, str], system: LocalSystem
+) -> None:
+    worker = workers.start().wait_ready()
+    shop.send(2000)
+    system.redis.kill()
+    assert worker.wait(40) == 1
+    assert worker.last_line.startswith("freshet: Redis at ")
+    shop.send(500)
+    system.redis.start()
+    workers.start().wait_ready()
+    shop.send(500)
+    wait_caught_up(shop)
+    assert_exactly_once(shop, environ)
+
+
+def test_a_broker_that_is_killed_and_comes_back_costs_nothing(
+    shop: Shop, workers: Workers, environ: dict[str, str], system: LocalSystem
+) -> None:
+    workers.start().wait_ready()
+    shop.send(2000)
+    shop.close()
+    system.kafka.kill()
+    system.kafka.start()
+    shop.open()
+    shop.send(1000)
+
+    def caught_up() -> bool:
+        workers.replace_the_fallen()
+        return shop.caught_up()
+
+    wait_until(caught_up, "everything was counted", CAUGHT_UP_S, every=0.3)
+    assert_exactly_once(shop, environ)
+
+
+def test_bad_input_of_every_kind_is_set_aside_and_the_rest_counts(
+    shop: Shop, workers: Workers, environ: dict[str, str]
+) -> None:
+    workers.start()
+    for number, bad in enumerate(BAD):
+        shop.send_one(bad.value, None if number % 3 else b"\xff", partition=number % PARTITIONS)
+        shop.start_sending(1)
+    for header in (b"", b"x", b"1/2", b"-1/2/3", b"1/2/3x"):
+        home = home_partition("u1", PARTITIONS)
+        shop.send_one(encoded(click()), partition=home, headers=[("forwarded", header)])
+    shop.flush()
+    wait_caught_up(shop)
+    truth = assert_exactly_once(shop, environ)
+    assert len(truth.rejected) >= len(BAD)
+
+
+def test_sigterm_ends_a_busy_worker_with_0_within_10_seconds(shop: Shop, workers: Workers) -> None:
+    worker = workers.start().wait_ready()
+    shop.send(2000)
+    assert worker.terminate(10) == 0
+
+
+def test_sigterm_ends_a_worker_that_is_only_starting(workers: Workers) -> None:
+    worker = workers.start()
+    time.sleep(1.5)
+    assert worker.terminate(10) == 0
+
+
+@pytest.mark.parametrize(
+    ("variable", "scheme", "what"), [("FRESHET_BROKER", "kafka", "Kafka"), ("FRESHET_REDIS", "redis", "Redis")]
+)
+def test_without_its_servers_a_worker_ends_with_1_and_says_so(
+    environ: dict[str, str], tmp_path: Path, variable: str, scheme: str, what: str
+) -> None:
+    address = f"{scheme}://127.0.0.1:{free_port()}"
+    with Workers(environ, tmp_path).supervised() as workers:
+        worker = workers.start(**{variable: address})
+        assert worker.wait(60) == 1
+    assert worker.last_line.startswith(f"freshet: {what} at {address} does not answer")
+    assert "Traceback" not in worker.stderr
+
+
+def test_a_topic_with_other_partitions_than_the_state_is_refused(shop: Shop, workers: Workers) -> None:
+    assert workers.start().wait_ready().terminate() == 0
+    with KafkaAdminClient(bootstrap_servers=shop.settings.bootstrap) as admin:
+        admin.create_partitions({shop.events: PARTITIONS + 1})
+    worker: Worker = workers.start()
+    assert worker.wait(60) == 1
+    assert f"partitions was {PARTITIONS} and is {PARTITIONS + 1}" in worker.last_line
+    assert "rebuild" in worker.last_line
