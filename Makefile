@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test lock format clean
+.PHONY: help setup demo test targets lock format clean
 
 # An environment whose interpreter is gone, or that was made in another folder, is made again.
 ifneq ($(wildcard $(VENV)/.made),)
@@ -20,6 +20,7 @@ help:
 	@echo "make setup   install everything into $(VENV) and fetch Kafka (once; later runs need no network)"
 	@echo "make demo    set up, then show Freshet at work: Kafka, Redis, a worker, a shop of events"
 	@echo "make test    set up, then ruff, mypy and the tests"
+	@echo "make targets measure what the README states"
 	@echo "make format  let ruff format and sort the sources"
 	@echo "make lock    write both lock files anew from pyproject.toml (needs uv)"
 	@echo "make clean   remove $(VENV) and everything that tools left in this folder"
@@ -38,6 +39,10 @@ test: setup
 	@$(BIN)/python -m mypy
 	@echo "==> pytest"
 	@$(BIN)/python -m pytest
+
+# What version 0.1 must reach, measured; takes some minutes. FRESHET_TEST_DATA adds the Online Retail part.
+targets: setup
+	@$(BIN)/python -m benchmarks.targets
 
 format: setup
 	@$(BIN)/python -m ruff check --quiet --fix --select I

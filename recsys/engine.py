@@ -151,9 +151,9 @@ class Engine:
             for u, newest in enumerate(counted.newest.values())
         ]
         ranked = rank.rank(rank.context(found, current, self._rules), counted.rows, self._popular, self._rules)
-        await self._items.learn_names(hashes_to_name(ranked))
+        names = await self._items.named(hashes_to_name(ranked))
         answers = []
-        lists = recommended(ranked, self._items.names)
+        lists = recommended(ranked, names)
         for (user, newest), personal, items in zip(counted.newest.items(), ranked.personal.tolist(), lists, strict=True):
             event = newest.arrival.event
             message = Recommendation(
@@ -173,15 +173,15 @@ class Engine:
         hashes = np.unique(np.array(items, np.uint64))
         loaded = await self._items.load(hashes)
         shown = [strongest(loaded, r, self._rules.top_n) for r in range(len(hashes))]
-        await self._items.learn_names({item for r, order in enumerate(shown) for item in loaded.other[r][order].tolist()})
-        return [neighbours(loaded, r, order, self._items.names, self._rules) for r, order in enumerate(shown)]
+        names = await self._items.named(item for r, order in enumerate(shown) for item in loaded.other[r][order].tolist())
+        return [neighbours(loaded, r, order, names, self._rules) for r, order in enumerate(shown)]
 
     async def trending(self) -> Neighbours | None:
         """Reads the most popular items anew, for cold starts and as a message; None while this engine has counted nothing."""
         everything = await self._items.popular()
         self._popular = Popular._make(column[: self._rules.top_n + POPULAR_TO_SPARE] for column in everything)
-        await self._items.learn_names(self._popular.item.tolist())
-        return trending(self._popular, self._items.names, self._newest_ms, self._rules) if self._newest_ms else None
+        names = await self._items.named(self._popular.item[: self._rules.top_n].tolist())
+        return trending(self._popular, names, self._newest_ms, self._rules) if self._newest_ms else None
 
     async def position(self, partition: int) -> tuple[int, int]:
         """The last offset that was counted, and the last whose recommendations are out."""

@@ -1,5 +1,6 @@
 """The export: the whole counted state, an item at a time, as the contract writes it."""
 
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -14,6 +15,8 @@ from recsys.keys import Keys
 from recsys.rows import worth
 
 BATCH = 500
+PATIENCE_S = 15.0
+"""A worker that died between two writes is replaced within this."""
 HEAD_BYTES = rows.HEADER.size + 4 * MAX_ID
 """Of a row, what holds its id: four bytes a character at most."""
 
@@ -65,11 +68,15 @@ def _exported(client: "Redis", keys: Keys, value: bytes, names: dict[int, str], 
 
 
 def _name(client: "Redis", keys: Keys, item: int) -> str:
-    """The name of an item that was met first while the export ran."""
-    value: Any = client.get(_row_key(keys, item))
-    if value is None:
-        raise missing_row(item)
-    return rows.packed_id(value)
+    """The name of an item that was met first while the export ran: its row may be written a moment after its neighbours'."""
+    until = time.monotonic() + PATIENCE_S
+    while True:
+        value: Any = client.get(_row_key(keys, item))
+        if value is not None:
+            return rows.packed_id(value)
+        if time.monotonic() > until:
+            raise missing_row(item)
+        time.sleep(0.1)
 
 
 def _names(client: "Redis", keys: Keys) -> Iterator[tuple[int, str]]:

@@ -31,14 +31,13 @@ def missing_row(item: int) -> DamagedState:
 
 
 class ItemShards:
-    """The rows and the most popular items in the store, and the names of the items met so far."""
+    """The rows and the most popular items in the store; remembers the ids of the items it met."""
 
     def __init__(self, store: Store, keys: Keys, rules: Rules) -> None:
         self._store = store
         self._keys = keys
         self._rules = rules
-        self.names: dict[int, str] = {}
-        """Ids of items by their hash."""
+        self._names: dict[int, str] = {}
 
     async def merge(self, deltas: Deltas, ends: Mapping[int, int], ids: Mapping[int, str], wanted: U64) -> Rows:
         """Adds deltas to their rows; returns these rows and the wanted ones as they then are.
@@ -68,16 +67,20 @@ class ItemShards:
         groups = [[self._keys.top(shard)] for shard in range(ITEM_SHARDS)]
         return popularity.unpack(*(value for [value] in await self._store.read(groups)))
 
-    async def learn_names(self, items: Iterable[int]) -> None:
-        """Makes sure that the names of these items are known."""
-        wanted = list(items)
-        # A loop, because what was known may be forgotten while this waits for the store.
-        while unknown := [item for item in wanted if item not in self.names]:
+    async def named(self, items: Iterable[int]) -> dict[int, str]:
+        """The ids of items by their hash.
+
+        Shards are written one after the other, so a neighbour may have been stored before its own row is: it is left out, for
+        it is not counted yet.
+        """
+        wanted = set(items)
+        found = {item: self._names[item] for item in wanted & self._names.keys()}
+        unknown = list(wanted - found.keys())
+        if unknown:
             replies = await self._store.read([[self._keys.row(item % ITEM_SHARDS, item)] for item in unknown])
-            for item, [value] in zip(unknown, replies, strict=True):
-                if value is None:
-                    raise missing_row(item)
-                self.names[item] = rows.packed_id(value)
+            found |= {item: rows.packed_id(value) for item, [value] in zip(unknown, replies, strict=True) if value}
+            self._names |= found
+        return found
 
     async def _try(self, deltas: Deltas, ends: Mapping[int, int], ids: Mapping[int, str], items: U64) -> tuple[Rows, Bools]:
         """The rows of `items`, and for each whether it is stored so; in its shard another worker may have been first."""
@@ -127,10 +130,10 @@ class ItemShards:
         return loaded, stored
 
     def _remember(self, loaded: Iterable[Rows]) -> None:
-        if len(self.names) > NAMES_REMEMBERED:
-            self.names.clear()
+        if len(self._names) > NAMES_REMEMBERED:
+            self._names.clear()
         for part in loaded:
-            self.names.update((item, text) for item, text in zip(part.item.tolist(), part.ids, strict=True) if text)
+            self._names.update((item, text) for item, text in zip(part.item.tolist(), part.ids, strict=True) if text)
 
 
 def places_by_shard(items: U64) -> dict[int, I64]:

@@ -93,7 +93,7 @@ def recommended(ranked: Ranked, names: Mapping[int, str]) -> Iterator[list[Recom
             for item, score, terms, parts in zip(
                 ranked.item[u].tolist(), scores[u].tolist(), order[u].tolist(), shares[u].tolist(), strict=True
             )
-            if item
+            if item in names
         ]
         items.sort(key=lambda found: (-found.score, found.item_id))
         yield items
@@ -148,6 +148,7 @@ def neighbours(rows: Rows, r: int, order: Places, names: Mapping[int, str], rule
             rows.counts[r][order].tolist(),
             strict=True,
         )
+        if item in names
     ]
     items.sort(key=lambda found: (-found.score, found.item_id))
     return Neighbours(instant(int(rows.updated[r])), items, rows.ids[r])
@@ -168,6 +169,7 @@ def trending(popular: Popular, names: Mapping[int, str], now_ms: float, rules: R
         for item, score, count in zip(
             top.item.tolist(), decayed(top, now_ms, rules).tolist(), top.interactions.tolist(), strict=True
         )
+        if item in names
     ]
     items.sort(key=lambda found: (-found.score, found.item_id))
     return Neighbours(instant(now_ms), items)

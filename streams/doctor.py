@@ -1,5 +1,6 @@
 """The doctor's findings: what was looked at, whether it is well, and what to do if not."""
 
+import os
 import platform
 from collections.abc import Generator, Iterator
 from importlib.metadata import version
@@ -15,10 +16,10 @@ from recsys.keys import Keys
 from recsys.layout import Layout
 from recsys.marks import UserMark, user_mark
 from streams import topics
-from streams.cli.failure import one_line, without_password
+from streams.cli.failure import one_line
 from streams.driver import FAUST_VERSION
 from streams.lag import behind, read_published, read_spans
-from streams.settings import PREFIX, Settings, names
+from streams.settings import PREFIX, Settings, names, unknown, without_password
 
 OLDEST_REDIS = (6, 2)
 PACKAGES = ("freshet", "faust-streaming", "aiokafka", "kafka-python", "redis", "msgspec", "numpy", "numba")
@@ -64,6 +65,9 @@ def _settings(settings: Settings) -> Iterator[Finding]:
     for name in names():
         source = "environment" if name in settings.sources else "default"
         yield Finding("settings", PREFIX + name.upper(), "ok", f"{without_password(str(getattr(settings, name)))} ({source})")
+
+    for variable in unknown(os.environ):
+        yield Finding("settings", variable, "warning", "there is no such setting", "see the README's table; is it a slip?")
 
 
 def _versions() -> Iterator[Finding]:

@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Mapping
 from typing import Annotated, get_args
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta, Struct, field
@@ -12,6 +13,8 @@ from msgspec import Meta, Struct, field
 from recsys.rules import Hideable, Rules
 
 PREFIX = "FRESHET_"
+TEST_DATA = "FRESHET_TEST_DATA"
+"""Where the tests find real data; no setting of the product."""
 HIDEABLE: tuple[str, ...] = get_args(Hideable)
 
 
@@ -90,6 +93,16 @@ def names() -> list[str]:
     return [name for name in Settings.__struct_fields__ if name != "sources"]
 
 
+def unknown(environ: Mapping[str, str]) -> list[str]:
+    """Variables that look like settings and are none: slips of the pen, most of them.
+
+    >>> unknown({"FRESHET_TOPN": "5", "FRESHET_TOP_N": "5", "PATH": "/bin"})
+    ['FRESHET_TOPN']
+    """
+    known = {PREFIX + name.upper() for name in names()} | {TEST_DATA}
+    return sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
+
+
 def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """Settings from environment variables.
 
@@ -98,7 +111,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
     >>> read_settings({"FRESHET_WINDOW": "many"})  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
-    streams.settings.SettingsError: FRESHET_WINDOW is 'many': expected `int`. It is: earlier items ... an item is paired with
+    streams.settings.SettingsError: FRESHET_WINDOW is 'many': expected `int`, got `str`. It is: earlier ... paired with
     """
     environ = os.environ if environ is None else environ
     given = {}
@@ -123,9 +136,8 @@ def checked(name: str, value: str) -> object:
             check_address(name, value)
     except msgspec.ValidationError as error:
         reason = str(error)
-        raise SettingsError(
-            f"{PREFIX}{name.upper()} is {value!r}: {reason[0].lower()}{reason[1:]}. It is: {description(info.type)}"
-        ) from None
+        said = f"{PREFIX}{name.upper()} is {without_password(value)!r}: {reason[0].lower()}{reason[1:]}"
+        raise SettingsError(f"{said}. It is: {description(info.type)}") from None
     return result
 
 
@@ -150,11 +162,28 @@ def hidden(text: str) -> frozenset[Hideable]:
 
 
 def check_address(name: str, value: str) -> None:
-    """The scheme and host of an address; whether it answers is found when it is used."""
+    """The form of an address; whether it answers is found when it is used."""
     schemes = {"broker": ("kafka",), "redis": ("redis", "rediss")}[name]
     for part in value.split(";") if name == "broker" else [value]:
-        scheme, separator, rest = part.strip().partition("://")
-        if not separator and name == "broker":
-            scheme, rest = "kafka", scheme
-        if scheme not in schemes or not rest.strip("/"):
-            raise msgspec.ValidationError(f"expected {' or '.join(s + '://host:port' for s in schemes)}")
+        address = part.strip() if "://" in part or name == "redis" else f"kafka://{part.strip()}"
+        try:
+            url = urlsplit(address)
+            wrong = url.scheme not in schemes or not url.hostname or url.port == 0 or "," in url.netloc
+        except ValueError:  # a port that is none
+            wrong = True
+        if wrong or not (name == "broker" or re.fullmatch(r"/?\d*", url.path)):
+            form = (
+                "kafka://host:port, several with ; between"
+                if name == "broker"
+                else "redis://host:port/db or rediss://host:port/db"
+            )
+            raise msgspec.ValidationError(f"Expected {form}")
+
+
+def without_password(address: str) -> str:
+    """An address that may be shown.
+
+    >>> without_password("redis://me:secret@host:6379/0")
+    'redis://me:***@host:6379/0'
+    """
+    return re.sub(r"(?<=//)([^/@:]*):[^@]*@", r"\1:***@", address)

@@ -10,6 +10,8 @@ import pytest
 from recsys.batch import Arrival
 from recsys.engine import Chunk, Engine
 from recsys.events import Event, Kind, Line
+from recsys.hashing import hash_id
+from recsys.item_shards import ITEM_SHARDS
 from recsys.keys import Keys
 from recsys.recommendation import Neighbours, Recommendation
 from recsys.rules import Rules
@@ -29,17 +31,18 @@ class Shop:
     """Counts events one by one and keeps the newest recommendation of each user."""
 
     def __init__(self, rules: Rules) -> None:
-        self._engine = Engine(MemoryStore(), Keys("p:"), rules)
+        self.store = MemoryStore()
+        self.engine = Engine(self.store, Keys("p:"), rules)
         self._offset = 0
         self.newest: dict[str, Recommendation] = {}
         self.similar: dict[str, Neighbours] = {}
 
     async def _take(self, taken: Event) -> None:
-        counted = await self._engine.count(Chunk(0, self._offset, self._offset, [Arrival(self._offset, taken)]))
-        await self._engine.trending()
-        for _, message in await self._engine.recommend(counted, START_MS):
+        counted = await self.engine.count(Chunk(0, self._offset, self._offset, [Arrival(self._offset, taken)]))
+        await self.engine.trending()
+        for _, message in await self.engine.recommend(counted, START_MS):
             self.newest[message.user_id] = message
-        self.similar |= {row.item_id or "": row for row in await self._engine.similar(counted.changed.tolist())}
+        self.similar |= {row.item_id or "": row for row in await self.engine.similar(counted.changed.tolist())}
         self._offset += 1
 
     def take(self, *events: Event) -> "Shop":
@@ -196,3 +199,14 @@ def test_weights_stay_finite_over_any_time(gap_days: int) -> None:
     everything += [item.score for row in shop.similar.values() for item in row.items]
     assert all(math.isfinite(score) for score in everything)
     assert {item.item_id: item.count for item in shop.similar["a"].items} == {"b": 3}
+
+
+def test_a_neighbour_whose_own_row_is_not_written_yet_is_left_out() -> None:
+    """Shards are written one after the other: another worker, or a crash, may be between two of them."""
+    shop = Shop(Rules()).take(*others(["a", "b", "c"]))
+    engine = Engine(shop.store, Keys("p:"), Rules())
+    shop.store.values.pop(Keys("p:").row(hash_id("c") % ITEM_SHARDS, hash_id("c")))
+    shop.engine = engine
+    shop.take(event("me", "a"))
+    assert shop.items("me") == ["b"]
+    assert [row.item_id for row in shop.similar["a"].items] == ["b"]

@@ -1,6 +1,5 @@
 """Failures: one line that says what is wrong and what to do, and the exit code 1."""
 
-import re
 import sys
 from typing import IO, Any
 
@@ -54,18 +53,9 @@ def loaded(module: str, *names: str) -> tuple[type[Exception], ...]:
 
 
 def no_answer(what: str, setting: str, error: Exception) -> str:
-    from streams.settings import PREFIX, read_settings
+    from streams.settings import PREFIX, read_settings, without_password
 
     address = without_password(str(getattr(read_settings(), setting)))
     reason = one_line(str(error))[:200] or type(error).__name__
     variable = PREFIX + setting.upper()
     return f"{what} at {address} does not answer ({reason}): start it (freshet up) or set {variable}"
-
-
-def without_password(address: str) -> str:
-    """An address that may be shown.
-
-    >>> without_password("redis://me:secret@host:6379/0")
-    'redis://me:***@host:6379/0'
-    """
-    return re.sub(r"(?<=//)([^/@:]*):[^@]*@", r"\1:***@", address)
