@@ -153,7 +153,7 @@ def memory(system: LocalSystem) -> str:
         finally:
             done.set()
             sampler.join()
-    events = json.loads(printed)["produced"]
+    events = json.loads(printed)["events"]
     quarter, half = samples[len(samples) // 4], samples[len(samples) // 2]
     return (
         f"{quarter:.0f} MB at a quarter, {half:.0f} at half, {samples[-1]:.0f} at the end, {max(samples):.0f} at most "

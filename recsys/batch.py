@@ -7,7 +7,7 @@ import numpy as np
 
 from recsys.compiled import I32, I64, U8, U64, Bools
 from recsys.events import Event, Kind
-from recsys.hashing import NONE, hash_id, hash_session
+from recsys.hashing import NONE, hash_id, hash_item, hash_session
 
 
 class Arrival(NamedTuple):
@@ -64,7 +64,7 @@ def columns(arrivals: Sequence[tuple[int, Arrival]], users: Sequence[str]) -> Ba
         session = hash_session(event.session_id) if event.session_id else NONE
         opens = True
         for line in event.lines:
-            item = hash_id(line.item_id)
+            item = hash_item(line.item_id)
             ids[item] = line.item_id
             rows.append((user, item, event_hash, session, event.time_ms, event.kind, partition, offset, opens))
             opens = False

@@ -10,7 +10,6 @@ SESSION_BITS = 40
 """Of a session id's hash these are stored: it is only compared with the session before it."""
 
 
-@lru_cache(maxsize=1 << 17)
 def hash_id(text: str) -> int:
     """The 64-bit BLAKE2b hash of an id, never 0.
 
@@ -20,6 +19,10 @@ def hash_id(text: str) -> int:
     True
     """
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little") or 1
+
+
+hash_item = lru_cache(maxsize=1 << 16)(hash_id)
+"""The same for ids that come again and again."""
 
 
 def hash_session(text: str) -> int:

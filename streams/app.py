@@ -21,7 +21,8 @@ HEARTBEAT_S = 1.0
 REQUEST_TIMEOUT_S = 20.0
 COMMIT_S = 1.0
 CHUNK_RECORDS = 1000
-FETCH_BYTES = 1 << 20
+FETCH_BYTES = 1 << 16
+"""Of a partition at once. With baskets of many items it is the bytes that bound a worker's memory, not the records."""
 
 log = logging.getLogger("freshet.worker")
 

@@ -11,8 +11,8 @@ from aiokafka.errors import KafkaTimeoutError
 
 from streams.home import home_partition
 
-BATCH_BYTES = 262_144
-"""A partition's batch is sent when it has grown to this: four times the largest event."""
+BATCH_BYTES = 131_072
+"""A partition's batch is sent when it has grown to this: twice the largest event."""
 ANSWER_S = 20.0
 """Kafka is gone when it has taken nothing for this long. An idempotent producer of aiokafka itself tries for ever, in
 `stop` too (its sender asks `batch.expired` only of others)."""

@@ -46,7 +46,7 @@ class Sorted(NamedTuple):
     foreign: list[Foreign]
 
 
-@lru_cache(maxsize=1 << 17)
+@lru_cache(maxsize=1 << 16)
 def home_partition(home_id: str, partitions: int) -> int:
     """What the default partitioner of Java, kafka-python and aiokafka makes of an id.
 

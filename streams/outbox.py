@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaProducer
 
 Headers = Sequence[tuple[str, bytes]]
 
-MAX_BATCH_BYTES = 512 * 1024
+MAX_BATCH_BYTES = 128 * 1024
 MAX_REQUEST_BYTES = 8 * 1024 * 1024
 REQUEST_TIMEOUT_MS = 20_000
 

@@ -7,8 +7,8 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-SHORTEST_S = 0.001
-"""A shorter wait is not worth a sleep: the operating system's are no finer."""
+SHORTEST_S = 0.005
+"""A shorter wait is not worth a sleep: an event may be sent so much too early."""
 
 
 def on_time(stream: Iterable[tuple[float, T]], start: float, stop: threading.Event) -> Iterator[tuple[float, T]]:
