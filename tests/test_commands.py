@@ -1,0 +1,159 @@
+"""The look-up commands, the export and the doctor: what they print, and their exit codes."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from redis import Redis
+
+from recsys.batch import Arrival
+from recsys.engine import Chunk, Engine
+from recsys.events import Event, Kind, Line
+from recsys.keys import Keys
+from recsys.layout import Layout, claim
+from recsys.recommendation import encode
+from recsys.store import Entry, RedisStore, connect
+from streams.cli import main
+from streams.settings import Settings
+from streams.topics import create_missing
+
+Run = Callable[..., Result]
+START_MS = 1_700_000_000_000
+
+
+@pytest.fixture
+def run(variables: Mapping[str, str]) -> Run:
+    """Runs a command with the settings of the test's name space."""
+    return lambda *arguments, **others: CliRunner().invoke(main, list(arguments), env={**variables, **others})
+
+
+@pytest.fixture
+def counted(namespace: Settings) -> Settings:
+    """A state with two visitors of the items a and b, one of whom saw c too, published."""
+
+    async def count() -> None:
+        async with connect(namespace.redis) as client:
+            store, keys = RedisStore(client), Keys(namespace.key_prefix)
+            await claim(store, keys, Layout(namespace.topic("events"), namespace.partitions))
+            engine = Engine(store, keys, namespace.rules)
+            seen = [("u1", "a"), ("u1", "b"), ("u1", "c"), ("ü[2]\n", "a"), ("ü[2]\n", "b")]
+            arrivals = [
+                Arrival(n, Event(kind=Kind.CLICK, user_id=user, lines=(Line(item),), time_ms=START_MS + n))
+                for n, (user, item) in enumerate(seen)
+            ]
+            done = await engine.count(Chunk(0, 0, 4, arrivals))
+            popular = await engine.trending()
+            assert popular
+            entries = [Entry(keys.trending, encode(popular)), Entry(keys.published(0), b"4")]
+            entries += [Entry(keys.recs(m.user_id), encode(m)) for _, m in await engine.recommend(done, START_MS)]
+            entries += [
+                Entry(keys.similar(row.item_id or ""), encode(row)) for row in await engine.similar(done.changed.tolist())
+            ]
+            await store.put(entries)
+
+    asyncio.run(count())
+    return namespace
+
+
+@pytest.mark.parametrize("command", [["recommend", "u1"], ["recommend", "ü[2]\n"], ["similar", "a"], ["trending"]])
+def test_a_look_up_prints_the_stored_json_or_a_table(run: Run, counted: Settings, command: list[str]) -> None:
+    name = {"recommend": "recs", "similar": "similar", "trending": "trending"}[command[0]]
+    key = ":".join([counted.key_prefix.rstrip(":"), name, *command[1:]])
+    with Redis.from_url(counted.redis) as client:
+        stored: Any = client.get(key)
+    as_json = run(*command, "--json")
+    assert (as_json.exit_code, json.loads(as_json.stdout)) == (0, json.loads(stored))
+    table = run(*command)
+    assert table.exit_code == 0
+    assert all(item["item_id"] in table.stdout for item in json.loads(stored)["items"])
+
+
+@pytest.mark.parametrize(
+    "command", [["recommend", "nobody"], ["recommend", "nobody", "--json"], ["similar", "nothing"], ["trending"]]
+)
+def test_an_unknown_user_or_item_is_a_failure_of_one_line(run: Run, namespace: Settings, command: list[str]) -> None:  # noqa: ARG001
+    failed = run(*command)
+    assert failed.exit_code == 1
+    assert failed.stdout == ""
+    assert len(failed.stderr.splitlines()) == 1
+    assert failed.stderr.startswith("freshet: ")
+
+
+def test_the_export_is_the_whole_counted_state(run: Run, counted: Settings, tmp_path: Path) -> None:
+    file = tmp_path / "state.jsonl"
+    assert run("export", str(file)).exit_code == 0
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [(line["item_id"], line["interactions"]) for line in lines] == [("a", 2), ("b", 2), ("c", 1)]
+    counts = {line["item_id"]: {n["item_id"]: n["count"] for n in line["neighbours"]} for line in lines}
+    assert counts == {"a": {"b": 2, "c": 1}, "b": {"a": 2, "c": 1}, "c": {"a": 1, "b": 1}}
+    for line in lines:
+        weights = [neighbour["weight"] for neighbour in line["neighbours"]]
+        assert weights == sorted(weights, reverse=True)
+    printed = run("export")
+    assert [json.loads(line) for line in printed.stdout.splitlines()] == lines
+    assert not list(tmp_path.glob("*.partial"))
+    assert counted.key_prefix not in printed.stdout
+
+
+def test_an_export_to_a_folder_that_is_not_there_is_a_failure_of_one_line(run: Run, counted: Settings) -> None:  # noqa: ARG001
+    failed = run("export", "/not/there/state.jsonl")
+    assert (failed.exit_code, len(failed.stderr.splitlines())) == (1, 1)
+    assert "/not/there" in failed.stderr
+
+
+def findings(result: Result) -> dict[tuple[str, str], dict[str, str]]:
+    return {(found["area"], found["what"]): found for found in json.loads(result.stdout)}
+
+
+def test_the_doctor_finds_all_well_and_names_every_setting(run: Run, counted: Settings) -> None:
+    create_missing(counted)
+    result = run("doctor", "--json")
+    found = findings(result)
+    assert {f["status"] for (area, _), f in found.items() if area not in ("lag", "state")} == {"ok"}
+    assert found["settings", "FRESHET_KEY_PREFIX"]["found"] == f"{counted.key_prefix} (environment)"
+    assert found["settings", "FRESHET_WINDOW"]["found"] == "5 (default)"
+    assert run("doctor").stdout.count("FRESHET_") >= len([1 for area, _ in found if area == "settings"])
+
+
+def test_the_doctor_fails_where_the_topic_is_not_the_one_that_was_counted(run: Run, counted: Settings) -> None:
+    create_missing(counted)
+    failed = run("doctor", "--json")  # the state has counted up to offset 4, the topic is empty
+    assert failed.exit_code == 1
+    assert "made anew" in findings(failed)["lag", counted.topic("events") + "/0"]["todo"]
+
+
+def test_the_doctor_says_what_does_not_answer_and_shows_no_password(environ: Mapping[str, str]) -> None:
+    absent = {"FRESHET_REDIS": "redis://me:secret@127.0.0.1:1/0", "FRESHET_BROKER": "kafka://127.0.0.1:1"}
+    # In a process of its own: kafka-python leaves sockets open when it finds no broker.
+    failed = subprocess.run(
+        [sys.executable, "-m", "streams", "doctor", "--json"],
+        env={**environ, **absent},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert failed.returncode == 1
+    assert {(f["area"], f["what"]) for f in json.loads(failed.stdout) if f["status"] == "failure"} == {
+        ("redis", "connection"),
+        ("kafka", "connection"),
+    }
+    assert "secret" not in failed.stdout + failed.stderr
+
+
+def test_the_doctor_warns_of_a_variable_that_does_not_exist(run: Run) -> None:
+    found = findings(run("doctor", "--json", FRESHET_TOPN="5"))
+    assert found["settings", "FRESHET_TOPN"]["status"] == "warning"
+
+
+def test_wrong_usage_is_two_and_a_wrong_setting_one_line(run: Run) -> None:
+    assert run("recommend").exit_code == 2
+    assert run("trending", "--nonsense").exit_code == 2
+    failed = run("trending", FRESHET_TOP_N="0")
+    assert (failed.exit_code, len(failed.stderr.splitlines())) == (1, 1)
+    assert "FRESHET_TOP_N is '0'" in failed.stderr
