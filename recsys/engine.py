@@ -16,7 +16,7 @@ from recsys import histories, marks, popularity, rank
 from recsys.batch import Arrival, Batch, columns, matters
 from recsys.compiled import U64, Bools
 from recsys.fold import REFUND, fold
-from recsys.hashing import NONE, hash_id
+from recsys.hashing import NONE, hash_item
 from recsys.histories import Histories
 from recsys.item_shards import ItemShards
 from recsys.keys import Keys
@@ -74,7 +74,7 @@ class Counted(NamedTuple):
     """What committed chunks leave for ranking: the users they touched, as they now are."""
 
     ends: dict[int, int]
-    """By partition, the last offset that is counted now."""
+    """By partition, the end of the chunk: everything up to there is counted."""
     lost: list[int]
     """Partitions that were not committed, because another worker has changed them."""
     newest: dict[str, Newest]
@@ -109,7 +109,7 @@ class Engine:
         self._rules = rules
         self._retention_s = retention_s
         self._items = ItemShards(store, keys, rules)
-        self._popular = popularity.unpack()
+        self._popular = popularity.unpack(rules)
         self._newest_ms = 0
 
     async def count(self, *chunks: Chunk) -> Counted:
@@ -133,7 +133,7 @@ class Engine:
         for shard in shards:
             if shard.chunk.partition not in lost:
                 newest |= newest_events(shard, batch, changed)
-        again = [] if all(shard.is_new for shard in shards) else [wanted]
+        again = [] if all(shard.is_new for shard in shards) else [wanted, met_before(shards)]
         self._newest_ms = max(self._newest_ms, int(batch.time.max(initial=0)))
         touched = np.unique(np.concatenate([deltas.item, *again]))
         return Counted({p: end for p, end in ends.items() if p not in lost}, lost, newest, found, loaded, touched)
@@ -145,7 +145,7 @@ class Engine:
         chosen = [newest.place for newest in counted.newest.values()]
         found = Histories._make(column[chosen] for column in counted.histories)
         current = [
-            [hash_id(line.item_id) for line in newest.arrival.event.lines]
+            [hash_item(line.item_id) for line in newest.arrival.event.lines]
             if newest.arrival.event.kind.is_interaction
             else histories.newest_items(found, u)
             for u, newest in enumerate(counted.newest.values())
@@ -169,10 +169,9 @@ class Engine:
         return answers
 
     async def similar(self, items: Sequence[int]) -> list[Neighbours]:
-        """The neighbour lists of items (hashes), as their rows stand in the store now."""
-        hashes = np.unique(np.array(items, np.uint64))
-        loaded = await self._items.load(hashes)
-        shown = [strongest(loaded, r, self._rules.top_n) for r in range(len(hashes))]
+        """The neighbour lists of those items (hashes) that have a row, as it stands in the store now."""
+        loaded = await self._items.load(np.unique(np.array(items, np.uint64)))
+        shown = [strongest(loaded, r, self._rules.top_n) for r in range(len(loaded.item))]
         names = await self._items.named(item for r, order in enumerate(shown) for item in loaded.other[r][order].tolist())
         return [neighbours(loaded, r, order, names, self._rules) for r, order in enumerate(shown)]
 
@@ -274,6 +273,12 @@ def uncounted(chunk: Chunk, mark: UserMark) -> list[Arrival]:
             mark.forwarded_from[source] = offset
         fresh.append(arrival)
     return fresh
+
+
+def met_before(shards: Sequence[_UserShard]) -> U64:
+    """The items of events that were counted before; a basket may be longer than the history that it left."""
+    again = (a for shard in shards for a in shard.chunk.arrivals if a.offset <= shard.mark.offset)
+    return np.array([hash_item(line.item_id) for arrival in again for line in arrival.event.lines], np.uint64)
 
 
 def newest_events(shard: _UserShard, batch: Batch, changed: Bools) -> dict[str, Newest]:

@@ -56,16 +56,15 @@ class ItemShards:
                 return rows.join(done)
 
     async def load(self, items: U64) -> Rows:
-        """The rows of items, sorted by hash, as they stand in the store; raises `DamagedState` where one is missing."""
-        groups = [[self._keys.row(item % ITEM_SHARDS, item)] for item in items.tolist()]
-        loaded = rows.load(items, [value for [value] in await self._store.read(groups)], 0, self._rules)
-        name(loaded, {})
-        return loaded
+        """The rows of those of the items (sorted hashes) that have one, as they stand in the store."""
+        replies = await self._store.read([[self._keys.row(item % ITEM_SHARDS, item)] for item in items.tolist()])
+        there = np.array([value is not None for [value] in replies], np.bool_)
+        return rows.load(items[there], [value for [value] in replies if value is not None], 0, self._rules)
 
     async def popular(self) -> Popular:
         """The most popular items of all shards, by falling popularity."""
         groups = [[self._keys.top(shard)] for shard in range(ITEM_SHARDS)]
-        return popularity.unpack(*(value for [value] in await self._store.read(groups)))
+        return popularity.unpack(self._rules, *(value for [value] in await self._store.read(groups)))
 
     async def named(self, items: Iterable[int]) -> dict[int, str]:
         """The ids of items by their hash.
@@ -119,7 +118,7 @@ class ItemShards:
             mark = item_marks[shard]
             mark.version += 1
             mark.offsets.update({p: end for p, end in ends.items() if end > mark.offsets.get(p, marks.START)})
-            top = popularity.update(popularity.unpack(replies[shard][1]), loaded, touched, self._rules)
+            top = popularity.update(popularity.unpack(self._rules, replies[shard][1]), loaded, touched, self._rules)
             values = {self._keys.row(shard, int(items[r])): rows.pack(loaded, r) for r in touched.tolist()}
             values[self._keys.top(shard)] = popularity.pack(top)
             swaps[shard] = Swap(self._keys.item_mark(shard), replies[shard][0], marks.encode(mark), values)

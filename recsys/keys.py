@@ -9,7 +9,7 @@ id can reach a key of another kind, user or shard.
 | `p recs:<user>` | string | retention | publish | public: the Recommendation JSON |
 | `p similar:<item>` | string | none: one an item | publish | public: the item's strongest neighbours as JSON |
 | `p trending` | string | none: one key | publish | public: the most popular items as JSON |
-| `p state` | string | none: one key | first worker | what the state was built with (`recsys.store.Layout`) |
+| `p state` | string | none: one key | first worker | what the state was built with (`recsys.layout.Layout`) |
 | `p {u7}:mark` | string | none: one a partition | commit | the shard's version, mark, counters (`recsys.marks.UserMark`) |
 | `p {u7}:published` | string | none: one a partition | publish | the last offset whose recommendations are out |
 | `p {u7}:user:<user>` | string | retention | commit | the user's history, packed (`recsys.histories`) |

@@ -1,8 +1,8 @@
 """Popularity: the most popular items of each item shard, kept as the rows are, and of all shards together.
 
-With forward decay an item's level changes only when the item is met, so the strongest `KEPT` items of a shard follow exactly
-from the strongest before and the rows that changed. Levels are base-2 logarithms of decayed interactions, comparable over
-items and time.
+With forward decay the order of two items changes only when one of them is met, so the strongest `KEPT` items of a shard follow
+exactly from the strongest before and the rows that changed. Levels are base-2 logarithms of decayed interactions, comparable
+over items and time; they are made anew from what is stored, so another half-life orders all items alike.
 """
 
 from typing import NamedTuple
@@ -16,43 +16,47 @@ from recsys.rules import Rules
 KEPT = 32
 """Items remembered in each shard: up to so many are the most popular exactly, more with near certainty, as shards are even."""
 
-ENTRY = np.dtype([("item", np.uint64), ("level", np.float64), ("interactions", np.int64)])
+ENTRY = np.dtype([("item", np.uint64), ("popularity", np.float64), ("landmark", np.int64), ("interactions", np.int64)])
 
 
 class Popular(NamedTuple):
     """Items by falling popularity, ties by hash."""
 
     item: U64
+    popularity: F64
+    """Decayed interactions, worth what they were at the landmark."""
+    landmark: I64
+    """Event time in milliseconds."""
+    interactions: I64
     level: F64
     """log₂ of the decayed interactions, plus the landmark in half-lives."""
-    interactions: I64
 
 
-def unpack(*packed: bytes | None) -> Popular:
+def unpack(rules: Rules, *packed: bytes | None) -> Popular:
     """The popular items of some shards together, from their stored bytes."""
     table = np.frombuffer(b"".join(value for value in packed if value), ENTRY)
-    return _sorted(table["item"], table["level"], table["interactions"])
+    return _sorted(rules, *(table[name] for name in ENTRY.names or ()))
 
 
 def pack(popular: Popular) -> bytes:
     table = np.empty(len(popular.item), ENTRY)
-    table["item"], table["level"], table["interactions"] = popular
+    for name in ENTRY.names or ():
+        table[name] = getattr(popular, name)
     return table.tobytes()
 
 
 def update(popular: Popular, rows: Rows, changed: I64, rules: Rules) -> Popular:
     """The shard's popular items after the rows in the places `changed` changed.
 
-    A level is forgotten when its item is not among the strongest any more, and known again from the row when it is met.
+    An item is forgotten when it is not among the strongest any more, and known again from its row when it is met.
     """
     items = rows.item[changed]
     stays = ~(popular.item[:, None] == items).any(axis=1)
-    level = np.log2(np.maximum(rows.popularity[changed], np.finfo(np.float64).tiny))
-    if rules.half_life_ms:
-        level += rows.landmark[changed] / rules.half_life_ms
     merged = _sorted(
+        rules,
         np.concatenate((popular.item[stays], items)),
-        np.concatenate((popular.level[stays], level)),
+        np.concatenate((popular.popularity[stays], rows.popularity[changed])),
+        np.concatenate((popular.landmark[stays], rows.landmark[changed])),
         np.concatenate((popular.interactions[stays], rows.interactions[changed])),
     )
     return Popular._make(column[:KEPT] for column in merged)
@@ -65,6 +69,9 @@ def decayed(popular: Popular, now_ms: float, rules: Rules) -> F64:
     return result
 
 
-def _sorted(item: U64, level: F64, interactions: I64) -> Popular:
+def _sorted(rules: Rules, item: U64, popularity: F64, landmark: I64, interactions: I64) -> Popular:
+    level = np.log2(np.maximum(popularity, np.finfo(np.float64).tiny))
+    if rules.half_life_ms:
+        level = level + landmark / rules.half_life_ms
     order = np.lexsort((item, -level))
-    return Popular(item[order], level[order], interactions[order])
+    return Popular(item[order], popularity[order], landmark[order], interactions[order], level[order])

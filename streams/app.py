@@ -1,7 +1,8 @@
 """The Faust app: one agent that takes chunks of events, and where it reads on after every rebalance."""
 
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
+from hashlib import blake2b
 from typing import Any
 
 import faust
@@ -9,6 +10,7 @@ from faust.types import TP
 from mode.supervisors import CrashingSupervisor
 
 from recsys.engine import Engine
+from recsys.layout import LayoutChanged
 from streams import topics
 from streams.counting import Counting
 from streams.driver import App, ChunkConsumer, Records, use_chunks
@@ -54,11 +56,13 @@ def build_app(settings: Settings, engine: Engine, counting: Counting) -> faust.A
     async def positions(consumer: ChunkConsumer, assigned: frozenset[TP]) -> Mapping[TP, int]:
         """Where to read on in the partitions that were just assigned."""
         ordered = sorted(assigned)
+        check_partitions(ordered, counting.partitions)
         first = await consumer.earliest_offsets(*ordered)
         end = await consumer.highwaters(*ordered)
         logs = {tp.partition: Log(first[tp], end[tp]) for tp in ordered}
         found = await find_positions(engine, logs, settings.topic(topics.EVENTS), accept_loss=settings.accept_loss)
-        counting.counted = {partition: (await engine.position(partition))[0] for partition in found}
+        for partition in found:
+            counting.counted[partition] = (await engine.position(partition))[0]
         announce(in_words(found))
         return {tp: found[tp.partition] for tp in ordered}
 
@@ -68,13 +72,12 @@ def build_app(settings: Settings, engine: Engine, counting: Counting) -> faust.A
     @app.agent(channel, name="count")  # type: ignore[untyped-decorator]
     async def count(chunks: AsyncIterator[Records]) -> None:
         async for chunk in chunks:
-            await counting.take(app.consumer, chunk)
+            await counting.take(chunk)
 
     @app.on_rebalance_complete.connect  # type: ignore[untyped-decorator]
     async def without_partitions(*_: Any, **__: Any) -> None:
         """Where others have all partitions there is nothing to seek, so Faust does not ask for positions."""
         if not app.consumer.assignment():
-            counting.counted = {}
             announce("none (others have them all)")
 
     return app
@@ -94,10 +97,26 @@ def _announcer() -> Any:
     return announce
 
 
+def check_partitions(assigned: Sequence[TP], partitions: int) -> None:
+    """Raises `LayoutChanged` where partitions were added while the worker ran."""
+    added = [tp.partition for tp in assigned if tp.partition >= partitions]
+    if added:
+        raise LayoutChanged(
+            f"the topic {assigned[0].topic} has a partition {max(added)} now, the state was built with {partitions}: "
+            "to rebuild it, start the workers with another FRESHET_KEY_PREFIX, then point the readers to it"
+        )
+
+
 def group_id(settings: Settings) -> str:
     """The consumer group: two systems with other prefixes on one broker are two groups.
 
     >>> group_id(Settings())
     'freshet'
+    >>> group_id(Settings(key_prefix="shop:"))
+    'freshet-shop-621a1f4d'
     """
-    return settings.topic_prefix + "".join(c if c.isalnum() or c in "._-" else "-" for c in settings.key_prefix).strip("-")
+    prefixes = settings.topic_prefix, settings.key_prefix
+    if prefixes == ("", "freshet:"):
+        return "freshet"
+    readable = "".join(c if c.isalnum() or c in "._-" else "-" for c in "".join(prefixes)).strip("-")
+    return f"freshet-{readable}-{blake2b(repr(prefixes).encode(), digest_size=4).hexdigest()}"

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Sequence
 
 from recsys.engine import Chunk, Counted, Engine, LostPartition
+from recsys.events import MAX_BYTES
 from streams import topics
 from streams.driver import ChunkConsumer, Records
 from streams.home import Origin, Rejected, Sorted, sort_records
@@ -15,6 +16,9 @@ from streams.positions import LostRecords
 from streams.publishing import Outcome, Publishing
 from streams.settings import Settings
 
+LARGEST_REJECTED = 900_000
+"""Bytes; brokers take a megabyte by default, headers and all."""
+
 
 class Counting:
     """Counts chunks. Of the topic of events and of the rejected, it must be told how many partitions there are."""
@@ -22,65 +26,81 @@ class Counting:
     def __init__(self, settings: Settings, engine: Engine, outbox: Outbox, partitions: int, rejected_partitions: int) -> None:
         self._engine = engine
         self._outbox = outbox
-        self._partitions = partitions
+        self.partitions = partitions
         self._rejected_partitions = rejected_partitions
         self._events = settings.topic(topics.EVENTS)
         self._rejected = settings.topic(topics.REJECTED)
-        self._waiting: asyncio.Queue[tuple[ChunkConsumer, Records]] = asyncio.Queue()
+        self._waiting: asyncio.Queue[Records] = asyncio.Queue()
+        self._contested: set[int] = set()
         self.counted: dict[int, int] = {}
         """By partition, the last offset counted: what the watchdog looks at."""
 
-    async def take(self, consumer: ChunkConsumer, chunk: Records) -> None:
+    async def take(self, chunk: Records) -> None:
         """Takes a chunk to be counted."""
-        await self._waiting.put((consumer, chunk))
+        await self._waiting.put(chunk)
 
-    async def run(self, publishing: Publishing) -> None:
+    async def run(self, consumer: ChunkConsumer, publishing: Publishing) -> None:
         """Counts what was taken and hands it on, for ever: all that waits at once, so that many are cheaper than few."""
         while True:
             taken = [await self._waiting.get()]
             while not self._waiting.empty():
                 taken.append(self._waiting.get_nowait())
-            consumer = taken[-1][0]
             # A stale chunk is passed over: its records come again, here or elsewhere.
-            chunks = [chunk for of, chunk in taken if of is consumer and not consumer.is_stale(chunk)]
+            chunks = [chunk for chunk in taken if not consumer.is_stale(chunk)]
             if chunks:
                 counted = await self.count(consumer, chunks)
                 await publishing.take(Outcome(consumer, chunks, counted))
-            for of, chunk in taken:
-                of.done(chunk)
+            for chunk in taken:
+                consumer.done(chunk)
 
     async def count(self, consumer: ChunkConsumer, chunks: Sequence[Records]) -> Counted:
         """Counts chunks of different partitions, none of them stale.
 
-        Raises `LostRecords` where Kafka no longer has the records before one, `LostPartition` where another worker counts a
+        Raises `LostRecords` where Kafka no longer has what comes next, `LostPartition` where another worker goes on counting a
         partition that this one still has, and what `Engine.count` and `Outbox` raise.
         """
         batch = []
         for chunk in chunks:
             await self._check_continuity(consumer, chunk)
-            found = sort_records(chunk.records, chunk.tp.partition, self._partitions)
+            found = sort_records(chunk.records, chunk.tp.partition, self.partitions)
             await self._set_aside(chunk.tp.partition, found)
             rejected = [r.record.offset for r in found.rejected]
             foreign = [f.record.offset for f in found.foreign]
             batch.append(Chunk(chunk.tp.partition, chunk.start, chunk.end, found.arrivals, rejected, foreign))
         counted = await self._engine.count(*batch)
         for chunk in chunks:
-            if chunk.tp.partition in counted.lost and not consumer.is_stale(chunk):
-                raise LostPartition(
-                    f"another worker counts partition {chunk.tp.partition} of {chunk.tp.topic}: it is no longer ours"
-                )
-        self.counted |= counted.ends
+            partition = chunk.tp.partition
+            if consumer.is_stale(chunk):
+                continue
+            if partition in counted.lost:
+                await self._read_again(consumer, chunk)
+            else:
+                self._contested.discard(partition)
+                self.counted[partition] = max(counted.ends[partition], self.counted.get(partition, -1))
         return counted
 
+    async def _read_again(self, consumer: ChunkConsumer, chunk: Records) -> None:
+        """Reads a partition on from Redis' mark, once: the worker that had it before may have written what it had in hand."""
+        if chunk.tp.partition in self._contested:
+            raise LostPartition(
+                f"another worker counts partition {chunk.tp.partition} of {chunk.tp.topic}, too: it is no longer ours"
+            )
+        self._contested.add(chunk.tp.partition)
+        await consumer.seek_by_mark(frozenset({chunk.tp}))
+
     async def _check_continuity(self, consumer: ChunkConsumer, chunk: Records) -> None:
-        """Offsets may be missing where transactions end; but not because Kafka deleted records that were still to be read."""
-        if chunk.records[0].offset > chunk.start:
+        """Offsets may be missing where transactions end; but not because records that were still to be read are gone."""
+        first = chunk.records[0].offset
+        if first == chunk.start:
+            return
+        if first > chunk.start:
             first = (await consumer.earliest_offsets(chunk.tp))[chunk.tp]
-            if first > chunk.start:
-                raise LostRecords(
-                    f"Kafka deleted offsets {chunk.start} to {first - 1} of partition {chunk.tp.partition} of "
-                    f"{chunk.tp.topic} while they were to be read: its retention is shorter than the lag"
-                )
+            if first <= chunk.start:
+                return
+        raise LostRecords(
+            f"partition {chunk.tp.partition} of {chunk.tp.topic} was to be read from offset {chunk.start}, Kafka has {first}: "
+            "its retention is shorter than the lag, or the topic was made anew. The next start says which offsets are gone"
+        )
 
     async def _set_aside(self, partition: int, found: Sorted) -> None:
         """Writes rejected and foreign records to where they belong, before the mark moves past them."""
@@ -88,7 +108,7 @@ class Counting:
         await self._outbox.deliver(
             self._rejected,
             [
-                Letter(partition % self._rejected_partitions, r.record.key, r.record.value, why(r))
+                Letter(partition % self._rejected_partitions, r.record.key, *fitting(r))
                 for r in found.rejected
                 if r.record.offset > counted
             ],
@@ -103,12 +123,18 @@ class Counting:
         )
 
 
-def why(rejected: Rejected) -> list[tuple[str, bytes]]:
-    """The headers of a rejected record: why it was set aside, and where it came from."""
+def fitting(rejected: Rejected) -> tuple[bytes | None, list[tuple[str, bytes]]]:
+    """The value and headers of a rejected record: the original bytes, why it was set aside, and where it came from.
+
+    Of a value too large to be written uncompressed the beginning is written, with its true length in the header `truncated`.
+    """
     record = rejected.record
-    return [
+    headers = [
         ("reason", rejected.reason.encode()),
         ("topic", record.topic.encode()),
         ("partition", str(record.partition).encode()),
         ("offset", str(record.offset).encode()),
     ]
+    if record.value is not None and len(record.value) > LARGEST_REJECTED:
+        return record.value[:MAX_BYTES], [*headers, ("truncated", str(len(record.value)).encode())]
+    return record.value, headers

@@ -44,12 +44,12 @@ class Records(NamedTuple):
 
     @property
     def end(self) -> int:
-        """The last offset, both included."""
+        """The offset of the last record."""
         return int(self.records[-1].offset)
 
 
 class ChunkConsumerThread(stock.AIOKafkaConsumerThread):  # type: ignore[misc]
-    """Runs the aiokafka consumer. What is read and written here is only touched by this thread, `seeks` also read by others."""
+    """Runs the aiokafka consumer. Only this thread changes what is kept here, but for `seeks` in a rebalance."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -76,6 +76,10 @@ class ChunkConsumerThread(stock.AIOKafkaConsumerThread):  # type: ignore[misc]
     def done(self, records: Records) -> None:
         """Tells, from any thread, that a chunk is done, so that its partition may be fetched again."""
         self.thread_loop.call_soon_threadsafe(self._done, records)
+
+    def is_ahead(self, tp: TP) -> bool:
+        """Whether a chunk of the partition was fetched and is not done."""
+        return self._ahead[tp] > 0
 
     def _done(self, records: Records) -> None:
         if records.seek == self.seeks[records.tp]:
@@ -123,10 +127,24 @@ class ChunkConsumer(stock.Consumer):  # type: ignore[misc]
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Seeks every assigned partition to where Redis says; Kafka's committed offsets only inform lag monitors."""
+        return await self.seek_by_mark(frozenset(self.assignment()))
+
+    async def seek_by_mark(self, partitions: frozenset[TP]) -> Mapping[TP, int]:
+        """Seeks partitions to where Redis says; what was fetched of them before is stale from then on."""
         transport = cast("ChunkTransport", self.transport)
-        positions = await transport.find_positions(self, frozenset(self.assignment()))
+        positions = await transport.find_positions(self, partitions)
         await self._thread.seek_all(positions)
         return positions
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """What was fetched before a rebalance is stale for good, also of a partition that comes back."""
+        for tp in revoked:
+            self._thread.seeks[tp] += 1
+        await super().on_partitions_revoked(revoked)
+
+    async def has_read_all(self, tp: TP, end: int) -> bool:
+        """Whether nothing before offset `end` is still to be fetched or counted; the last offsets may be no records."""
+        return not self._thread.is_ahead(tp) and (await self.position(tp) or 0) >= end
 
     def done(self, records: Records) -> None:
         """Tells that a chunk is done, whatever became of it."""

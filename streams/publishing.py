@@ -33,11 +33,10 @@ class Outcome(NamedTuple):
     chunks: Sequence[Records]
     counted: Counted
 
-    @property
-    def elsewhere(self) -> set[int]:
-        """Partitions that are somebody else's by now: what was counted of them is published there."""
-        stale = {chunk.tp.partition for chunk in self.chunks if self.consumer.is_stale(chunk)}
-        return stale.union(self.counted.lost)
+    def ours(self) -> dict[int, int]:
+        """By partition, the ends of the chunks that are counted and still ours: the others are published where they are now."""
+        fresh = {chunk.tp.partition for chunk in self.chunks if not self.consumer.is_stale(chunk)}
+        return {partition: end for partition, end in self.counted.ends.items() if partition in fresh}
 
 
 class Publishing:
@@ -53,7 +52,9 @@ class Publishing:
         self._outbox = outbox
         self._waiting: asyncio.Queue[Outcome] = asyncio.Queue(BATCHES_WAITING)
         self._changed: set[int] = set()
-        self._done: list[Outcome] = []
+        self._out: dict[int, int] = {}
+        """By partition, up to where all recommendations are out since the last round."""
+        self._one_round = asyncio.Lock()
         self._trending_known = False
 
     async def take(self, outcome: Outcome) -> None:
@@ -80,11 +81,9 @@ class Publishing:
 
     async def _publish(self, outcome: Outcome) -> None:
         """Recommendations of the users that the batch touched, to Redis and to the topic."""
-        counted = outcome.counted
-        elsewhere = outcome.elsewhere
-        if elsewhere:
-            newest = {user: newest for user, newest in counted.newest.items() if newest.partition not in elsewhere}
-            counted = counted._replace(newest=newest)
+        ends = outcome.ours()
+        newest = {user: newest for user, newest in outcome.counted.newest.items() if newest.partition in ends}
+        counted = outcome.counted._replace(newest=newest)
         if not self._trending_known:
             await self._publish_trending()
         answers = await self._engine.recommend(counted, int(time.time() * 1000))
@@ -96,23 +95,20 @@ class Publishing:
         ]
         await asyncio.gather(self._store.put(entries), self._outbox.publish(self._recommendations, messages))
         self._changed.update(counted.changed.tolist())
-        self._done.append(outcome)
+        self._out |= ends
 
     async def _round(self) -> None:
         """Neighbour lists of the items that were changed, what is popular; then, for what is all out, the published marks."""
-        if not self._done:
-            return
-        done, self._done = self._done, []
-        changed, self._changed = list(self._changed), set()
-        for first in range(0, len(changed), ITEMS_AT_ONCE):
-            similar = await self._engine.similar(changed[first : first + ITEMS_AT_ONCE])
-            await self._store.put([Entry(self._keys.similar(row.item_id or ""), encode(row)) for row in similar])
-        await self._publish_trending()
-        ends: dict[int, int] = {}
-        for outcome in done:
-            elsewhere = outcome.elsewhere
-            ends |= {partition: end for partition, end in outcome.counted.ends.items() if partition not in elsewhere}
-        await self._store.put([Entry(self._keys.published(partition), str(end).encode()) for partition, end in ends.items()])
+        async with self._one_round:
+            if not self._out and not self._changed:
+                return
+            out, self._out = self._out, {}
+            changed, self._changed = list(self._changed), set()
+            for first in range(0, len(changed), ITEMS_AT_ONCE):
+                similar = await self._engine.similar(changed[first : first + ITEMS_AT_ONCE])
+                await self._store.put([Entry(self._keys.similar(row.item_id or ""), encode(row)) for row in similar])
+            await self._publish_trending()
+            await self._store.put([Entry(self._keys.published(partition), str(end).encode()) for partition, end in out.items()])
 
     async def _publish_trending(self) -> None:
         popular = await self._engine.trending()

@@ -6,10 +6,12 @@ connection of the watchdog's own.
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
+
+from streams.driver import ChunkConsumer
 
 EVERY_S = 5.0
 PATIENCE_S = 60.0
@@ -20,9 +22,9 @@ class NoProgress(RuntimeError):
 
 
 async def watch(
-    bootstrap: Sequence[str], topic: str, counted: Callable[[], Mapping[int, int]], patience_s: float = PATIENCE_S
+    bootstrap: Sequence[str], topic: str, counted: Mapping[int, int], worker: ChunkConsumer, patience_s: float = PATIENCE_S
 ) -> None:
-    """Raises `NoProgress` when a partition has lag and its entry in `counted()` (the last offset) stood still for `patience_s`.
+    """Raises `NoProgress` when a partition has lag and its entry in `counted` (the last offset) stood still for `patience_s`.
 
     While the broker does not answer nothing is judged: the clients retry by themselves.
     """
@@ -31,7 +33,8 @@ async def watch(
         while True:
             await asyncio.sleep(EVERY_S)
             now = time.monotonic()
-            positions = dict(counted())
+            mine = {tp.partition: tp for tp in worker.assignment()}
+            positions = {partition: counted[partition] for partition in mine.keys() & counted.keys()}
             try:
                 ends = await asyncio.wait_for(
                     consumer.end_offsets([TopicPartition(topic, p) for p in positions]), timeout=EVERY_S
@@ -41,10 +44,11 @@ async def watch(
                 continue
             for partition, position in positions.items():
                 before, moved = since.get(partition, (None, now))
-                lag = ends[TopicPartition(topic, partition)] - 1 - position
+                end = ends[TopicPartition(topic, partition)]
+                lag = end - 1 - position
                 if lag <= 0 or position != before:
                     since[partition] = position, now
-                elif now - moved > patience_s:
+                elif now - moved > patience_s and not await worker.has_read_all(mine[partition], end):
                     raise NoProgress(
                         f"nothing was counted from partition {partition} of {topic} for {patience_s:.0f} s although {lag} "
                         "records wait"

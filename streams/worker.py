@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 
 import faust
 
@@ -59,10 +59,10 @@ async def run(settings: Settings) -> None:
         background = [
             asyncio.create_task(coroutine)
             for coroutine in (
-                counting.run(publishing),
+                counting.run(app.consumer, publishing),
                 publishing.run(),
                 publishing.run_rounds(),
-                watch(settings.bootstrap, events, lambda: counting.counted),
+                watch(settings.bootstrap, events, counting.counted, app.consumer),
                 serve(app),
             )
         ]
@@ -70,18 +70,22 @@ async def run(settings: Settings) -> None:
             done, _ = await asyncio.wait(background, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
+        except asyncio.CancelledError:
+            await within(DRAIN_S, publishing.drain)
+            raise
         finally:
             log.info("stopping")
-            await within(DRAIN_S, publishing.drain)
             await within(STOP_APP_S, app.stop)
             for task in background:
                 task.cancel()
 
 
 async def within(seconds: float, stop: Callable[[], Awaitable[object]]) -> None:
-    """Lets something end, but not for longer than `seconds`."""
-    with suppress(TimeoutError):
+    """Lets something end, but not for longer than `seconds`; what goes wrong in it must not hide why the worker ends."""
+    try:
         await asyncio.wait_for(stop(), seconds)
+    except Exception as error:  # noqa: BLE001 (said, not hidden: the worker is ending anyway)
+        log.info("%s while stopping: %s", type(error).__name__, error)
 
 
 def cancel_on_signals(task: "asyncio.Task[None]") -> None:

@@ -210,3 +210,21 @@ def test_a_neighbour_whose_own_row_is_not_written_yet_is_left_out() -> None:
     shop.take(event("me", "a"))
     assert shop.items("me") == ["b"]
     assert [row.item_id for row in shop.similar["a"].items] == ["b"]
+
+
+def test_another_half_life_orders_old_and_new_items_alike() -> None:
+    shop = Shop(Rules(half_life_ms=7.0 * DAY_MS)).take(*others(*[["old"]] * 30))
+    shop.engine = Engine(shop.store, Keys("p:"), Rules(half_life_ms=30.0 * DAY_MS))
+    shop.take(*(event(f"v{n}", "new", at_ms=90 * DAY_MS) for n in range(10)), event("me", "unknown", at_ms=90 * DAY_MS))
+    assert [item.item_id for item in shop.newest["me"].items][:2] == ["new", "old"]
+
+
+def test_a_basket_longer_than_the_history_is_published_whole_when_it_is_read_again() -> None:
+    basket = [f"i{n}" for n in range(8)]
+
+    async def changed(engine: Engine) -> set[int]:
+        counted = await engine.count(Chunk(0, 0, 0, [Arrival(0, event("me", *basket))]))
+        return set(counted.changed.tolist())
+
+    engine = Engine(MemoryStore(), Keys("p:"), Rules(history=3))
+    assert asyncio.run(changed(engine)) == asyncio.run(changed(engine)) == {hash_id(item) for item in basket}
