@@ -8,6 +8,7 @@ from itertools import islice
 from typing import NamedTuple, Protocol, TypeVar
 
 from redis.asyncio import Redis
+from redis.exceptions import ConnectionError
 
 T = TypeVar("T")
 Group = Sequence[str]
@@ -88,6 +89,12 @@ class RedisStore:
         self._client = client
 
     async def read(self, groups: Sequence[Group]) -> list[list[bytes | None]]:
+        try:
+            return await self._read(groups)
+        except ConnectionError:  # one that broke while it was idle; to read again is harmless
+            return await self._read(groups)
+
+    async def _read(self, groups: Sequence[Group]) -> list[list[bytes | None]]:
         pipeline = self._client.pipeline(transaction=False)
         slices = sliced(groups, [len(group) for group in groups])
         for part in slices:
@@ -110,6 +117,12 @@ class RedisStore:
         return [done == 1 for reply in await pipeline.execute() for done in reply]
 
     async def put(self, entries: Sequence[Entry]) -> None:
+        try:
+            await self._put(entries)
+        except ConnectionError:  # the newest wins, so to write again is harmless
+            await self._put(entries)
+
+    async def _put(self, entries: Sequence[Entry]) -> None:
         pipeline = self._client.pipeline(transaction=False)
         for part in sliced(entries, [1] * len(entries)):
             keys = [entry.key for entry in part]

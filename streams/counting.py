@@ -124,17 +124,20 @@ class Counting:
 
 
 def fitting(rejected: Rejected) -> tuple[bytes | None, list[tuple[str, bytes]]]:
-    """The value and headers of a rejected record: the original bytes, why it was set aside, and where it came from.
+    """The value and headers of a rejected record: the original ones, why it was set aside, and where it came from.
 
     Of a value too large to be written uncompressed the beginning is written, with its true length in the header `truncated`.
     """
     record = rejected.record
-    headers = [
+    ours = [
         ("reason", rejected.reason.encode()),
         ("topic", record.topic.encode()),
         ("partition", str(record.partition).encode()),
         ("offset", str(record.offset).encode()),
     ]
-    if record.value is not None and len(record.value) > LARGEST_REJECTED:
-        return record.value[:MAX_BYTES], [*headers, ("truncated", str(len(record.value)).encode())]
-    return record.value, headers
+    value = record.value
+    if value is not None and len(value) > LARGEST_REJECTED:
+        ours.append(("truncated", str(len(value)).encode()))
+        value = value[:MAX_BYTES]
+    names = {name for name, _ in ours}
+    return value, [*((name, content) for name, content in record.headers if name not in names), *ours]

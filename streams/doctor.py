@@ -16,6 +16,7 @@ from recsys.keys import Keys
 from recsys.layout import Layout
 from recsys.marks import UserMark, user_mark
 from streams import topics
+from streams.app import group_id
 from streams.cli.failure import one_line
 from streams.driver import FAUST_VERSION
 from streams.lag import behind, read_published, read_spans
@@ -118,7 +119,13 @@ def _redis(settings: Settings, client: "Redis") -> Generator[Finding, None, Layo
 def _kafka(settings: Settings) -> Iterator[Finding]:
     with KafkaAdminClient(bootstrap_servers=settings.bootstrap, bootstrap_timeout_ms=topics.ANSWER_MS) as admin:
         existing = set(admin.list_topics())
+        group = group_id(settings)
+        workers = len(admin.describe_groups([group])[group]["members"])
     yield Finding("kafka", "connection", "ok", settings.broker)
+    yield Finding(
+        "kafka", "workers", "ok" if workers else "warning", f"{workers} in the group {group}",
+        "" if workers else "start one: freshet worker",
+    )  # fmt: skip
     for name in topics.CLEANUP:
         topic = settings.topic(name)
         if topic in existing:

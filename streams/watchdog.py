@@ -5,6 +5,7 @@ connection of the watchdog's own.
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Mapping, Sequence
 
@@ -15,6 +16,9 @@ from streams.driver import ChunkConsumer
 
 EVERY_S = 5.0
 PATIENCE_S = 60.0
+
+
+log = logging.getLogger("freshet.worker")
 
 
 class NoProgress(RuntimeError):
@@ -29,6 +33,7 @@ async def watch(
     While the broker does not answer nothing is judged: the clients retry by themselves.
     """
     since: dict[int, tuple[int, float]] = {}
+    away = False
     async with AIOKafkaConsumer(bootstrap_servers=list(bootstrap)) as consumer:
         while True:
             await asyncio.sleep(EVERY_S)
@@ -41,7 +46,13 @@ async def watch(
                 )
             except (KafkaError, TimeoutError):
                 since.clear()
+                if not away:
+                    log.warning("Kafka does not answer; waiting for it")
+                away = True
                 continue
+            if away:
+                log.warning("Kafka answers again")
+            away = False
             for partition, position in positions.items():
                 before, moved = since.get(partition, (None, now))
                 end = ends[TopicPartition(topic, partition)]

@@ -107,6 +107,19 @@ def test_an_export_to_a_folder_that_is_not_there_is_a_failure_of_one_line(run: R
     assert "/not/there" in failed.stderr
 
 
+def test_an_export_leaves_links_and_pipes_what_they_are(run: Run, counted: Settings, tmp_path: Path) -> None:  # noqa: ARG001
+    target, link = tmp_path / "target.jsonl", tmp_path / "link.jsonl"
+    target.touch()
+    link.symlink_to(target)
+    assert run("export", str(link)).exit_code == 0
+    assert link.is_symlink()
+    assert len(target.read_text().splitlines()) == 3
+    assert run("export", "/dev/null").exit_code == 0
+    assert Path("/dev/null").is_char_device()
+    assert len(run("export", "-").stdout.splitlines()) == 3
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link.jsonl", "target.jsonl"]
+
+
 def findings(result: Result) -> dict[tuple[str, str], dict[str, str]]:
     return {(found["area"], found["what"]): found for found in json.loads(result.stdout)}
 
@@ -115,6 +128,7 @@ def test_the_doctor_finds_all_well_and_names_every_setting(run: Run, counted: Se
     create_missing(counted)
     result = run("doctor", "--json")
     found = findings(result)
+    assert found.pop(("kafka", "workers"))["todo"] == "start one: freshet worker"
     assert {f["status"] for (area, _), f in found.items() if area not in ("lag", "state")} == {"ok"}
     assert found["settings", "FRESHET_KEY_PREFIX"]["found"] == f"{counted.key_prefix} (environment)"
     assert found["settings", "FRESHET_WINDOW"]["found"] == "5 (default)"

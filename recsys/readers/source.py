@@ -109,7 +109,10 @@ class Source:
         text = (line.decode("utf-8", "surrogateescape") for line in self._unpacked())
         header = next(text, "").removeprefix("\ufeff")
         delimiter = "\t" if "\t" in header else ","
-        columns = next(csv.reader([header], delimiter=delimiter), [])
+        try:
+            columns = next(csv.reader([header], delimiter=delimiter), [])
+        except csv.Error:
+            columns = []
         if not any(set(needed) <= set(columns) for needed in headers):
             raise self.wrong(header.rstrip("\r\n"), expected)
         table = csv.reader(text, delimiter=delimiter)

@@ -8,6 +8,7 @@ from rich.table import Table
 from streams.cli.failure import Failure
 from streams.settings import read_settings
 
+PLAIN_COLUMNS = 160
 COLOURS = {"ok": "green", "warning": "yellow", "failure": "red"}
 
 
@@ -21,11 +22,16 @@ def doctor(as_json: bool) -> None:
     if as_json:
         click.echo(msgspec.json.encode(findings))
     else:
-        table = Table("", "", "", "found", "what to do")
+        table = Table()
+        for heading in ("", "", "", "found", "what to do"):
+            table.add_column(heading, overflow="fold")
         for finding in findings:
             status = f"[{COLOURS[finding.status]}]{finding.status}[/]"
             table.add_row(finding.area, finding.what, status, _plain(finding.found), _plain(finding.todo))
-        Console(highlight=False).print(table)
+        console = Console(highlight=False)
+        if not console.is_terminal:
+            console.width = PLAIN_COLUMNS
+        console.print(table)
     failures = [finding for finding in findings if finding.status == "failure"]
     if failures:
         first = failures[0]

@@ -1,5 +1,6 @@
 """Failures: one line that says what is wrong and what to do, and the exit code 1."""
 
+import errno
 import sys
 from typing import IO, Any
 
@@ -35,6 +36,12 @@ def explained(error: Exception) -> str | None:
         return str(error)
     if isinstance(error, loaded("redis.exceptions", "ConnectionError", "TimeoutError")):
         return no_answer("Redis", "redis", error)
+    if isinstance(error, loaded("redis.exceptions", "RedisError")):
+        return f"Redis at {address_of('redis')} refuses: {one_line(str(error))[:200]}: see FRESHET_REDIS and freshet doctor"
+    if isinstance(error, UnicodeError):
+        return f"a text cannot be encoded here: {error.reason if isinstance(error, UnicodeEncodeError) else error}; use UTF-8"
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EFBIG, errno.EIO):
+        return f"{error.filename or 'the output'} cannot be written: {error.strerror}"
     if isinstance(error, loaded("kafka.errors", "KafkaConnectionError", "KafkaTimeoutError", "NodeNotReadyError")):
         return no_answer("Kafka", "broker", error)
     if isinstance(error, loaded("aiokafka.errors", "KafkaConnectionError", "KafkaTimeoutError", "NodeNotReadyError")):
@@ -52,10 +59,16 @@ def loaded(module: str, *names: str) -> tuple[type[Exception], ...]:
     return tuple(kind for kind in found if isinstance(kind, type))
 
 
-def no_answer(what: str, setting: str, error: Exception) -> str:
-    from streams.settings import PREFIX, read_settings, without_password
+def address_of(setting: str) -> str:
+    from streams.settings import read_settings, without_password
 
-    address = without_password(str(getattr(read_settings(), setting)))
+    return without_password(str(getattr(read_settings(), setting)))
+
+
+def no_answer(what: str, setting: str, error: Exception) -> str:
+    from streams.settings import PREFIX
+
+    address = address_of(setting)
     reason = one_line(str(error))[:200] or type(error).__name__
     variable = PREFIX + setting.upper()
     return f"{what} at {address} does not answer ({reason}): start it (freshet up) or set {variable}"

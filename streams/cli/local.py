@@ -42,6 +42,8 @@ def up(kafka_port: int | None, redis_port: int | None, directory: Path | None, a
     Returns when both answer. Their data stay in the folder; what already runs is left as it is, what has died is
     started again.
     """
+    if kafka_port and kafka_port == redis_port:
+        raise click.UsageError("--kafka-port and --redis-port must differ")
     directory = (directory or default_directory()).absolute()
     make(directory)
     with exclusive(directory / "lock"):

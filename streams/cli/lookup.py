@@ -30,11 +30,16 @@ def recommend(user: str, as_json: bool) -> None:
         click.echo(stored)
         return
     message = msgspec.json.decode(stored, type=Recommendation)
-    table = Table(title=f"{message.user_id}: {message.strategy.replace('_', ' ')}, {message.generated_at}")
+    if not message.items:
+        click.echo(
+            f"nothing to recommend to {printable(user)} yet: what is known has no neighbours or is hidden (FRESHET_HIDE)"
+        )
+        return
+    table = Table(title=f"{printable(message.user_id)}: {message.strategy.replace('_', ' ')}, {message.generated_at}")
     for heading, justify in (("item", "left"), ("score", "right"), ("why", "left")):
         table.add_column(heading, justify=justify, overflow="fold")  # type: ignore[arg-type]
     for item in message.items:
-        table.add_row(item.item_id, f"{item.score:.4f}", ", ".join(map(in_words, item.reasons)))
+        table.add_row(printable(item.item_id), f"{item.score:.4f}", ", ".join(map(in_words, item.reasons)))
     _console().print(table)
 
 
@@ -49,7 +54,7 @@ def similar(item: str, as_json: bool) -> None:
         raise Failure(
             f"item {item!r} is unknown under {settings.key_prefix!r}: no interaction with it was counted. Check the id"
         )
-    _show(stored, f"{item}: users who looked at it also looked at", "sessions with both", as_json=as_json)
+    _show(stored, f"{printable(item)}: users who looked at it also looked at", "sessions with both", as_json=as_json)
 
 
 @click.command()
@@ -68,8 +73,17 @@ def in_words(reason: Reason) -> str:
     >>> in_words(Reason("also_viewed", 0.61, "i3"))
     'also viewed i3 (61 %)'
     """
-    source = f" {reason.item_id}" if reason.kind == "also_viewed" else ""
+    source = f" {printable(reason.item_id or '')}" if reason.kind == "also_viewed" else ""
     return f"{reason.kind.replace('_', ' ')}{source} ({reason.share * 100:.0f} %)"
+
+
+def printable(text: str) -> str:
+    """An id as a terminal may have it: events come from strangers.
+
+    >>> printable("a\x1b[31m")
+    'a\\\\x1b[31m'
+    """
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def _show(stored: bytes, title: str, count: str, *, as_json: bool) -> None:
@@ -81,7 +95,7 @@ def _show(stored: bytes, title: str, count: str, *, as_json: bool) -> None:
     table.add_column("score", justify="right")
     table.add_column(count, justify="right")
     for row in message.items:
-        table.add_row(row.item_id, f"{row.score:.4f}", str(row.count))
+        table.add_row(printable(row.item_id), f"{row.score:.4f}", str(row.count))
     _console().print(table)
 
 

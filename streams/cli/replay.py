@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import json
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,6 +30,8 @@ FLUSH_S = 0.1
 AHEAD_S = 0.01
 """A paced replay sleeps when it is this far ahead: shorter sleeps cost more than they are worth."""
 POLL_S = 0.2
+HINT_S = 5.0
+"""Without any progress for this long, `--wait` asks whether a worker runs."""
 STALLED_S = 60.0
 """Without any progress for this long, `--wait` gives up."""
 
@@ -59,7 +62,14 @@ class Result(Struct, frozen=True):
 @click.option("--wait", is_flag=True, help="Return when every event has been processed.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def replay(*, file: Path, format_name: str, rate: float | None, limit: int | None, wait: bool, as_json: bool) -> None:
-    """Produce the events of FILE, plain or gzip, to the `events` topic."""
+    """Produce the events of FILE (- is stdin), plain or gzip, to the `events` topic.
+
+    A file that is replayed twice counts twice, unless its events carry ids.
+    """
+    if rate is not None and not math.isfinite(rate):
+        raise click.BadParameter("a number of events a second is wanted", param_hint="--rate")
+    if str(file) == "-":
+        file = Path("/dev/stdin")
     settings = read_settings()
     for library in ("kafka", "aiokafka"):
         logging.getLogger(library).addHandler(logging.NullHandler())  # what they have to say, the raised error says
@@ -152,12 +162,16 @@ def _wait_until_published(settings: Settings, redis: Redis, progress: Progress) 
     spans = read_spans(settings.bootstrap, settings.topic(EVENTS))
     at_first = left = total_behind(spans, read_published(redis, keys, spans))
     moved = time.monotonic()
+    hinted = False
     while left:
         progress.show(1 - left / at_first, at_first - left)
         time.sleep(POLL_S)
         now_left = total_behind(spans, read_published(redis, keys, spans))
         if now_left < left:
             moved = time.monotonic()
+        elif not hinted and time.monotonic() - moved > HINT_S:
+            hinted = True
+            click.echo("nothing is being processed: does a worker run (freshet worker)?", err=True)
         elif time.monotonic() - moved > STALLED_S:
             raise Failure(
                 f"nothing was processed for {STALLED_S:.0f} s, {left:,} of {at_first:,} events are left: "

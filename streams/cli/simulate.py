@@ -1,5 +1,6 @@
 """`freshet simulate`: a made-up shop's events, for the broker that is configured."""
 
+import math
 import random
 import signal
 import sys
@@ -23,6 +24,8 @@ PLAIN_S = 10.0
 @click.option("--products", type=click.IntRange(28), default=400, show_default=True, help="Products in the catalogue.")
 def simulate(rate: float, seconds: float, seed: int | None, shoppers: int, products: int) -> None:
     """Produce the events of a simulated shop to the `events` topic."""
+    if not math.isfinite(rate):
+        raise click.BadParameter("a number of events a second is wanted", param_hint="--rate")
     settings = read_settings()
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

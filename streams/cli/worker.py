@@ -26,9 +26,9 @@ def worker(log_level: str) -> None:
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # until the loop runs, nothing is open
     settings = read_settings()
     if log_level != "debug":
-        # These tell of every attempt and every heartbeat; our last line says how it ended.
-        logging.getLogger("kafka").setLevel(logging.CRITICAL)
-        logging.getLogger("aiokafka.consumer.group_coordinator").setLevel(logging.ERROR)
+        # These tell of every attempt and every heartbeat; what matters our own lines say, the last one how it ended.
+        for library in ("kafka", "aiokafka", "faust", "mode", "asyncio", "streams.driver"):
+            logging.getLogger(library).setLevel(logging.CRITICAL + 1)
     logging.basicConfig(stream=sys.stderr, level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("freshet").setLevel(min(logging.INFO, logging.getLogger().level))
     code = 0
