@@ -120,7 +120,7 @@ def _kafka(settings: Settings) -> Iterator[Finding]:
     with KafkaAdminClient(bootstrap_servers=settings.bootstrap, bootstrap_timeout_ms=topics.ANSWER_MS) as admin:
         existing = set(admin.list_topics())
         group = group_id(settings)
-        workers = len(admin.describe_groups([group])[group]["members"])
+        workers = _members(admin, group)
     yield Finding("kafka", "connection", "ok", settings.broker)
     yield Finding(
         "kafka", "workers", "ok" if workers else "warning", f"{workers} in the group {group}",
@@ -132,6 +132,14 @@ def _kafka(settings: Settings) -> Iterator[Finding]:
             yield Finding("topics", topic, "ok", f"{len(read_spans(settings.bootstrap, topic))} partitions")
         else:
             yield Finding("topics", topic, "warning", "missing", "a worker creates it at its start, if it may")
+
+
+def _members(admin: KafkaAdminClient, group: str) -> int:
+    """How many workers the group has; none also on a broker that never had a group."""
+    try:
+        return len(admin.describe_groups([group])[group]["members"])
+    except KafkaError:
+        return 0
 
 
 def _counted(settings: Settings, client: "Redis", layout: Layout) -> Iterator[Finding]:
