@@ -20,6 +20,10 @@ Bools = NDArray[np.bool_]
 
 
 def compiled(function: Callable[..., R]) -> Callable[..., R]:
-    """`function` as machine code, made at its first call; plain loops over arrays are the right style in it."""
+    """`function` as machine code, made at its first call; plain loops over arrays are the right style in it.
+
+    The cache knows a function by its own file: after a change to a compiled function that another file calls, remove
+    `__pycache__` (`make clean`), or the caller goes on with the old one.
+    """
     dispatcher: Any = numba.njit(cache=True, error_model="numpy")(function)
     return dispatcher  # type: ignore[no-any-return]

@@ -53,6 +53,14 @@ def fold(histories: Histories, batch: Batch, rules: Rules) -> tuple[Deltas, Bool
 
 
 @compiled
+def in_one_session(session: int, time: int, next_session: int, next_time: int, gap: float) -> bool:
+    """Whether two interactions, one after the other, are of one session: by session id, or where one has none by time."""
+    if session != NONE and next_session != NONE:  # noqa: PLR1714 (compiled)
+        return session == next_session
+    return abs(next_time - time) <= gap
+
+
+@compiled
 def _fold(
     h_item: U64,
     h_event: U64,
@@ -107,10 +115,7 @@ def _fold(
         s, t = session[k], time[k]
         while start > 0:
             before_s, before_t = h_session[u, start - 1], h_time[u, start - 1]
-            if s != NONE and before_s != NONE:  # noqa: PLR1714 (compiled)
-                if s != before_s:
-                    break
-            elif abs(t - before_t) > gap:
+            if not in_one_session(before_s, before_t, s, t, gap):
                 break
             start -= 1
             s, t = before_s, before_t

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from recsys.compiled import F32, F64, I32, I64, U8, U64, Bools, compiled
-from recsys.events import Kind
+from recsys.fold import PURCHASE, in_one_session
 from recsys.hashing import NONE
 from recsys.histories import Histories
 from recsys.popularity import Popular
@@ -116,10 +116,7 @@ def _context(
         out = width
         for i in range(end - 1, -1, -1):
             if i < end - 1 and same_session:
-                if session[u, i] != NONE and session[u, i + 1] != NONE:
-                    same_session = session[u, i] == session[u, i + 1]
-                else:
-                    same_session = abs(time[u, i] - time[u, i + 1]) <= gap
+                same_session = in_one_session(session[u, i], time[u, i], session[u, i + 1], time[u, i + 1], gap)
             if hides_seen or (hides_purchased and kind[u, i] == PURCHASE):
                 hidden[u, out] = item[u, i]
                 out += 1
@@ -137,9 +134,6 @@ def _context(
                 in_this_session += 1
 
 
-PURCHASE = int(Kind.PURCHASE)
-
-
 @compiled
 def _rank(
     now: I64, in_session: U64, hidden: U64, at: I64,
@@ -151,7 +145,6 @@ def _rank(
     slots = np.zeros(size, np.uint64)
     terms = np.zeros((size, TERMS))
     used = np.empty(size, np.int64)
-    mask = np.uint64(size - 1)
     top_n = best.shape[1]
     for u in range(len(now)):
         filled = 0
@@ -167,9 +160,7 @@ def _rank(
                 p = strength * weight[r, i]
                 if p <= 0.0:
                     continue
-                place = np.int64(other[r, i] & mask)
-                while slots[place] != NONE and slots[place] != other[r, i]:
-                    place = (place + 1) & (size - 1)
+                place = _place(slots, other[r, i])
                 if slots[place] == NONE:
                     slots[place] = other[r, i]
                     used[filled] = place
@@ -189,9 +180,7 @@ def _rank(
         for i in range(in_session.shape[1]):
             if in_session[u, i] == NONE:
                 break
-            place = np.int64(in_session[u, i] & mask)
-            while slots[place] != NONE and slots[place] != in_session[u, i]:
-                place = (place + 1) & (size - 1)
+            place = _place(slots, in_session[u, i])
             if slots[place] == NONE:
                 slots[place] = in_session[u, i]
                 used[filled] = place
@@ -213,9 +202,7 @@ def _rank(
         for i in range(len(popular)):
             if found == top_n and fill * level[i] < best_score[u, top_n - 1]:
                 break
-            place = np.int64(popular[i] & mask)
-            while slots[place] != NONE and slots[place] != popular[i]:
-                place = (place + 1) & (size - 1)
+            place = _place(slots, popular[i])
             if slots[place] == NONE:
                 slots[place] = popular[i]
                 used[filled] = place
@@ -235,6 +222,16 @@ def _rank(
         for f in range(filled):
             slots[used[f]] = NONE
             terms[used[f]] = 0.0
+
+
+@compiled
+def _place(slots: U64, item: int) -> int:
+    """Where an item stands in an open-addressing table whose size is a power of two, or the free place where it belongs."""
+    last = len(slots) - 1
+    place: int = np.int64(item & np.uint64(last))
+    while slots[place] != NONE and slots[place] != item:
+        place = (place + 1) & last
+    return place
 
 
 @compiled

@@ -75,6 +75,8 @@ async def run(settings: Settings) -> None:
             raise
         finally:
             log.info("stopping")
+            # What Faust's consumer thread trips over when it is stopped without a broker is no news.
+            threading.excepthook = lambda failed: log.debug("in a thread while stopping: %r", failed.exc_value)
             await within(STOP_APP_S, app.stop)
             for task in background:
                 task.cancel()
