@@ -228,10 +228,10 @@ def _rank(
 def _place(slots: U64, item: int) -> int:
     """Where an item stands in an open-addressing table whose size is a power of two, or the free place where it belongs."""
     last = len(slots) - 1
-    place = int(item & np.uint64(last))
+    place = np.int64(item & np.uint64(last))
     while slots[place] != NONE and slots[place] != item:
         place = (place + 1) & last
-    return place
+    return place  # type: ignore[return-value]
 
 
 @compiled
