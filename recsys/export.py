@@ -10,7 +10,7 @@ from redis import Redis
 
 from recsys import rows
 from recsys.events import MAX_ID
-from recsys.item_shards import ITEM_SHARDS, missing_row
+from recsys.item_shards import missing_row, row_key
 from recsys.keys import Keys
 from recsys.rows import worth
 
@@ -43,7 +43,7 @@ def export_items(client: "Redis", keys: Keys, half_life_ms: float) -> Iterator[E
     in_order = sorted(names, key=names.__getitem__)
     for at in range(0, len(in_order), BATCH):
         items = in_order[at : at + BATCH]
-        stored: list[Any] = client.mget([_row_key(keys, item) for item in items])
+        stored: list[Any] = client.mget([row_key(keys, item) for item in items])
         for value in stored:
             if value:
                 yield _exported(client, keys, value, names, half_life_ms)
@@ -71,7 +71,7 @@ def _name(client: "Redis", keys: Keys, item: int) -> str:
     """The name of an item that was met first while the export ran: its row may be written a moment after its neighbours'."""
     until = time.monotonic() + PATIENCE_S
     while True:
-        value: Any = client.get(_row_key(keys, item))
+        value: Any = client.get(row_key(keys, item))
         if value is not None:
             return rows.packed_id(value)
         if time.monotonic() > until:
@@ -105,7 +105,3 @@ def _row_keys(client: "Redis", keys: Keys) -> Iterator[bytes]:
         if key not in seen:  # SCAN may give a key twice
             seen.add(key)
             yield key
-
-
-def _row_key(keys: Keys, item: int) -> str:
-    return keys.row(item % ITEM_SHARDS, item)

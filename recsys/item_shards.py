@@ -30,6 +30,15 @@ def missing_row(item: int) -> DamagedState:
     )
 
 
+def row_key(keys: Keys, item: int) -> str:
+    """Where the row of an item (its hash) is kept: in the shard that its hash names.
+
+    >>> row_key(Keys("freshet:"), 33)
+    'freshet:{i1}:row:0000000000000021'
+    """
+    return keys.row(item % ITEM_SHARDS, item)
+
+
 class ItemShards:
     """The rows and the most popular items in the store; remembers the ids of the items it met."""
 
@@ -57,7 +66,7 @@ class ItemShards:
 
     async def load(self, items: U64) -> Rows:
         """The rows of those of the items (sorted hashes) that have one, as they stand in the store."""
-        replies = await self._store.read([[self._keys.row(item % ITEM_SHARDS, item)] for item in items.tolist()])
+        replies = await self._store.read([[row_key(self._keys, item)] for item in items.tolist()])
         there = np.array([value is not None for [value] in replies], np.bool_)
         return rows.load(items[there], [value for [value] in replies if value is not None], 0, self._rules)
 
@@ -76,7 +85,7 @@ class ItemShards:
         found = {item: self._names[item] for item in wanted & self._names.keys()}
         unknown = list(wanted - found.keys())
         if unknown:
-            replies = await self._store.read([[self._keys.row(item % ITEM_SHARDS, item)] for item in unknown])
+            replies = await self._store.read([[row_key(self._keys, item)] for item in unknown])
             found |= {item: rows.packed_id(value) for item, [value] in zip(unknown, replies, strict=True) if value}
             self._names |= found
         return found
