@@ -3,9 +3,11 @@
 Three operations are all that the rest of Freshet asks of it, so that the same code runs over Redis and over a dictionary.
 """
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import NamedTuple, Protocol, TypeVar
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError
@@ -27,11 +29,18 @@ class Swap(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """A value that needs no guard, because the newest wins; with a lifetime of 0 it has none."""
+    """A value that is written whatever was there, because the newest wins; with a lifetime of 0 it has none."""
 
     key: str
     value: bytes
     lifetime_s: int = 0
+    version: int = 0
+    """Of a value that ends with `"version":<version>}`: one with a higher version stays. 0: always written."""
+
+
+Guards = Mapping[str, bytes | None]
+"""Keys that must still have these values (None: be missing) when something is written."""
+NO_GUARDS: Guards = MappingProxyType({})
 
 
 class Store(Protocol):
@@ -40,15 +49,24 @@ class Store(Protocol):
     async def read(self, groups: Sequence[Group]) -> list[list[bytes | None]]:
         """The values of each group, each group at one moment."""
 
-    async def swap(self, swaps: Sequence[Swap]) -> list[bool]:
-        """Changes shards, each by itself; False for each whose mark was not the expected one: it is unchanged."""
+    async def swap(self, swaps: Sequence[Swap], guards: Guards = NO_GUARDS) -> list[bool]:
+        """Changes shards, each by itself; False for each whose mark was not the expected one, and for all where a guard does
+        not hold: it is unchanged."""
 
-    async def put(self, entries: Sequence[Entry]) -> None:
-        """Writes values without a guard."""
+    async def put(self, entries: Sequence[Entry], guards: Guards = NO_GUARDS) -> bool:
+        """Writes values; False, and nothing more is written, where a guard does not hold."""
 
 
-SWAP = """
-local done, k, a = {}, 1, 1
+GUARDED = """
+local guards = tonumber(ARGV[1])
+for i = 1, guards do
+  if (redis.call('GET', KEYS[i]) or '') ~= ARGV[i + 1] then return false end
+end
+"""
+"""How both scripts begin: the guards' keys, how many there are, and the value that each must have (empty: none)."""
+
+SWAP = f"""{GUARDED}
+local done, k, a = {{}}, guards + 1, guards + 2
 while k <= #KEYS do
   local values, lifetime, expected = tonumber(ARGV[a]), ARGV[a + 1], ARGV[a + 2]
   if (redis.call('GET', KEYS[k]) or '') == expected then
@@ -65,15 +83,26 @@ while k <= #KEYS do
 end
 return done
 """
-"""Several swaps, one after the other: for each, the mark's key and those of the values; how many values, their lifetime, the
-expected mark (empty: none), the new mark and the values."""
+"""Then several swaps, one after the other: for each, the mark's key and those of the values; how many values, their lifetime,
+the expected mark (empty: none), the new mark and the values."""
 
-PUT = """
-for i = 1, #KEYS do
-  if ARGV[2 * i] == '0' then redis.call('SET', KEYS[i], ARGV[2 * i - 1])
-  else redis.call('SET', KEYS[i], ARGV[2 * i - 1], 'EX', ARGV[2 * i]) end
+PUT = f"""{GUARDED}
+local a = guards + 2
+for k = guards + 1, #KEYS do
+  local value, lifetime, version = ARGV[a], ARGV[a + 1], tonumber(ARGV[a + 2])
+  local there = version > 0 and redis.call('GET', KEYS[k])
+  local newer = there and tonumber(string.match(there, '"version":(%d+)}}$') or 0) > version
+  if not newer then
+    if lifetime == '0' then redis.call('SET', KEYS[k], value)
+    else redis.call('SET', KEYS[k], value, 'EX', lifetime) end
+  end
+  a = a + 3
 end
+return 1
 """
+"""Then the values: for each its key; the value, its lifetime and its version."""
+
+VERSION = re.compile(rb'"version":(\d+)}\Z')
 
 KEYS_A_COMMAND = 200
 """A command costs the client more than a key in it; but while one with so many keys runs, a millisecond, no other does."""
@@ -105,29 +134,38 @@ class RedisStore:
             found += [list(islice(remaining, len(group))) for group in part]
         return found
 
-    async def swap(self, swaps: Sequence[Swap]) -> list[bool]:
+    async def swap(self, swaps: Sequence[Swap], guards: Guards = NO_GUARDS) -> list[bool]:
         pipeline = self._client.pipeline(transaction=False)
-        for part in sliced(swaps, [len(swap.values) + 1 for swap in swaps]):
-            keys: list[str] = []
-            arguments: list[bytes | int] = []
-            for swap in part:
-                keys += [swap.mark_key, *swap.values]
-                arguments += [len(swap.values), swap.lifetime_s, swap.expected or b"", swap.mark, *swap.values.values()]
-            pipeline.eval(SWAP, len(keys), *keys, *arguments)
-        return [done == 1 for reply in await pipeline.execute() for done in reply]
+        parts = sliced(swaps, [len(swap.values) + 1 for swap in swaps])
+        for part in parts:
+            _eval(pipeline, SWAP, guards, [key for s in part for key in (s.mark_key, *s.values)], _arguments_of_swaps(part))
+        replies = await pipeline.execute()
+        return [bool(reply and reply[n]) for part, reply in zip(parts, replies, strict=True) for n in range(len(part))]
 
-    async def put(self, entries: Sequence[Entry]) -> None:
+    async def put(self, entries: Sequence[Entry], guards: Guards = NO_GUARDS) -> bool:
         try:
-            await self._put(entries)
+            return await self._put(entries, guards)
         except ConnectionError:  # the newest wins, so to write again is harmless
-            await self._put(entries)
+            return await self._put(entries, guards)
 
-    async def _put(self, entries: Sequence[Entry]) -> None:
+    async def _put(self, entries: Sequence[Entry], guards: Guards) -> bool:
         pipeline = self._client.pipeline(transaction=False)
         for part in sliced(entries, [1] * len(entries)):
-            keys = [entry.key for entry in part]
-            pipeline.eval(PUT, len(keys), *keys, *(x for entry in part for x in (entry.value, entry.lifetime_s)))
-        await pipeline.execute()
+            arguments = [x for entry in part for x in (entry.value, entry.lifetime_s, entry.version)]
+            _eval(pipeline, PUT, guards, [entry.key for entry in part], arguments)
+        return all(await pipeline.execute())
+
+
+def _eval(pipeline: Any, script: str, guards: Guards, keys: Sequence[str], arguments: Iterable[bytes | int]) -> None:
+    """Adds a script to a pipeline, its guards before its keys and arguments."""
+    expected = (value or b"" for value in guards.values())
+    pipeline.eval(script, len(guards) + len(keys), *guards, *keys, len(guards), *expected, *arguments)
+
+
+def _arguments_of_swaps(swaps: Iterable[Swap]) -> Iterator[bytes | int]:
+    for swap in swaps:
+        yield from (len(swap.values), swap.lifetime_s)
+        yield from (swap.expected or b"", swap.mark, *swap.values.values())
 
 
 def sliced(things: Sequence[T], sizes: Sequence[int]) -> list[Sequence[T]]:
@@ -163,8 +201,11 @@ class MemoryStore:
     async def read(self, groups: Sequence[Group]) -> list[list[bytes | None]]:
         return [[self.values.get(key) for key in group] for group in groups]
 
-    async def swap(self, swaps: Sequence[Swap]) -> list[bool]:
-        return [self._swap(swap) for swap in swaps]
+    async def swap(self, swaps: Sequence[Swap], guards: Guards = NO_GUARDS) -> list[bool]:
+        return [self._hold(guards) and self._swap(swap) for swap in swaps]
+
+    def _hold(self, guards: Guards) -> bool:
+        return all(self.values.get(key) == value for key, value in guards.items())
 
     def _swap(self, swap: Swap) -> bool:
         if self.values.get(swap.mark_key) != swap.expected:
@@ -173,8 +214,14 @@ class MemoryStore:
         self.values[swap.mark_key] = swap.mark
         return True
 
-    async def put(self, entries: Sequence[Entry]) -> None:
-        self.values |= {entry.key: entry.value for entry in entries}
+    async def put(self, entries: Sequence[Entry], guards: Guards = NO_GUARDS) -> bool:
+        if not self._hold(guards):
+            return False
+        for entry in entries:
+            there = VERSION.search(self.values.get(entry.key, b"")) if entry.version else None
+            if there is None or int(there[1]) <= entry.version:
+                self.values[entry.key] = entry.value
+        return True
 
 
 def connect(url: str) -> "Redis":

@@ -25,7 +25,7 @@ from recsys.keys import Keys
 from recsys.recommendation import Recommendation
 from recsys.rows import Rows
 from recsys.rules import Rules
-from recsys.store import MemoryStore, Swap
+from recsys.store import NO_GUARDS, Guards, MemoryStore, Swap
 
 KEYS = Keys("freshet:")
 RULES = Rules(history=6, window=3, neighbours=1000)
@@ -70,9 +70,9 @@ class BusyStore(MemoryStore):
         await self._wait()
         return await super().read(groups)
 
-    async def swap(self, swaps: Sequence[Swap]) -> list[bool]:
+    async def swap(self, swaps: Sequence[Swap], guards: Guards = NO_GUARDS) -> list[bool]:
         await self._wait()
-        return [reply for swap in swaps for reply in await super(BusyStore, self).swap([swap])]
+        return [reply for swap in swaps for reply in await super(BusyStore, self).swap([swap], guards)]
 
     async def _wait(self) -> None:
         for _ in range(next(self._turns, 1)):

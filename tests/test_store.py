@@ -52,6 +52,35 @@ def test_a_swap_with_another_mark_changes_nothing_and_the_others_hold(run: Calla
     run(test)
 
 
+def test_a_guard_that_does_not_hold_keeps_everything_as_it_is(run: Callable[[Test], None]) -> None:
+    async def test(store: Store, p: str) -> None:
+        await store.put([Entry(p + "there", b"1")])
+        holding = {p + "there": b"1", p + "missing": None}
+        assert await store.swap([Swap(p + "m", None, b"1", {p + "a": b"x"})], holding) == [True]
+        assert await store.put([Entry(p + "b", b"x")], holding)
+        for broken in ({p + "there": b"2"}, {p + "there": None}, {p + "there": b"1", p + "missing": b"1"}):
+            assert await store.swap([Swap(p + "m", b"1", b"2", {p + "a": b"y"}), Swap(p + "n", None, b"1", {})], broken) == [
+                False,
+                False,
+            ]
+            assert not await store.put([Entry(p + "b", b"y")], broken)
+        assert await store.read([[p + "m", p + "a", p + "n", p + "b"]]) == [[b"1", b"x", None, b"x"]]
+
+    run(test)
+
+
+def test_of_values_with_versions_the_highest_stays(run: Callable[[Test], None]) -> None:
+    async def test(store: Store, p: str) -> None:
+        for number, text in ((5, b"five"), (4, b"four"), (5, b"five again"), (12, b"twelve"), (7, b"seven")):
+            await store.put([Entry(p + "a", b'{"text":"%s","version":%d}' % (text, number), version=number)])
+        assert await store.read([[p + "a"]]) == [[b'{"text":"twelve","version":12}']]
+        await store.put([Entry(p + "a", b"always")])
+        await store.put([Entry(p + "a", b'{"version":1}', version=1)])
+        assert await store.read([[p + "a"]]) == [[b'{"version":1}']]
+
+    run(test)
+
+
 def test_many_and_large_groups_come_back_in_their_order(run: Callable[[Test], None]) -> None:
     async def test(store: Store, p: str) -> None:
         many = [Entry(f"{p}{n}", str(n).encode()) for n in range(3 * KEYS_A_COMMAND)]
