@@ -12,13 +12,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from recsys import histories, marks, popularity, rank
+from recsys import histories, marks, popularity, rank, rows
 from recsys.batch import Arrival, Batch, columns, matters
 from recsys.compiled import U64, Bools
-from recsys.fold import REFUND, fold
+from recsys.fold import REFUND, Deltas, fold
 from recsys.hashing import NONE, hash_item
 from recsys.histories import Histories
-from recsys.item_shards import ItemShards
+from recsys.item_shards import DamagedState, Giving, ItemShards, StateMoved, given_after
 from recsys.keys import Keys
 from recsys.marks import UserMark
 from recsys.popularity import Popular
@@ -34,7 +34,7 @@ from recsys.recommendation import (
 )
 from recsys.rows import Rows
 from recsys.rules import Rules
-from recsys.store import Store, Swap
+from recsys.store import ANY_LIFE, Store, Swap
 
 POPULAR_TO_SPARE = 200
 """Popular items kept beyond `top_n`, to fill the places of those that a user must not be shown."""
@@ -42,10 +42,6 @@ POPULAR_TO_SPARE = 200
 
 class LostPartition(RuntimeError):
     """Another worker has changed a partition's user shard: it owns the partition now, and nothing was written to it."""
-
-
-class MissingRecords(RuntimeError):
-    """The records do not begin where the mark ends: counting them would pass over those in between."""
 
 
 class Chunk(NamedTuple):
@@ -59,6 +55,8 @@ class Chunk(NamedTuple):
     """Offsets of records that were set aside."""
     forwarded: Sequence[int] = ()
     """Offsets of records that were sent on to their home partitions."""
+    leftover: Sequence[int] = ()
+    """Offsets of records that are passed over, since their originals are sent on once more."""
 
 
 class Newest(NamedTuple):
@@ -76,7 +74,8 @@ class Counted(NamedTuple):
     ends: dict[int, int]
     """By partition, the end of the chunk: everything up to there is counted."""
     lost: list[int]
-    """Partitions that were not committed, because another worker has changed them."""
+    """Partitions that were not committed, because their user shards were changed: another worker has them, or Redis went back
+    to an earlier state. What is there now is to be read, and counting to go on from there."""
     newest: dict[str, Newest]
     """By user."""
     histories: Histories
@@ -99,6 +98,10 @@ class _UserShard(NamedTuple):
         """Whether nothing of the chunk was counted before."""
         return self.chunk.start > self.mark.offset
 
+    @property
+    def giving(self) -> Giving:
+        return Giving(self.chunk.partition, self.chunk.end, self.mark.given)
+
 
 class Engine:
     """Counts chunks into a store and ranks from it. Several engines share a store; each partition belongs to one at a time."""
@@ -111,23 +114,31 @@ class Engine:
         self._items = ItemShards(store, keys, rules)
         self._popular = popularity.unpack(rules)
         self._newest_ms = 0
+        self._life = ANY_LIFE
+        self._begun: set[int] = set()
 
     async def count(self, *chunks: Chunk) -> Counted:
         """Counts chunks of different partitions, exactly once however often they are given; returns what ranking needs.
 
-        Raises `MissingRecords` if a chunk begins after the end of what was counted, and `DamagedState` if Redis lacks what
-        the marks say it has.
+        Nothing is counted where the mark is gone or a chunk begins after it: Redis went back to an earlier state. Raises
+        `DamagedState` if Redis lacks what the marks say it has.
         """
+        life = self._life
         shards, found = await self._open(chunks)
+        if any(self._is_missing(shard) or shard.chunk.start > shard.mark.offset + 1 for shard in shards):
+            return nothing_counted(shards, found)
         batch = columns(
             [(shard.chunk.partition, arrival) for shard in shards for arrival in uncounted(shard.chunk, shard.mark)],
             [user for shard in shards for user in shard.users],
         )
         deltas, changed = fold(found, batch, self._rules)
         wanted = self._wanted(shards, found)
-        ends = {shard.chunk.partition: shard.chunk.end for shard in shards}
-        loaded = await self._items.merge(deltas, ends, batch.ids, wanted)
-        lost = await self._commit(shards, batch, changed, found)
+        guards = {self._keys.user_mark(shard.chunk.partition): shard.stored for shard in shards}
+        try:
+            loaded = await self._items.merge(deltas, [shard.giving for shard in shards], batch.ids, wanted, guards)
+        except StateMoved:
+            return nothing_counted(shards, found)
+        lost = await self._commit(shards, batch, changed, found, deltas, life)
 
         newest: dict[str, Newest] = {}
         for shard in shards:
@@ -136,7 +147,8 @@ class Engine:
         again = [] if all(shard.is_new for shard in shards) else [wanted, met_before(shards)]
         self._newest_ms = max(self._newest_ms, int(batch.time.max(initial=0)))
         touched = np.unique(np.concatenate([deltas.item, *again]))
-        return Counted({p: end for p, end in ends.items() if p not in lost}, lost, newest, found, loaded, touched)
+        ends = {shard.chunk.partition: shard.chunk.end for shard in shards if shard.chunk.partition not in lost}
+        return Counted(ends, lost, newest, found, loaded, touched)
 
     async def recommend(self, counted: Counted, now_ms: int) -> list[tuple[Newest, Recommendation]]:
         """A recommendation for each user whose history was changed, with the event that it answers."""
@@ -170,22 +182,51 @@ class Engine:
 
     async def similar(self, items: Sequence[int]) -> list[Neighbours]:
         """The neighbour lists of those items (hashes) that have a row, as it stands in the store now."""
-        loaded = await self._items.load(np.unique(np.array(items, np.uint64)))
+        loaded, version = await self._items.load(np.unique(np.array(items, np.uint64)))
         shown = [strongest(loaded, r, self._rules.top_n) for r in range(len(loaded.item))]
         names = await self._items.named(item for r, order in enumerate(shown) for item in loaded.other[r][order].tolist())
-        return [neighbours(loaded, r, order, names, self._rules) for r, order in enumerate(shown)]
+        return [neighbours(loaded, r, order, names, self._rules, int(version[r])) for r, order in enumerate(shown)]
 
     async def trending(self) -> Neighbours | None:
         """Reads the most popular items anew, for cold starts and as a message; None while this engine has counted nothing."""
-        everything = await self._items.popular()
+        everything, version = await self._items.popular()
         self._popular = Popular._make(column[: self._rules.top_n + POPULAR_TO_SPARE] for column in everything)
         names = await self._items.named(self._popular.item[: self._rules.top_n].tolist())
-        return trending(self._popular, names, self._newest_ms, self._rules) if self._newest_ms else None
+        return trending(self._popular, names, self._newest_ms, self._rules, version) if self._newest_ms else None
 
     async def position(self, partition: int) -> tuple[int, int]:
         """The last offset that was counted, and the last whose recommendations are out."""
         [[mark, published]] = await self._store.read([[self._keys.user_mark(partition), self._keys.published(partition)]])
         return marks.user_mark(mark).offset, int(published or marks.START)
+
+    async def begin(self, partition: int, born: str) -> None:
+        """To be called before a partition is counted on: from now on nothing is committed once Redis has started anew.
+
+        Makes the marks of a partition that has none, known by `born`, so that from then on a missing one means that Redis lost
+        it. Raises `DamagedState` where item shards have events of a partition whose mark is missing.
+        """
+        self._life = await self._store.life()
+        self._begun.add(partition)
+        key, published = self._keys.user_mark(partition), self._keys.published(partition)
+        await self._store.swap([Swap(published, None, str(marks.START).encode(), {})])
+        [[stored]] = await self._store.read([[key]])
+        if stored is not None:
+            return
+        if await self._items.have(partition) and (await self._store.read([[key]]))[0][0] is None:
+            raise DamagedState(
+                f"the mark of partition {partition} is missing, but its events are counted: did Redis evict or lose keys? Set "
+                "maxmemory-policy noeviction, and rebuild with another FRESHET_KEY_PREFIX"
+            )
+        await self._store.swap([Swap(key, None, marks.encode(UserMark(version=1, born=born)), {})])
+
+    async def publish_again(self, partition: int, offset: int) -> int:
+        """Moves the published mark back to `offset`, if it is beyond; where it then is."""
+        key = self._keys.published(partition)
+        while True:
+            [[stored]] = await self._store.read([[key]])
+            published = int(stored or marks.START)
+            if published <= offset or (await self._store.swap([Swap(key, stored, str(offset).encode(), {})]))[0]:
+                return min(published, offset)
 
     async def skip(self, partition: int, offset: int, lost: int) -> None:
         """Moves a partition's mark to `offset` past records that are gone, `lost` of them without having been counted."""
@@ -210,15 +251,13 @@ class Engine:
         shards: list[_UserShard] = []
         first = 0
         for chunk, here, reply in zip(chunks, users, replies, strict=True):
-            mark = marks.user_mark(reply[0])
-            if chunk.start > mark.offset + 1:
-                raise MissingRecords(
-                    f"partition {chunk.partition}: the records begin at offset {chunk.start}, but counted is only up to "
-                    f"{mark.offset}"
-                )
-            shards.append(_UserShard(chunk, here, first, reply[0], mark))
+            shards.append(_UserShard(chunk, here, first, reply[0], marks.user_mark(reply[0])))
             first += len(here)
         return shards, histories.unpack([value for reply in replies for value in reply[1:]], self._rules.history)
+
+    def _is_missing(self, shard: _UserShard) -> bool:
+        """Whether Redis lost the shard's mark since counting began."""
+        return shard.stored is None and shard.chunk.partition in self._begun
 
     def _wanted(self, shards: Sequence[_UserShard], found: Histories) -> U64:
         """Items whose rows are needed: those that ranking starts from.
@@ -232,8 +271,14 @@ class Engine:
         items: U64 = np.unique(everything[everything != NONE])
         return items
 
-    async def _commit(self, shards: Sequence[_UserShard], batch: Batch, changed: Bools, found: Histories) -> list[int]:
-        """Writes the histories and marks of each user shard; returns the partitions that another worker has changed."""
+    async def _commit(
+        self, shards: Sequence[_UserShard], batch: Batch, changed: Bools, found: Histories, deltas: Deltas, life: bytes
+    ) -> list[int]:
+        """Writes the histories and marks of each user shard; returns the partitions that another worker has changed.
+
+        Not in another life of Redis: it may have gone back to where the user shard is as it was read, but the item shards lack
+        what was merged since.
+        """
         touched = np.unique(batch.user[changed])
         swaps = []
         for shard in shards:
@@ -244,8 +289,10 @@ class Engine:
             after = marks.advanced(
                 mark,
                 chunk.end,
+                given_after(deltas, shard.giving),
                 interactions=int((here & changed & (batch.kind < REFUND)).sum()),
-                repeats=int((here & batch.opens & ~changed & (batch.kind < REFUND)).sum()),
+                repeats=int((here & batch.opens & ~changed & (batch.kind < REFUND)).sum())
+                + sum(offset > mark.offset for offset in chunk.leftover),
                 rejected=sum(offset > mark.offset for offset in chunk.rejected),
                 forwarded=sum(offset > mark.offset for offset in chunk.forwarded),
             )
@@ -255,8 +302,14 @@ class Engine:
             swaps.append((chunk.partition, Swap(key, shard.stored, marks.encode(after), values, self._retention_s)))
         if not swaps:
             return []
-        done = await self._store.swap([swap for _, swap in swaps])
+        done = await self._store.swap([swap for _, swap in swaps], life=life)
         return [partition for (partition, _), ok in zip(swaps, done, strict=True) if not ok]
+
+
+def nothing_counted(shards: Sequence[_UserShard], found: Histories) -> Counted:
+    """What is left when the user shards changed while they were counted."""
+    nothing = np.empty(0, np.uint64)
+    return Counted({}, [shard.chunk.partition for shard in shards], {}, found, rows.empty(nothing, 0), nothing)
 
 
 def uncounted(chunk: Chunk, mark: UserMark) -> list[Arrival]:

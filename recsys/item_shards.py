@@ -1,6 +1,7 @@
 """The item shards: deltas are merged into their rows, shard by shard, each by compare-and-set; several workers write them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from recsys.keys import Keys
 from recsys.popularity import Popular
 from recsys.rows import Rows
 from recsys.rules import Rules
-from recsys.store import Store, Swap
+from recsys.store import NO_GUARDS, Guards, Store, Swap
 
 ITEM_SHARDS = 32
 """How many shards the items are spread over; part of the state, so a change needs a rebuild."""
@@ -23,11 +24,33 @@ class DamagedState(RuntimeError):
     """Something that must be in Redis is not there: keys were evicted or lost."""
 
 
+def fallen_back(shard: int, giving: "Giving", has: int) -> DamagedState:
+    return DamagedState(
+        f"item shard {shard} has the events of partition {giving.partition} up to offset {has} only, but was given them up to "
+        f"{giving.given[shard]}: did Redis evict or lose keys? Set maxmemory-policy noeviction, and rebuild with another "
+        "FRESHET_KEY_PREFIX"
+    )
+
+
 def missing_row(item: int) -> DamagedState:
     return DamagedState(
         f"the row of item {item:016x} is missing: did Redis evict or lose keys? Set maxmemory-policy noeviction, and "
         "rebuild with another FRESHET_KEY_PREFIX"
     )
+
+
+class StateMoved(RuntimeError):
+    """A user shard changed while its deltas were merged: another worker has it, or Redis went back to an earlier state."""
+
+
+class Giving(NamedTuple):
+    """Whose deltas are merged: a partition's user shard as it was read."""
+
+    partition: int
+    end: int
+    """The deltas are complete up to this offset."""
+    given: list[int]
+    """By item shard, the last offset whose deltas must be in it already."""
 
 
 def row_key(keys: Keys, item: int) -> str:
@@ -48,32 +71,58 @@ class ItemShards:
         self._rules = rules
         self._names: dict[int, str] = {}
 
-    async def merge(self, deltas: Deltas, ends: Mapping[int, int], ids: Mapping[int, str], wanted: U64) -> Rows:
+    async def merge(
+        self, deltas: Deltas, givings: Sequence[Giving], ids: Mapping[int, str], wanted: U64, guards: Guards = NO_GUARDS
+    ) -> Rows:
         """Adds deltas to their rows; returns these rows and the wanted ones as they then are.
 
-        `ends` gives for each partition the offset up to which the deltas are complete, `ids` the ids of items that may be new.
-        Raises `DamagedState` for a wanted row that is missing.
+        `ids` are the ids of items that may be new, `guards` the marks of the user shards that the deltas come from: nothing is
+        merged once one of them has changed. Raises `StateMoved` then, and `DamagedState` where a shard or a wanted row lacks
+        what the unchanged marks say it has.
         """
         pending = np.unique(np.concatenate((deltas.item, wanted)))
         done: list[Rows] = []
         while True:
-            loaded, stored = await self._try(deltas, ends, ids, pending)
+            try:
+                loaded, stored = await self._try(deltas, givings, ids, pending, guards)
+            except DamagedState:
+                await self._check(guards)
+                raise
             done.append(rows.take(loaded, stored))
             pending = pending[~stored]
             if not len(pending):
                 self._remember(done)
                 return rows.join(done)
+            await self._check(guards)
 
-    async def load(self, items: U64) -> Rows:
-        """The rows of those of the items (sorted hashes) that have one, as they stand in the store."""
-        replies = await self._store.read([[row_key(self._keys, item)] for item in items.tolist()])
-        there = np.array([value is not None for [value] in replies], np.bool_)
-        return rows.load(items[there], [value for [value] in replies if value is not None], 0, self._rules)
+    async def _check(self, guards: Guards) -> None:
+        """Raises `StateMoved` where a guard no longer holds."""
+        found = await self._store.read([[key] for key in guards])
+        if [value for [value] in found] != list(guards.values()):
+            raise StateMoved("a user shard changed while its deltas were merged")
 
-    async def popular(self) -> Popular:
-        """The most popular items of all shards, by falling popularity."""
-        groups = [[self._keys.top(shard)] for shard in range(ITEM_SHARDS)]
-        return popularity.unpack(self._rules, *(value for [value] in await self._store.read(groups)))
+    async def load(self, items: U64) -> tuple[Rows, I64]:
+        """The rows of those of the items (sorted hashes) that have one, as they stand in the store; for each its version."""
+        places = places_by_shard(items)
+        groups = [
+            [self._keys.item_mark(shard), *(self._keys.row(shard, i) for i in items[at].tolist())]
+            for shard, at in places.items()
+        ]
+        packed: list[bytes | None] = [None] * len(items)
+        version = np.zeros(len(items), np.int64)
+        for at, (mark, *values) in zip(places.values(), await self._store.read(groups), strict=True):
+            version[at] = marks.item_mark(mark).progress
+            for r, value in zip(at.tolist(), values, strict=True):
+                packed[r] = value
+        there = np.array([value is not None for value in packed], np.bool_)
+        return rows.load(items[there], [value for value in packed if value is not None], 0, self._rules), version[there]
+
+    async def popular(self) -> tuple[Popular, int]:
+        """The most popular items of all shards, by falling popularity, and the version of all shards together."""
+        groups = [[self._keys.item_mark(shard), self._keys.top(shard)] for shard in range(ITEM_SHARDS)]
+        replies = await self._store.read(groups)
+        version = sum(marks.item_mark(mark).progress for mark, _ in replies)
+        return popularity.unpack(self._rules, *(top for _, top in replies)), version
 
     async def named(self, items: Iterable[int]) -> dict[int, str]:
         """The ids of items by their hash.
@@ -90,7 +139,14 @@ class ItemShards:
             self._names |= found
         return found
 
-    async def _try(self, deltas: Deltas, ends: Mapping[int, int], ids: Mapping[int, str], items: U64) -> tuple[Rows, Bools]:
+    async def have(self, partition: int) -> bool:
+        """Whether deltas of a partition are in any shard."""
+        replies = await self._store.read([[self._keys.item_mark(shard)] for shard in range(ITEM_SHARDS)])
+        return any(partition in marks.item_mark(value).offsets for [value] in replies)
+
+    async def _try(
+        self, deltas: Deltas, givings: Sequence[Giving], ids: Mapping[int, str], items: U64, guards: Guards
+    ) -> tuple[Rows, Bools]:
         """The rows of `items`, and for each whether it is stored so; in its shard another worker may have been first."""
         places = places_by_shard(items)
         groups = [
@@ -104,10 +160,14 @@ class ItemShards:
             for r, value in zip(at.tolist(), replies[shard][2:], strict=True):
                 packed[r] = value
 
-        partitions = sorted(ends)
+        givings = sorted(givings)
+        partitions = [giving.partition for giving in givings]
         counted = np.full((ITEM_SHARDS, len(partitions)), marks.START)
         for shard, mark in item_marks.items():
             counted[shard] = [mark.offsets.get(partition, marks.START) for partition in partitions]
+            for n, giving in enumerate(givings):
+                if giving.given and counted[shard, n] < giving.given[shard]:
+                    raise fallen_back(shard, giving, int(counted[shard, n]))
         of_shard = (deltas.item % np.uint64(ITEM_SHARDS)).astype(np.int64)
         of_partition = np.searchsorted(partitions, deltas.partition)
         fresh = np.isin(deltas.item, items) & (deltas.offset > counted[of_shard, of_partition])
@@ -126,12 +186,12 @@ class ItemShards:
                 continue
             mark = item_marks[shard]
             mark.version += 1
-            mark.offsets.update({p: end for p, end in ends.items() if end > mark.offsets.get(p, marks.START)})
+            mark.offsets.update({p: end for p, end, _ in givings if end > mark.offsets.get(p, marks.START)})
             top = popularity.update(popularity.unpack(self._rules, replies[shard][1]), loaded, touched, self._rules)
             values = {self._keys.row(shard, int(items[r])): rows.pack(loaded, r) for r in touched.tolist()}
             values[self._keys.top(shard)] = popularity.pack(top)
             swaps[shard] = Swap(self._keys.item_mark(shard), replies[shard][0], marks.encode(mark), values)
-        swapped = dict(zip(swaps, await self._store.swap(list(swaps.values())), strict=True)) if swaps else {}
+        swapped = dict(zip(swaps, await self._store.swap(list(swaps.values()), guards), strict=True)) if swaps else {}
         stored = np.ones(len(items), np.bool_)
         for shard, at in places.items():
             stored[at] = swapped.get(shard, True)
@@ -142,6 +202,15 @@ class ItemShards:
             self._names.clear()
         for part in loaded:
             self._names.update((item, text) for item, text in zip(part.item.tolist(), part.ids, strict=True) if text)
+
+
+def given_after(deltas: Deltas, giving: Giving) -> list[int]:
+    """By item shard, the last offset whose deltas are in it once those of a partition are merged."""
+    after = np.array(giving.given or [marks.START] * ITEM_SHARDS)
+    ours = deltas.partition == giving.partition
+    np.maximum.at(after, (deltas.item[ours] % np.uint64(ITEM_SHARDS)).astype(np.int64), deltas.offset[ours])
+    given: list[int] = after.tolist()
+    return given
 
 
 def places_by_shard(items: U64) -> dict[int, I64]:

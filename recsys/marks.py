@@ -14,6 +14,8 @@ class UserMark(Struct, omit_defaults=True):
     """
 
     version: int = 0
+    born: str = ""
+    """Tells this shard from one that was here before Redis lost everything."""
     offset: int = START
     """The last offset whose effects are in the shard."""
     forwarded_from: dict[int, int] = {}
@@ -26,6 +28,9 @@ class UserMark(Struct, omit_defaults=True):
     """Records that came here although their user's home is another partition."""
     lost: int = 0
     """Offsets that Kafka no longer held when they were to be counted, and that were accepted as lost."""
+    given: list[int] = []
+    """By item shard, the last offset whose deltas went there; empty while nothing was given. An item shard that is behind has
+    lost what it had."""
 
 
 class ItemMark(Struct, omit_defaults=True):
@@ -33,6 +38,11 @@ class ItemMark(Struct, omit_defaults=True):
 
     version: int = 0
     offsets: dict[int, int] = {}
+
+    @property
+    def progress(self) -> int:
+        """Grows whenever something is merged, and is the same again when a state that was lost is built again."""
+        return sum(self.offsets.values()) + len(self.offsets)
 
 
 _user = msgspec.json.Decoder(UserMark)
@@ -56,12 +66,15 @@ def encode(mark: UserMark | ItemMark) -> bytes:
     return msgspec.json.encode(mark)
 
 
-def advanced(mark: UserMark, offset: int, *, interactions: int, repeats: int, rejected: int, forwarded: int) -> UserMark:
-    """The mark after everything up to `offset` was counted."""
+def advanced(
+    mark: UserMark, offset: int, given: list[int], *, interactions: int, repeats: int, rejected: int, forwarded: int
+) -> UserMark:
+    """The mark after everything up to `offset` was counted, and deltas were given to item shards up to `given`."""
     return msgspec.structs.replace(
         mark,
         version=mark.version + 1,
         offset=offset,
+        given=given,
         interactions=mark.interactions + interactions,
         repeats=mark.repeats + repeats,
         rejected=mark.rejected + rejected,

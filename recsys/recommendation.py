@@ -62,6 +62,8 @@ class Neighbours(Struct, omit_defaults=True):
     updated_at: str
     items: list[Neighbour]
     item_id: str | None = None
+    version: int = 0
+    """Of the state that it shows; the last field, since a store compares it (`recsys.store.Entry`)."""
 
 
 def encode(message: Recommendation | Neighbours) -> bytes:
@@ -136,7 +138,7 @@ def reasons(name: str, terms: list[int], shares: list[float], sources: list[str 
     return found
 
 
-def neighbours(rows: Rows, r: int, order: Places, names: Mapping[int, str], rules: Rules) -> Neighbours:
+def neighbours(rows: Rows, r: int, order: Places, names: Mapping[int, str], rules: Rules, version: int) -> Neighbours:
     """The neighbours in the places `order` of row `r`, by falling score: P(neighbour | item), see `recsys.rank`."""
     today = worth(float(rows.landmark[r]), float(rows.updated[r]), rules.half_life_ms)
     strength = today / (float(rows.popularity[r]) * today + 1.0)
@@ -151,7 +153,7 @@ def neighbours(rows: Rows, r: int, order: Places, names: Mapping[int, str], rule
         if item in names
     ]
     items.sort(key=lambda found: (-found.score, found.item_id))
-    return Neighbours(instant(int(rows.updated[r])), items, rows.ids[r])
+    return Neighbours(instant(int(rows.updated[r])), items, rows.ids[r], version)
 
 
 def strongest(rows: Rows, r: int, top_n: int) -> Places:
@@ -161,7 +163,7 @@ def strongest(rows: Rows, r: int, top_n: int) -> Places:
     return others[order[:top_n]]
 
 
-def trending(popular: Popular, names: Mapping[int, str], now_ms: float, rules: Rules) -> Neighbours:
+def trending(popular: Popular, names: Mapping[int, str], now_ms: float, rules: Rules, version: int) -> Neighbours:
     """The most popular items; the score is the decayed number of interactions, `count` the whole number."""
     top = Popular._make(column[: rules.top_n] for column in popular)
     items = [
@@ -172,4 +174,4 @@ def trending(popular: Popular, names: Mapping[int, str], now_ms: float, rules: R
         if item in names
     ]
     items.sort(key=lambda found: (-found.score, found.item_id))
-    return Neighbours(instant(now_ms), items)
+    return Neighbours(instant(now_ms), items, None, version)

@@ -41,6 +41,7 @@ class Entry(NamedTuple):
 Guards = Mapping[str, bytes | None]
 """Keys that must still have these values (None: be missing) when something is written."""
 NO_GUARDS: Guards = MappingProxyType({})
+ANY_LIFE = b""
 
 
 class Store(Protocol):
@@ -49,9 +50,12 @@ class Store(Protocol):
     async def read(self, groups: Sequence[Group]) -> list[list[bytes | None]]:
         """The values of each group, each group at one moment."""
 
-    async def swap(self, swaps: Sequence[Swap], guards: Guards = NO_GUARDS) -> list[bool]:
+    async def life(self) -> bytes:
+        """What a start of the store is known by: it is another one after it may have gone back to an earlier state."""
+
+    async def swap(self, swaps: Sequence[Swap], guards: Guards = NO_GUARDS, life: bytes = ANY_LIFE) -> list[bool]:
         """Changes shards, each by itself; False for each whose mark was not the expected one, and for all where a guard does
-        not hold: it is unchanged."""
+        not hold or the store has begun another life: it is unchanged."""
 
     async def put(self, entries: Sequence[Entry], guards: Guards = NO_GUARDS) -> bool:
         """Writes values; False, and nothing more is written, where a guard does not hold."""
@@ -66,7 +70,9 @@ end
 """How both scripts begin: the guards' keys, how many there are, and the value that each must have (empty: none)."""
 
 SWAP = f"""{GUARDED}
-local done, k, a = {{}}, guards + 1, guards + 2
+local life = ARGV[guards + 2]
+if life ~= '' and not string.find(redis.call('INFO', 'server'), 'run_id:' .. life, 1, true) then return false end
+local done, k, a = {{}}, guards + 1, guards + 3
 while k <= #KEYS do
   local values, lifetime, expected = tonumber(ARGV[a]), ARGV[a + 1], ARGV[a + 2]
   if (redis.call('GET', KEYS[k]) or '') == expected then
@@ -83,8 +89,8 @@ while k <= #KEYS do
 end
 return done
 """
-"""Then several swaps, one after the other: for each, the mark's key and those of the values; how many values, their lifetime,
-the expected mark (empty: none), the new mark and the values."""
+"""Then the life in which it holds, and several swaps, one after the other: for each, the mark's key and those of the values;
+how many values, their lifetime, the expected mark (empty: none), the new mark and the values."""
 
 PUT = f"""{GUARDED}
 local a = guards + 2
@@ -134,11 +140,16 @@ class RedisStore:
             found += [list(islice(remaining, len(group))) for group in part]
         return found
 
-    async def swap(self, swaps: Sequence[Swap], guards: Guards = NO_GUARDS) -> list[bool]:
+    async def life(self) -> bytes:
+        found: bytes = (await self._client.info("server"))["run_id"].encode()
+        return found
+
+    async def swap(self, swaps: Sequence[Swap], guards: Guards = NO_GUARDS, life: bytes = ANY_LIFE) -> list[bool]:
         pipeline = self._client.pipeline(transaction=False)
         parts = sliced(swaps, [len(swap.values) + 1 for swap in swaps])
         for part in parts:
-            _eval(pipeline, SWAP, guards, [key for s in part for key in (s.mark_key, *s.values)], _arguments_of_swaps(part))
+            keys = [key for swap in part for key in (swap.mark_key, *swap.values)]
+            _eval(pipeline, SWAP, guards, keys, [life, *_arguments_of_swaps(part)])
         replies = await pipeline.execute()
         return [bool(reply and reply[n]) for part, reply in zip(parts, replies, strict=True) for n in range(len(part))]
 
@@ -201,8 +212,12 @@ class MemoryStore:
     async def read(self, groups: Sequence[Group]) -> list[list[bytes | None]]:
         return [[self.values.get(key) for key in group] for group in groups]
 
-    async def swap(self, swaps: Sequence[Swap], guards: Guards = NO_GUARDS) -> list[bool]:
-        return [self._hold(guards) and self._swap(swap) for swap in swaps]
+    async def life(self) -> bytes:
+        return b"dictionary"
+
+    async def swap(self, swaps: Sequence[Swap], guards: Guards = NO_GUARDS, life: bytes = ANY_LIFE) -> list[bool]:
+        held = self._hold(guards) and life in (ANY_LIFE, await self.life())
+        return [held and self._swap(swap) for swap in swaps]
 
     def _hold(self, guards: Guards) -> bool:
         return all(self.values.get(key) == value for key, value in guards.items())

@@ -14,12 +14,11 @@ from recsys.layout import LayoutChanged
 from streams import topics
 from streams.counting import Counting
 from streams.driver import App, ChunkConsumer, Records, use_chunks
+from streams.lease import HEARTBEAT_S, SESSION_TIMEOUT_S
 from streams.positions import Log, find_positions, in_words
+from streams.publishing import Publishing
 from streams.settings import Settings
 
-SESSION_TIMEOUT_S = 10.0
-"""A worker that died without leaving its group holds its partitions this long."""
-HEARTBEAT_S = 1.0
 REQUEST_TIMEOUT_S = 20.0
 COMMIT_S = 1.0
 CHUNK_RECORDS = 1000
@@ -29,7 +28,7 @@ FETCH_BYTES = 1 << 16
 log = logging.getLogger("freshet.worker")
 
 
-def build_app(settings: Settings, engine: Engine, counting: Counting) -> faust.App:
+def build_app(settings: Settings, engine: Engine, counting: Counting, publishing: Publishing) -> faust.App:
     """An app set for quick recovery, without tables or a web server. Prints one line when it is ready."""
     app = App(
         group_id(settings),
@@ -62,11 +61,13 @@ def build_app(settings: Settings, engine: Engine, counting: Counting) -> faust.A
         logs = {tp.partition: Log(first[tp], end[tp]) for tp in ordered}
         found = await find_positions(engine, logs, settings.topic(topics.EVENTS), accept_loss=settings.accept_loss)
         for partition in found:
-            counting.counted[partition] = (await engine.position(partition))[0]
+            counted, published = await engine.position(partition)
+            counting.counted[partition] = counted
+            publishing.marks.begin(partition, published)
         announce(in_words(found))
         return {tp: found[tp.partition] for tp in ordered}
 
-    use_chunks(app, positions)
+    use_chunks(app, positions, publishing.settle)
     channel = app.topic(settings.topic(topics.EVENTS), key_serializer="raw", value_serializer="raw")
 
     @app.agent(channel, name="count")  # type: ignore[untyped-decorator]

@@ -4,16 +4,18 @@ decode → set aside what is wrong, forward what came elsewhere → count and co
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
 
 from recsys.engine import Chunk, Counted, Engine, LostPartition
 from recsys.events import MAX_BYTES
 from streams import topics
 from streams.driver import ChunkConsumer, Records
-from streams.home import Origin, Rejected, Sorted, sort_records
+from streams.home import FORWARDED, Rejected, Sorted, sort_records
 from streams.outbox import Letter, Outbox
 from streams.positions import LostRecords
 from streams.publishing import Outcome, Publishing
+from streams.seal import Seal
 from streams.settings import Settings
 
 LARGEST_REJECTED = 900_000
@@ -27,13 +29,14 @@ class Counting:
         self._engine = engine
         self._outbox = outbox
         self.partitions = partitions
+        self._seal = Seal.of(settings.secret, settings.topic(topics.EVENTS), partitions)
         self._rejected_partitions = rejected_partitions
         self._events = settings.topic(topics.EVENTS)
         self._rejected = settings.topic(topics.REJECTED)
         self._waiting: asyncio.Queue[Records] = asyncio.Queue()
         self._contested: set[int] = set()
         self.counted: dict[int, int] = {}
-        """By partition, the last offset counted: what the watchdog looks at."""
+        """By partition, the last offset counted."""
 
     async def take(self, chunk: Records) -> None:
         """Takes a chunk to be counted."""
@@ -48,8 +51,9 @@ class Counting:
             # A stale chunk is passed over: its records come again, here or elsewhere.
             chunks = [chunk for chunk in taken if not consumer.is_stale(chunk)]
             if chunks:
+                since = time.monotonic()
                 counted = await self.count(consumer, chunks)
-                await publishing.take(Outcome(consumer, chunks, counted))
+                await publishing.take(Outcome(consumer, chunks, counted, since))
             for chunk in taken:
                 consumer.done(chunk)
 
@@ -62,11 +66,12 @@ class Counting:
         batch = []
         for chunk in chunks:
             await self._check_continuity(consumer, chunk)
-            found = sort_records(chunk.records, chunk.tp.partition, self.partitions)
+            found = sort_records(chunk.records, chunk.tp.partition, self._seal)
             await self._set_aside(chunk.tp.partition, found)
             rejected = [r.record.offset for r in found.rejected]
             foreign = [f.record.offset for f in found.foreign]
-            batch.append(Chunk(chunk.tp.partition, chunk.start, chunk.end, found.arrivals, rejected, foreign))
+            leftover = [record.offset for record in found.leftover]
+            batch.append(Chunk(chunk.tp.partition, chunk.start, chunk.end, found.arrivals, rejected, foreign, leftover))
         counted = await self._engine.count(*batch)
         for chunk in chunks:
             partition = chunk.tp.partition
@@ -80,10 +85,12 @@ class Counting:
         return counted
 
     async def _read_again(self, consumer: ChunkConsumer, chunk: Records) -> None:
-        """Reads a partition on from Redis' mark, once: the worker that had it before may have written what it had in hand."""
+        """Reads a partition on from Redis' mark, once: the worker that had it before may have written what it had in hand, or
+        Redis went back to an earlier state."""
         if chunk.tp.partition in self._contested:
             raise LostPartition(
-                f"another worker counts partition {chunk.tp.partition} of {chunk.tp.topic}, too: it is no longer ours"
+                f"the state of partition {chunk.tp.partition} of {chunk.tp.topic} is changed by others: another worker counts "
+                "it, or Redis went back to an earlier state again"
             )
         self._contested.add(chunk.tp.partition)
         await consumer.seek_by_mark(frozenset({chunk.tp}))
@@ -116,7 +123,7 @@ class Counting:
         await self._outbox.deliver(
             self._events,
             [
-                Letter(f.home, f.key, f.record.value, [Origin(partition, f.record.offset, f.record.timestamp).header()])
+                Letter(f.home, f.key, f.record.value, [(FORWARDED, f.header)])
                 for f in found.foreign
                 if f.record.offset > counted
             ],

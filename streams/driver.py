@@ -130,16 +130,20 @@ class ChunkConsumer(stock.Consumer):  # type: ignore[misc]
         return await self.seek_by_mark(frozenset(self.assignment()))
 
     async def seek_by_mark(self, partitions: frozenset[TP]) -> Mapping[TP, int]:
-        """Seeks partitions to where Redis says; what was fetched of them before is stale from then on."""
+        """Seeks partitions to where Redis says; what was fetched of them before is stale from now on."""
         transport = cast("ChunkTransport", self.transport)
+        for tp in partitions:
+            self._thread.seeks[tp] += 1
         positions = await transport.find_positions(self, partitions)
         await self._thread.seek_all(positions)
         return positions
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
-        """What was fetched before a rebalance is stale for good, also of a partition that comes back."""
+        """What was fetched before a rebalance is stale for good, also of a partition that comes back; what is being published
+        is out before another worker may publish what comes after it."""
         for tp in revoked:
             self._thread.seeks[tp] += 1
+        await cast("ChunkTransport", self.transport).settle()
         await super().on_partitions_revoked(revoked)
 
     async def has_read_all(self, tp: TP, end: int) -> bool:
@@ -169,10 +173,11 @@ class ChunkConsumer(stock.Consumer):  # type: ignore[misc]
 
 
 class ChunkTransport(stock.Transport):  # type: ignore[misc]
-    """The transport with this consumer; `find_positions` is set by the worker before it starts."""
+    """The transport with this consumer; what the worker has to do in a rebalance is set before it starts."""
 
     Consumer = ChunkConsumer
     find_positions: FindPositions
+    settle: Callable[[], Awaitable[None]]
 
 
 class App(faust.App):  # type: ignore[misc]
@@ -182,8 +187,9 @@ class App(faust.App):  # type: ignore[misc]
         pass
 
 
-def use_chunks(app: faust.App, find_positions: FindPositions) -> None:
-    """Makes `app` consume in chunks, from the positions that `find_positions` gives."""
+def use_chunks(app: faust.App, find_positions: FindPositions, settle: Callable[[], Awaitable[None]]) -> None:
+    """Makes `app` consume in chunks, from the positions that `find_positions` gives; partitions are given up after `settle`."""
     transport = ChunkTransport(app.conf.broker_consumer, app, loop=app.loop)
     transport.find_positions = find_positions
+    transport.settle = settle
     app.transport = transport

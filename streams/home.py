@@ -1,6 +1,6 @@
 """Home partitions: where a user's events are counted, and how a record that came elsewhere is sent there."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -9,20 +9,11 @@ from aiokafka.partitioner import murmur2
 
 from recsys.batch import Arrival
 from recsys.events import InvalidEvent, decode
+from streams.seal import Origin, Seal
 
 FORWARDED = "forwarded"
-"""The header of a record that was sent on to its home partition: `<partition>/<offset>/<timestamp in ms>` of the original."""
-
-
-class Origin(NamedTuple):
-    """Where a forwarded record first came."""
-
-    partition: int
-    offset: int
-    timestamp_ms: int
-
-    def header(self) -> tuple[str, bytes]:
-        return FORWARDED, "/".join(map(str, self)).encode()
+"""The header of a record that was sent on to its home partition: partition, offset and timestamp in ms of the original, and the
+seal (`streams.seal`)."""
 
 
 class Rejected(NamedTuple):
@@ -31,11 +22,12 @@ class Rejected(NamedTuple):
 
 
 class Foreign(NamedTuple):
-    """A record to be sent on to partition `home`, with `key`."""
+    """A record to be sent on to partition `home`, with `key` and the content of the header `forwarded`."""
 
     record: ConsumerRecord
     home: int
     key: bytes
+    header: bytes
 
 
 class Sorted(NamedTuple):
@@ -44,6 +36,8 @@ class Sorted(NamedTuple):
     arrivals: list[Arrival]
     rejected: list[Rejected]
     foreign: list[Foreign]
+    leftover: list[ConsumerRecord]
+    """Records that were forwarded under another number of partitions: their originals are forwarded anew under this one."""
 
 
 @lru_cache(maxsize=1 << 16)
@@ -56,37 +50,33 @@ def home_partition(home_id: str, partitions: int) -> int:
     return int((murmur2(home_id.encode()) & 0x7FFFFFFF) % partitions)
 
 
-def sort_records(records: Iterable[ConsumerRecord], partition: int, partitions: int) -> Sorted:
-    """Decodes the records of one partition, of `partitions` in the topic, and says what becomes of each."""
-    found = Sorted([], [], [])
+def sort_records(records: Iterable[ConsumerRecord], partition: int, seal: Seal) -> Sorted:
+    """Decodes the records of one partition and says what becomes of each."""
+    found = Sorted([], [], [], [])
     for record in records:
-        origin = read_origin(record.headers, partition, partitions)
+        origin, under = read_origin(record, partition, seal) or (None, seal.partitions)
+        if under != seal.partitions:
+            found.leftover.append(record)
+            continue
         try:
             event = decode(record.value, origin.timestamp_ms if origin else record.timestamp)
         except InvalidEvent as invalid:
             found.rejected.append(Rejected(record, str(invalid)))
             continue
-        home = home_partition(event.home_id, partitions)
+        home = home_partition(event.home_id, seal.partitions)
         if home == partition:
             found.arrivals.append(Arrival(record.offset, event, origin and (origin.partition, origin.offset)))
         else:
-            found.foreign.append(Foreign(record, home, event.home_id.encode()))
+            header = seal.header(Origin(partition, record.offset, record.timestamp), home, record.value)
+            found.foreign.append(Foreign(record, home, event.home_id.encode(), header))
     return found
 
 
-def read_origin(headers: Sequence[tuple[str, bytes]], partition: int, partitions: int) -> Origin | None:
-    """Where a record was forwarded from; None for one that was not, or whose header cannot be Freshet's.
-
-    >>> read_origin([("forwarded", b"3/17/1700000000000")], partition=0, partitions=4)
-    Origin(partition=3, offset=17, timestamp_ms=1700000000000)
-    >>> read_origin([("forwarded", b"0/17/1700000000000")], partition=0, partitions=4)
-    """
-    for name, value in headers:
-        if name != FORWARDED or not value:
-            continue
-        parts = value.split(b"/")[:3]
-        if len(parts) == 3 and all(part.isdigit() and len(part) <= 18 for part in parts):
-            origin = Origin(*map(int, parts))
-            if origin.partition < partitions and origin.partition != partition:
-                return origin
+def read_origin(record: ConsumerRecord, partition: int, seal: Seal) -> tuple[Origin, int] | None:
+    """Where a record was forwarded from, and under how many partitions; None for one that no worker forwarded."""
+    for name, content in record.headers:
+        if name == FORWARDED and content:
+            found = seal.opened(content, partition, record.value)
+            if found:
+                return found
     return None

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
+from uuid import uuid4
 
 from recsys.engine import Engine
 from recsys.marks import START
@@ -21,12 +22,16 @@ class Log(NamedTuple):
 async def find_positions(engine: Engine, logs: Mapping[int, Log], topic: str, *, accept_loss: bool) -> dict[int, int]:
     """The offset from which each partition is read: after what was counted and published.
 
-    A new state begins with the first record there is. Raises `LostRecords` where records that were not counted yet are
+    A new state begins with the first record there is. What Redis lost of the counts is to be published again when it is counted
+    again. Raises `LostRecords` where records that were not counted yet are
     gone, unless that loss is accepted: then it is noted in the mark. Raises it as well for a mark beyond the topic's end.
     """
     positions = {}
     for partition, log in logs.items():
+        await engine.begin(partition, born=uuid4().hex[:12])
         mark, published = await engine.position(partition)
+        if published > mark:
+            published = await engine.publish_again(partition, mark)
         if mark >= log.end:
             raise LostRecords(
                 f"partition {partition} of {topic} ends at offset {log.end}, but counted is up to {mark}: the topic was made "

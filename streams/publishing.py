@@ -6,8 +6,11 @@ but not noted as published is read and published once more by whoever has the pa
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from typing import NamedTuple
+
+from faust.types import TP
 
 from recsys.engine import Counted, Engine
 from recsys.keys import Keys
@@ -15,13 +18,19 @@ from recsys.recommendation import encode
 from recsys.store import Entry, Store
 from streams import topics
 from streams.driver import ChunkConsumer, Records
+from streams.lease import LEASE_S
 from streams.outbox import Outbox
+from streams.published import PublishedMarks
 from streams.settings import Settings
 
 BATCHES_WAITING = 1
 """Counted batches that wait to be published; then counting waits."""
 ROUND_S = 0.25
 """How often neighbour lists, what is popular and the published marks are written: an item that is met often is written once."""
+LOOK_S = 5.0
+"""How often a worker that publishes nothing looks whether its published marks were moved back."""
+SETTLE_S = 5.0
+"""How long a rebalance may wait for what is being published."""
 ITEMS_AT_ONCE = 200
 """Neighbour lists made without letting anything else run."""
 
@@ -32,6 +41,8 @@ class Outcome(NamedTuple):
     consumer: ChunkConsumer
     chunks: Sequence[Records]
     counted: Counted
+    since: float
+    """When counting began (`time.monotonic`)."""
 
     def ours(self) -> dict[int, int]:
         """By partition, the ends of the chunks that are counted and still ours: the others are published where they are now."""
@@ -52,8 +63,8 @@ class Publishing:
         self._outbox = outbox
         self._waiting: asyncio.Queue[Outcome] = asyncio.Queue(BATCHES_WAITING)
         self._changed: set[int] = set()
-        self._out: dict[int, int] = {}
-        """By partition, up to where all recommendations are out since the last round."""
+        self.marks = PublishedMarks(store, self._keys, engine)
+        self._one_batch = asyncio.Lock()
         self._one_round = asyncio.Lock()
         self._trending_known = False
 
@@ -65,19 +76,33 @@ class Publishing:
         """Publishes the recommendations of what was taken, for ever."""
         while True:
             outcome = await self._waiting.get()
-            await self._publish(outcome)
+            async with self._one_batch:
+                await self._publish(outcome)
             self._waiting.task_done()
 
-    async def run_rounds(self) -> None:
+    async def run_rounds(self, consumer: ChunkConsumer) -> None:
         """Publishes the rest every `ROUND_S`, for ever."""
+        looked = time.monotonic()
         while True:
             await asyncio.sleep(ROUND_S)
-            await self._round()
+            mine: set[TP] = set()
+            if time.monotonic() - looked > LOOK_S:
+                mine, looked = consumer.assignment(), time.monotonic()
+            moved = await self._round({tp.partition for tp in mine})
+            again = frozenset(tp for tp in consumer.assignment() if tp.partition in moved)
+            if again:
+                await consumer.seek_by_mark(again)
 
     async def drain(self) -> None:
         """Returns when all that was taken is published."""
         await self._waiting.join()
         await self._round()
+
+    async def settle(self) -> None:
+        """Returns when nothing is being published; not later than the group may wait for it."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._one_batch.acquire(), SETTLE_S)
+            self._one_batch.release()
 
     async def _publish(self, outcome: Outcome) -> None:
         """Recommendations of the users that the batch touched, to Redis and to the topic."""
@@ -95,23 +120,39 @@ class Publishing:
         ]
         await asyncio.gather(self._store.put(entries), self._outbox.publish(self._recommendations, messages))
         self._changed.update(counted.changed.tolist())
-        self._out |= ends
+        await self._note(outcome, ends)
 
-    async def _round(self) -> None:
-        """Neighbour lists of the items that were changed, what is popular; then, for what is all out, the published marks."""
+    async def _note(self, outcome: Outcome, ends: Mapping[int, int]) -> None:
+        """What went out in good time and is still ours is noted; of the rest another worker may have published newer ones."""
+        slow = time.monotonic() - outcome.since > LEASE_S
+        ours = {} if slow else outcome.ours()
+        self.marks.note(ours)
+        late = ends.keys() - ours.keys()
+        if late:
+            await self.marks.move_back(late)
+            still_ours = outcome.ours().keys()
+            again = frozenset(chunk.tp for chunk in outcome.chunks if chunk.tp.partition in late & still_ours)
+            if again:
+                await outcome.consumer.seek_by_mark(again)
+
+    async def _round(self, look_at: Collection[int] = ()) -> list[int]:
+        """Neighbour lists of the items that were changed, what is popular; then, for what is all out, the published marks.
+
+        Returns the partitions whose mark was moved back by somebody else.
+        """
         async with self._one_round:
-            if not self._out and not self._changed:
-                return
-            out, self._out = self._out, {}
+            out = {**self.marks.known(look_at), **self.marks.take()}
             changed, self._changed = list(self._changed), set()
             for first in range(0, len(changed), ITEMS_AT_ONCE):
                 similar = await self._engine.similar(changed[first : first + ITEMS_AT_ONCE])
-                await self._store.put([Entry(self._keys.similar(row.item_id or ""), encode(row)) for row in similar])
-            await self._publish_trending()
-            await self._store.put([Entry(self._keys.published(partition), str(end).encode()) for partition, end in out.items()])
+                lists = [Entry(self._keys.similar(row.item_id or ""), encode(row), version=row.version) for row in similar]
+                await self._store.put(lists)
+            if changed:
+                await self._publish_trending()
+            return await self.marks.write(out)
 
     async def _publish_trending(self) -> None:
         popular = await self._engine.trending()
         if popular:
             self._trending_known = True
-            await self._store.put([Entry(self._keys.trending, encode(popular))])
+            await self._store.put([Entry(self._keys.trending, encode(popular), version=popular.version)])

@@ -53,6 +53,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     accept_loss: Annotated[
         bool, Meta(description="true: go on although Kafka no longer has events that were not counted yet")
     ] = False
+    secret: Annotated[
+        str,
+        Meta(description="signs forwarded records, the same for all workers; to change it: the new one, a comma, the old ones"),
+    ] = ""
     sources: frozenset[str] = field(default=frozenset())
     """Names of the fields that came from the environment; the others are defaults."""
 

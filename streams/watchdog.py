@@ -1,4 +1,4 @@
-"""The watchdog: a worker that is alive but counts nothing while there is lag ends itself, for its supervisor to start it anew.
+"""The watchdog: a worker that is alive but brings nothing out although there is lag ends itself; its supervisor starts it anew.
 
 Kafka clients have been seen to stop silently after broker trouble; the ends of the log are therefore asked for over a
 connection of the watchdog's own.
@@ -22,13 +22,13 @@ log = logging.getLogger("freshet.worker")
 
 
 class NoProgress(RuntimeError):
-    """There is lag, and nothing was counted for a minute."""
+    """There is lag, and nothing was counted and published for a minute."""
 
 
 async def watch(
-    bootstrap: Sequence[str], topic: str, counted: Mapping[int, int], worker: ChunkConsumer, patience_s: float = PATIENCE_S
+    bootstrap: Sequence[str], topic: str, published: Mapping[int, int], worker: ChunkConsumer, patience_s: float = PATIENCE_S
 ) -> None:
-    """Raises `NoProgress` when a partition has lag and its entry in `counted` (the last offset) stood still for `patience_s`.
+    """Raises `NoProgress` when a partition has lag and its entry in `published` (the last offset) stood still for `patience_s`.
 
     While the broker does not answer nothing is judged: the clients retry by themselves.
     """
@@ -39,7 +39,7 @@ async def watch(
             await asyncio.sleep(EVERY_S)
             now = time.monotonic()
             mine = {tp.partition: tp for tp in worker.assignment()}
-            positions = {partition: counted[partition] for partition in mine.keys() & counted.keys()}
+            positions = {partition: published[partition] for partition in mine.keys() & published.keys()}
             try:
                 ends = await asyncio.wait_for(
                     consumer.end_offsets([TopicPartition(topic, p) for p in positions]), timeout=EVERY_S
@@ -61,7 +61,7 @@ async def watch(
                     since[partition] = position, now
                 elif now - moved > patience_s and not await worker.has_read_all(mine[partition], end):
                     raise NoProgress(
-                        f"nothing was counted from partition {partition} of {topic} for {patience_s:.0f} s although {lag} "
+                        f"nothing was published of partition {partition} of {topic} for {patience_s:.0f} s although {lag} "
                         "records wait"
                     )
             for partition in since.keys() - positions.keys():

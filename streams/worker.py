@@ -18,6 +18,7 @@ from recsys.store import RedisStore, connect
 from streams import topics
 from streams.app import build_app
 from streams.counting import Counting
+from streams.lease import Overslept, watch_sleep
 from streams.outbox import Outbox, new_producer
 from streams.publishing import Publishing
 from streams.settings import Settings
@@ -26,7 +27,7 @@ from streams.watchdog import watch
 
 STOP_S = 9.0
 """After a signal a worker has 10 s."""
-DRAIN_S, STOP_APP_S, STOP_PRODUCER_S = 1.0, 5.0, 1.0
+DRAIN_S, STOP_APP_S, STOP_PRODUCER_S, MOVE_BACK_S = 1.0, 5.0, 1.0, 5.0
 """How long each part may take to end."""
 log = logging.getLogger("freshet.worker")
 
@@ -55,14 +56,15 @@ async def run(settings: Settings) -> None:
         await asyncio.to_thread(warm_up, settings.rules)
         gc.freeze()  # what is loaded by now stays: collections need not look at it
 
-        app = build_app(settings, engine, counting)
+        app = build_app(settings, engine, counting, publishing)
         background = [
             asyncio.create_task(coroutine)
             for coroutine in (
                 counting.run(app.consumer, publishing),
                 publishing.run(),
-                publishing.run_rounds(),
-                watch(settings.bootstrap, events, counting.counted, app.consumer),
+                publishing.run_rounds(app.consumer),
+                watch_sleep(),
+                watch(settings.bootstrap, events, publishing.marks.offsets, app.consumer),
                 serve(app),
             )
         ]
@@ -72,6 +74,11 @@ async def run(settings: Settings) -> None:
                 task.result()
         except asyncio.CancelledError:
             await within(DRAIN_S, publishing.drain)
+            raise
+        except Overslept:
+            # What the producer still holds goes out late; the partitions' owners publish once more after it.
+            await within(STOP_PRODUCER_S, producer.stop)
+            await within(MOVE_BACK_S, publishing.marks.move_back)
             raise
         finally:
             log.info("stopping")

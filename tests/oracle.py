@@ -4,6 +4,8 @@ Written from the contract alone and without any module of Freshet, so that agree
 and simple enough to be checked by reading: where it and the engine differ, the contract decides.
 """
 
+import hashlib
+import hmac
 import json
 import math
 import re
@@ -31,7 +33,8 @@ KINDS = {name: kind for kind, others in TYPES.items() for name in others}
 INTERACTIONS = {"browse", "click", "add_to_cart", "wishlist", "purchase", "rating"}
 TEN_MINUTES_MS = 10 * 60 * 1000
 YEAR_1995_MS = 788_918_400_000
-FORWARDED = re.compile(rb"(\d+)/(\d+)/(\d+)(?:/|$)")
+FORWARDED = re.compile(rb"(\d+)/(\d+)/(\d+)/(\d+)-([0-9a-f]{32})")
+TOPIC, SECRET = "events", b"freshet"
 RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 
@@ -101,14 +104,23 @@ class Recount:
 
 
 def recount(
-    records: Iterable[Record], partitions: int, *, history: int = 50, window: int = 5, session_gap_s: float = 1800
+    records: Iterable[Record],
+    partitions: int,
+    *,
+    history: int = 50,
+    window: int = 5,
+    session_gap_s: float = 1800,
+    topic: str = TOPIC,
+    secret: bytes = SECRET,
 ) -> Recount:
     """Everything the contract counts, from all records of the topic."""
     result = Recount()
     last_forwarded: dict[tuple[int, int], int] = {}
     for record in sorted(records, key=lambda r: (r.partition, r.offset)):
         name = (record.partition, record.offset)
-        origin = forwarded_from(record)
+        origin = forwarded_from(record, topic, secret)
+        if origin is not None and origin[3] != partitions:
+            continue
         try:
             event = parse(record.value, origin[2] if origin else record.timestamp)
         except Bad as bad:
@@ -120,7 +132,7 @@ def recount(
                 result.forwarded[name] = home
                 continue
         else:
-            source, offset, _ = origin
+            source, offset, _, _ = origin
             if offset <= last_forwarded.get((record.partition, source), -1):
                 result.repeated.add(name)
                 continue
@@ -175,13 +187,24 @@ def home_partition(home_id: str, partitions: int) -> int:
     return int(murmur2(home_id.encode()) & 0x7FFFFFFF) % partitions
 
 
-def forwarded_from(record: Record) -> tuple[int, int, int] | None:
-    """Partition, offset and timestamp of the original, where the record was forwarded."""
+def forwarded_from(record: Record, topic: str = TOPIC, secret: bytes = SECRET) -> tuple[int, int, int, int] | None:
+    """Partition, offset and timestamp of the original, where a worker forwarded the record, and under how many partitions."""
     for name, content in record.headers:
-        if name == "forwarded" and (parts := FORWARDED.match(content)):
-            partition, offset, timestamp = map(int, parts.groups())
-            return partition, offset, timestamp
+        if name == "forwarded" and (parts := FORWARDED.fullmatch(content)):
+            partition, offset, timestamp, under = map(int, parts.groups()[:4])
+            signed = sealed(record.value or b"", partition, offset, timestamp, under, record.partition, topic, secret)
+            if signed == content:
+                return partition, offset, timestamp, under
     return None
+
+
+def sealed(
+    value: bytes, partition: int, offset: int, timestamp: int, under: int, home: int, topic: str = TOPIC, secret: bytes = SECRET
+) -> bytes:
+    """The header of a record that a worker forwards to `home`."""
+    message = f"{topic}/{under}/{home}/{partition}/{offset}/{timestamp}/".encode() + value
+    mac = hmac.new(secret, message, hashlib.sha256).hexdigest()[:32]
+    return f"{partition}/{offset}/{timestamp}/{under}-{mac}".encode()
 
 
 def parse(value: bytes | None, recorded_ms: int) -> Parsed:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from hypothesis import strategies as st
-from oracle import Record, home_partition
+from oracle import Record, home_partition, sealed
 
 NOW_MS = 1_764_000_000_000
 """The time about which the generated streams happen."""
@@ -251,11 +251,12 @@ def logs(draw: st.DrawFn, partitions: int = 3, max_size: int = 80) -> list[Recor
         home = 0 if home_id is None else home_partition(home_id, partitions)
         shift = draw(st.sampled_from([0, 0, 0, 0, 0, 1]))
         key = draw(st.sampled_from([None, b"", b"\xff", (home_id or "u1").encode()]))
-        original = append((home + shift) % partitions, timestamp, key, value)
+        forged = draw(st.sampled_from([()] * 9 + [((("forwarded", b"1/999999999/%d" % timestamp)),)]))
+        original = append((home + shift) % partitions, timestamp, key, value, forged)
         if home_id is None or original.partition == home:
             continue
-        forwarded = f"{original.partition}/{original.offset}/{timestamp}{draw(st.sampled_from(['', '/1', '/x/y']))}"
+        forwarded = sealed(value or b"", original.partition, original.offset, timestamp, partitions, home)
         for _ in range(draw(st.sampled_from([1, 1, 1, 2]))):
             arrived = timestamp + draw(st.sampled_from([0, 10_000_000]))
-            append(home, arrived, home_id.encode(), value, (("other", b""), ("forwarded", forwarded.encode())))
+            append(home, arrived, home_id.encode(), value, (("other", b""), ("forwarded", forwarded)))
     return log

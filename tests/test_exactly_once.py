@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from msgspec.structs import replace
-from oracle import Record, Recount, home_partition, recount
+from oracle import Record, Recount, home_partition, recount, sealed
 from redis import Redis
 from strategies import BAD, click, encoded, home_of, written
 from workers import Worker, Workers, wait_until
 
 from recsys.keys import Keys
+from recsys.marks import user_mark
 from streams.lag import read_published, read_spans, total_behind
 from streams.local import LocalSystem
 from streams.local.ports import free_port
@@ -124,7 +125,7 @@ class Shop:
     def truth(self) -> Recount:
         """The recount of the topic as it is now."""
         log = [Record(r.partition, r.offset, r.timestamp, r.key, r.value, tuple(r.headers)) for r in self.read(self.events)]
-        return recount(log, PARTITIONS)
+        return recount(log, PARTITIONS, topic=self.events)
 
     def caught_up(self) -> bool:
         """Whether everything was counted and published, also what was forwarded meanwhile."""
@@ -241,6 +242,73 @@ def test_workers_that_join_and_leave_count_everything_once(shop: Shop, workers: 
     assert_exactly_once(shop, environ)
 
 
+def test_a_worker_that_was_asleep_while_another_took_over_ends_and_costs_nothing(
+    shop: Shop, workers: Workers, environ: dict[str, str]
+) -> None:
+    sleeper = workers.start().wait_ready()
+    shop.start_sending(1500)
+    sleeper.pause()
+    shop.flush()
+    other = workers.start()
+    wait_until(lambda: other.is_ready and shop.caught_up(), "another worker took over", CAUGHT_UP_S, every=0.3)
+    shop.send(200)
+    sleeper.wake()
+    assert sleeper.wait(20) == 1
+    assert "stood still for" in sleeper.last_line
+    shop.send(200)
+    wait_caught_up(shop)
+    assert_exactly_once(shop, environ)
+
+
+def test_a_redis_that_loses_everything_while_workers_count_is_filled_again(
+    shop: Shop, workers: Workers, environ: dict[str, str]
+) -> None:
+    workers.start().wait_ready()
+    for _ in range(3):
+        shop.start_sending(700)
+        delete_state(shop)
+    shop.flush()
+
+    def caught_up() -> bool:
+        workers.replace_the_fallen()
+        return shop.caught_up()
+
+    wait_until(caught_up, "everything was counted", CAUGHT_UP_S, every=0.3)
+    assert_exactly_once(shop, environ)
+
+
+def delete_state(shop: Shop) -> None:
+    """Takes all of this test's keys from Redis in one step."""
+    keys = list(shop.redis.scan_iter(f"{shop.settings.key_prefix}*", count=10_000))
+    if keys:
+        shop.redis.delete(*keys)
+
+
+def test_events_that_kafka_deleted_before_they_were_counted_are_named_and_passed_over_only_on_demand(
+    shop: Shop, workers: Workers
+) -> None:
+    shop.send(300)
+    assert workers.start().wait_ready().terminate() == 0
+    shop.send(600)
+    ends = {number: span.end for number, span in read_spans(shop.settings.bootstrap, shop.events).items()}
+    with KafkaAdminClient(bootstrap_servers=shop.settings.bootstrap) as admin:
+        admin.delete_records({TopicPartition(shop.events, number): end for number, end in ends.items()})
+    refused = workers.start()
+    assert refused.wait(60) == 1
+    assert "events of partition" in refused.last_line
+    assert "FRESHET_ACCEPT_LOSS=true" in refused.last_line
+    workers.start(FRESHET_ACCEPT_LOSS="true").wait_ready()
+    shop.send(50)
+    wait_caught_up(shop)
+    marks = [user_mark(stored(shop, number)) for number in ends]
+    assert sum(mark.lost for mark in marks) > 0
+
+
+def stored(shop: Shop, partition: int) -> bytes | None:
+    value: Any = shop.redis.get(Keys(shop.settings.key_prefix).user_mark(partition))
+    return value  # type: ignore[no-any-return]
+
+
 def test_a_redis_that_is_killed_and_comes_back_costs_nothing(
     shop: Shop, workers: Workers, environ: dict[str, str], system: LocalSystem
 ) -> None:
@@ -283,9 +351,11 @@ def test_bad_input_of_every_kind_is_set_aside_and_the_rest_counts(
     for number, bad in enumerate(BAD):
         shop.send_one(bad.value, None if number % 3 else b"\xff", partition=number % PARTITIONS)
         shop.start_sending(1)
-    for header in (b"", b"x", b"1/2", b"-1/2/3", b"1/2/3x"):
-        home = home_partition("u1", PARTITIONS)
-        shop.send_one(encoded(click()), partition=home, headers=[("forwarded", header)])
+    home = home_partition("u1", PARTITIONS)
+    forged = sealed(encoded(click()), 1, 10**9, 1_764_000_000_000, PARTITIONS, home, shop.events, secret=b"guessed")
+    for header in (b"", b"x", b"1/2", b"-1/2/3", b"1/2/3x", b"1/999999999/1764000000000", forged):
+        for partition in range(PARTITIONS):
+            shop.send_one(encoded(click()), partition=partition, headers=[("forwarded", header)])
     shop.flush()
     wait_caught_up(shop)
     truth = assert_exactly_once(shop, environ)

@@ -3,10 +3,15 @@
 from typing import Any
 from unittest.mock import Mock
 
+import oracle
+
 from streams.counting import LARGEST_REJECTED, fitting
-from streams.home import Rejected, read_origin, sort_records
+from streams.home import FORWARDED, Rejected, read_origin, sort_records
+from streams.seal import Origin, Seal
 
 NOW_MS = 1_764_000_000_000
+GOOD = b'{"event_type":"click","user_id":"u1","item_id":"i"}'
+SEAL = Seal.of("key", "events", 4)
 
 
 def record(value: bytes | None, offset: int = 7, headers: tuple[Any, ...] = ()) -> Any:
@@ -28,18 +33,60 @@ def test_a_value_that_no_broker_would_take_uncompressed_is_cut_and_says_so() -> 
 
 
 def test_records_are_sorted_by_what_becomes_of_them() -> None:
-    good = b'{"event_type":"click","user_id":"u1","item_id":"i"}'
-    found = sort_records([record(good, 0), record(b"{", 1)], partition=0, partitions=4)
+    found = sort_records([record(GOOD, 0), record(b"{", 1)], partition=0, seal=SEAL)
     assert ([a.offset for a in found.arrivals], [r.record.offset for r in found.rejected]) == ([0], [1])
-    elsewhere = sort_records([record(good, 5)], partition=3, partitions=4)
+    elsewhere = sort_records([record(GOOD, 5)], partition=3, seal=SEAL)
     assert [(f.home, f.key) for f in elsewhere.foreign] == [(0, b"u1")]
 
 
-def test_only_what_freshet_may_have_written_counts_as_forwarded() -> None:
-    def origin(header: bytes) -> object:
-        return read_origin([("forwarded", header)], partition=0, partitions=4)
+ORIGIN = Origin(3, 17, 1_700_000_000_000)
 
-    assert origin(b"3/17/1700000000000") == (3, 17, 1_700_000_000_000)
-    assert origin(b"3/17/1700000000000/more") == (3, 17, 1_700_000_000_000)
-    for strange in (b"", b"3", b"3/17", b"0/1/1", b"4/1/1", b"-1/1/1", b"a/b/c", b"3/1/" + b"9" * 19, "3/١/1".encode()):
-        assert origin(strange) is None
+
+def sent_on(header: bytes, value: bytes = GOOD, partition: int = 0, seal: Seal = SEAL) -> Any:
+    return read_origin(record(value, headers=(("other", b"x"), (FORWARDED, header))), partition, seal)
+
+
+def test_a_record_that_a_worker_forwarded_is_known_by_its_seal() -> None:
+    header = SEAL.header(ORIGIN, 0, GOOD)
+    assert header == oracle.sealed(GOOD, *ORIGIN, under=4, home=0, secret=b"key")
+    assert sent_on(header) == (ORIGIN, 4)
+
+
+def test_a_seal_is_worth_nothing_on_another_record_elsewhere_or_of_another_secret() -> None:
+    header = SEAL.header(ORIGIN, 0, GOOD)
+    assert sent_on(header, value=GOOD + b" ") is None
+    assert sent_on(header, partition=1) is None
+    assert sent_on(header, seal=Seal.of("other", "events", 4)) is None
+    assert sent_on(header, seal=Seal.of("key", "shop-events", 4)) is None
+    for place in range(len(header)):
+        assert sent_on(header[:place] + bytes((header[place] ^ 1,)) + header[place + 1 :]) is None
+    for strange in (
+        b"",
+        b"3/17",
+        b"3/17/1700000000000",
+        b"3/17/1700000000000/4-",
+        b"-1/1/1/4-x",
+        "3/١/1/4-x".encode(),
+        b"/" * 9,
+    ):
+        assert sent_on(strange) is None
+
+
+def test_a_secret_can_be_replaced_while_the_old_one_is_still_accepted() -> None:
+    both = Seal.of("new, key", "events", 4)
+    assert sent_on(SEAL.header(ORIGIN, 0, GOOD), seal=both) == (ORIGIN, 4)
+    assert both.header(ORIGIN, 0, GOOD) == Seal.of("new", "events", 4).header(ORIGIN, 0, GOOD)
+
+
+def test_what_was_forwarded_under_another_number_of_partitions_is_left_to_its_original() -> None:
+    header = Seal.of("key", "events", 3).header(ORIGIN, 0, GOOD)
+    found = sort_records([record(GOOD, headers=((FORWARDED, header),))], 0, SEAL)
+    assert (len(found.leftover), len(found.arrivals), len(found.foreign)) == (1, 0, 0)
+
+
+def test_a_forged_header_changes_nothing() -> None:
+    forged = record(GOOD, headers=((FORWARDED, b"3/999999999/1700000000000"),))
+    [arrival] = sort_records([forged], 0, SEAL).arrivals
+    assert arrival.origin is None
+    [foreign] = sort_records([forged], 3, SEAL).foreign
+    assert sent_on(foreign.header) == (Origin(3, 7, NOW_MS), 4)

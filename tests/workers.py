@@ -1,5 +1,6 @@
 """Workers as processes: start, wait until ready, end them in every way, and tell how they ended."""
 
+import signal
 import subprocess
 import sys
 import time
@@ -61,6 +62,14 @@ class Worker:
         """kill -9, as a crash would end it."""
         self._process.kill()
         self._process.wait()
+
+    def pause(self) -> None:
+        """SIGSTOP: it stands still, and knows nothing of it."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def wake(self) -> None:
+        """SIGCONT."""
+        self._process.send_signal(signal.SIGCONT)
 
     def terminate(self, seconds: float = 10.0) -> int:
         """SIGTERM; the exit code. Fails if it takes longer."""

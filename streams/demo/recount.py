@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from recsys.events import InvalidEvent, decode
 from recsys.rules import Rules
+from streams.seal import Origin, Seal
 
 POLL_MS = 200
 EXAMPLES = 10
@@ -51,9 +52,11 @@ class Recount:
     ({'1': 2, '2': 1}, {('1', '2'): 1})
     """
 
-    def __init__(self, rules: Rules, partitions: int) -> None:
+    def __init__(self, rules: Rules, partitions: int, topic: str = "events", secrets: str = "") -> None:
         self.rules = rules
         self.partitions = partitions
+        self.topic = topic
+        self.secrets = secrets
         self.interactions: Counter[str] = Counter()
         self.pairs: Counter[Pair] = Counter()
         """By the two items' ids, the smaller first."""
@@ -67,9 +70,12 @@ class Recount:
     def take(self, record: Record) -> None:
         """Counts one record."""
         self.records += 1
-        origin = forwarded(record.headers)
+        origin, under = self.origin(record) or (None, self.partitions)
+        if under != self.partitions:
+            self.repeats += 1  # its original is forwarded under the present number, too
+            return
         try:
-            event = decode(record.value, origin[2] if origin else record.timestamp)
+            event = decode(record.value, origin.timestamp_ms if origin else record.timestamp)
         except InvalidEvent:
             self.rejected += 1
             return
@@ -78,11 +84,11 @@ class Recount:
                 self.elsewhere += 1
                 return
         else:
-            route = (record.partition, origin[0])
-            if origin[1] <= self.forwarded.get(route, -1):
+            route = (record.partition, origin.partition)
+            if origin.offset <= self.forwarded.get(route, -1):
                 self.repeats += 1
                 return
-            self.forwarded[route] = origin[1]
+            self.forwarded[route] = origin.offset
         history = self.histories.setdefault(event.user_id, deque(maxlen=self.rules.history))
         if event.event_id is not None and any(seen.event_id == event.event_id for seen in history):
             self.repeats += 1
@@ -90,6 +96,15 @@ class Recount:
         if event.kind.is_interaction:
             for line in event.lines:
                 self.interact(history, Seen(line.item_id, event.time_ms, event.session_id, event.event_id))
+
+    def origin(self, record: Record) -> tuple[Origin, int] | None:
+        """Where a record was forwarded from, by its header's seal."""
+        for name, content in record.headers:
+            if name == "forwarded":
+                found = Seal.of(self.secrets, self.topic, self.partitions).opened(content, record.partition, record.value)
+                if found:
+                    return found
+        return None
 
     def interact(self, history: deque[Seen], new: Seen) -> None:
         """Counts one interaction and adds it to the user's history."""
@@ -127,19 +142,6 @@ def pair(a: str, b: str) -> Pair:
 def home(home_id: str, partitions: int) -> int:
     """The partition that the default partitioner makes of an id."""
     return int(murmur2(home_id.encode()) & 0x7FFFFFFF) % partitions
-
-
-def forwarded(headers: Headers) -> tuple[int, int, int] | None:
-    """Source partition, offset and timestamp in ms of a record that was sent on.
-
-    >>> forwarded([("forwarded", b"2/17/1800000000000/more")])
-    (2, 17, 1800000000000)
-    """
-    for name, value in headers:
-        if name == "forwarded":
-            partition, offset, timestamp = value.decode().split("/")[:3]
-            return int(partition), int(offset), int(timestamp)
-    return None
 
 
 class Comparison(Struct, frozen=True):
@@ -211,9 +213,9 @@ def read_topic(bootstrap: list[str], topic: str) -> Iterator[tuple[int, Record]]
         consumer.close()
 
 
-def recount_topic(bootstrap: list[str], topic: str, rules: Rules) -> Recount:
+def recount_topic(bootstrap: list[str], topic: str, rules: Rules, secrets: str = "") -> Recount:
     """The recount of a whole topic."""
-    result = Recount(rules, 1)
+    result = Recount(rules, 1, topic, secrets)
     for partitions, record in read_topic(bootstrap, topic):
         result.partitions = partitions
         result.take(record)

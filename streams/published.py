@@ -1,0 +1,74 @@
+"""The published marks: up to where all recommendations of a partition are out.
+
+A mark is written by compare-and-set. Whoever finds that its recommendations went out late, perhaps after newer ones of another
+worker, moves the mark back; the partition's owner meets that at its next write, and publishes everything from there once more.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+from recsys.engine import Engine
+from recsys.keys import Keys
+from recsys.store import Store, Swap
+
+Ends = Mapping[int, tuple[int, int]]
+"""By partition: how often it had been begun, and up to which offset everything is out."""
+
+
+class PublishedMarks:
+    """The marks of the partitions that this worker has or had, as it knows them, and what is out since they were written."""
+
+    def __init__(self, store: Store, keys: Keys, engine: Engine) -> None:
+        self._store = store
+        self._keys = keys
+        self._engine = engine
+        self._known: dict[int, int] = {}
+        self._begun: dict[int, int] = defaultdict(int)
+        self._out: dict[int, tuple[int, int]] = {}
+
+    @property
+    def offsets(self) -> Mapping[int, int]:
+        """By partition, up to where all recommendations are out: what the watchdog looks at."""
+        return self._known
+
+    def begin(self, partition: int, published: int) -> None:
+        """The partition is read on from its mark, which says so; what was out before does not count."""
+        self._known[partition] = published
+        self._begun[partition] += 1
+
+    def note(self, ends: Mapping[int, int]) -> None:
+        """Everything up to these ends, by partition, is out."""
+        self._out |= {partition: (self._begun[partition], end) for partition, end in ends.items()}
+
+    def take(self) -> Ends:
+        """What is out since the marks were written."""
+        out, self._out = self._out, {}
+        return out
+
+    def known(self, partitions: Iterable[int]) -> Ends:
+        """The marks as they should be, to be looked at."""
+        return {p: (self._begun[p], self._known[p]) for p in partitions if p in self._known}
+
+    async def write(self, out: Ends) -> list[int]:
+        """Writes what is out; returns the partitions whose marks somebody else has moved."""
+        current = {p: end for p, (begun, end) in out.items() if begun == self._begun[p]}
+        swaps = [Swap(self._keys.published(p), mark(self._known[p]), mark(end), {}) for p, end in current.items()]
+        done = await self._store.swap(swaps) if swaps else []
+        moved = []
+        for (partition, end), held in zip(current.items(), done, strict=True):
+            if out[partition][0] != self._begun[partition]:
+                continue  # begun anew meanwhile
+            if held:
+                self._known[partition] = end
+            else:
+                moved.append(partition)
+        return moved
+
+    async def move_back(self, partitions: Iterable[int] | None = None) -> None:
+        """What this worker published since its last marks, of these partitions or of all, may have been late."""
+        for partition in list(self._known) if partitions is None else partitions:
+            await self._engine.publish_again(partition, self._known[partition])
+
+
+def mark(offset: int) -> bytes:
+    return str(offset).encode()
