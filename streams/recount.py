@@ -11,7 +11,7 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.partitioner.default import murmur2
 from msgspec import Struct
 
-from recsys.events import InvalidEvent, decode
+from recsys.events import Event, InvalidEvent, decode
 from recsys.rules import Rules
 
 POLL_MS = 200
@@ -32,11 +32,13 @@ class Seen(NamedTuple):
 
 
 class Last(NamedTuple):
-    """A user's last interaction: where its record is, and the ids of the user's events from it on."""
+    """A user's last interaction, and the user's records from it on, repeats too."""
 
     partition: int
     offset: int
     event_ids: list[str | None]
+    timestamps: list[int]
+    """Of the records, in ms."""
 
 
 class Record(NamedTuple):
@@ -92,18 +94,25 @@ class Recount:
             route = (record.partition, origin[0])
             if origin[1] <= self.forwarded.get(route, -1):
                 self.repeats += 1
+                self.follow(event, record)
                 return
             self.forwarded[route] = origin[1]
         history = self.histories.setdefault(event.user_id, deque(maxlen=self.rules.history))
         if event.event_id is not None and any(seen.event_id == event.event_id for seen in history):
             self.repeats += 1
+            self.follow(event, record)
             return
         if event.kind.is_interaction:
-            self.last[event.user_id] = Last(record.partition, record.offset, [])
+            self.last[event.user_id] = Last(record.partition, record.offset, [], [])
             for line in event.lines:
                 self.interact(history, Seen(line.item_id, event.time_ms, event.session_id, event.event_id))
-        if event.user_id in self.last:
-            self.last[event.user_id].event_ids.append(event.event_id)
+        self.follow(event, record)
+
+    def follow(self, event: Event, record: Record) -> None:
+        """Notes a record of a user who has interacted."""
+        if last := self.last.get(event.user_id):
+            last.event_ids.append(event.event_id)
+            last.timestamps.append(record.timestamp)
 
     def interact(self, history: deque[Seen], new: Seen) -> None:
         """Counts one interaction and adds it to the user's history."""

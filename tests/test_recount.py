@@ -112,11 +112,11 @@ def test_a_record_counts_at_home_and_a_forwarded_one_once() -> None:
     assert forwarded([("other", b"1")]) is None
 
 
-def test_a_users_last_interaction_is_known_with_the_events_that_followed_it() -> None:
+def test_a_users_last_interaction_is_known_with_the_records_that_followed_it() -> None:
     first, second = {"item_id": "a", "event_id": "1"}, {"item_id": "b", "event_id": "2"}
     refund = {"event_type": "refund", "item_id": "a", "event_id": "3"}
-    assert recount(first, refund, second, first).last["u"] == (0, 2, ["2"])
-    assert recount(first, second, refund).last["u"] == (0, 1, ["2", "3"])
+    assert recount(first, refund, second, first).last["u"] == (0, 2, ["2", "1"], [NOW_MS, NOW_MS])
+    assert recount(first, second, refund).last["u"] == (0, 1, ["2", "3"], [NOW_MS, NOW_MS])
     assert not recount(refund).last
 
 
