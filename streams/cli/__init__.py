@@ -19,6 +19,7 @@ COMMANDS = {
     "trending": ("streams.cli.lookup:trending", "Show what is popular now."),
     "export": ("streams.cli.export:export", "Write the whole counted state as JSON lines."),
     "doctor": ("streams.cli.doctor:doctor", "Check broker, topics, Redis, versions and configuration."),
+    "chaos": ("streams.cli.chaos:chaos", "Strike at a whole system at random, and prove that every event counted once."),
     "simulate": ("streams.cli.simulate:simulate", "Produce the events of an invented shop."),
 }
 """Name of each command: where it is, and its line in the help."""

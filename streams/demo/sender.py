@@ -1,7 +1,7 @@
 """The sender: events to the topic, with the key that Freshet wants, and nothing lost in silence."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -35,9 +35,15 @@ class Sender:
         value = msgspec.json.encode(event)
         self.send_as(value, home_key(value), acknowledged)
 
-    def send_as(self, value: bytes, key: bytes, acknowledged: Acknowledged | None = None) -> None:
+    def send_as(
+        self,
+        value: bytes | None,
+        key: bytes | None,
+        acknowledged: Acknowledged | None = None,
+        headers: Sequence[tuple[str, bytes]] = (),
+    ) -> None:
         """Sends bytes under whatever key."""
-        future = self.producer.send(self.topic, value=value, key=key)
+        future = self.producer.send(self.topic, value=value, key=key, headers=list(headers))
         future.add_errback(self._failed)
         if acknowledged is not None:
             future.add_callback(lambda record: acknowledged(record.partition, record.offset, record.timestamp))

@@ -19,17 +19,17 @@ POLL_S = 0.1
 
 
 class NotSettled(RuntimeError):
-    """The worker did not count everything in time."""
+    """The workers did not count everything in time."""
 
 
-def settle(settings: Settings, check: Callable[[], None]) -> list[UserMark]:
+def settle(settings: Settings, check: Callable[[], None], patience_s: float = PATIENCE_S) -> list[UserMark]:
     """Returns the partitions' marks once everything that is in `events` was counted and published.
 
     The ends are asked for last: a record that is sent on stands in its home partition before the original is done with,
     so nothing can be missing then. Calls `check` while it waits. Raises `NotSettled`.
     """
     topic, keys = settings.topic(EVENTS), Keys(settings.key_prefix)
-    until = time.monotonic() + PATIENCE_S
+    until = time.monotonic() + patience_s
     partitions = list(read_spans(settings.bootstrap, topic))
     with Redis.from_url(settings.redis) as client:
         while True:
@@ -39,7 +39,7 @@ def settle(settings: Settings, check: Callable[[], None]) -> list[UserMark]:
                 return [user_mark(client.get(keys.user_mark(partition))) for partition in partitions]
             check()
             if time.monotonic() > until:
-                raise NotSettled(f"the worker has not counted the last {left:,} records")
+                raise NotSettled(f"the last {left:,} records were not counted and published within {patience_s:.0f} s")
             time.sleep(POLL_S)
 
 

@@ -1,4 +1,4 @@
-"""The demo's worker: `freshet worker` in a process of its own, that ends with the demo however it ends."""
+"""A worker of ours: `freshet worker` in a process of its own, that ends with this one however it ends."""
 
 import os
 import signal
@@ -7,6 +7,8 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -26,11 +28,15 @@ class WorkerFailed(RuntimeError):
 
 
 class Worker:
-    """A running worker. Ready when the constructor returns; as a context manager it ends at the end."""
+    """A running worker, perhaps not ready yet; as a context manager it ends at the end.
 
-    def __init__(self, variables: Mapping[str, str]) -> None:
+    What it says is kept in part, and written to `file` entirely.
+    """
+
+    def __init__(self, variables: Mapping[str, str], file: Path | None = None) -> None:
         foreign = {name: value for name, value in os.environ.items() if not name.startswith("FRESHET_")}
         self.log: deque[str] = deque(maxlen=TAIL)
+        self.file = file
         self._ready = threading.Event()
         self.process = subprocess.Popen(
             COMMAND,
@@ -49,11 +55,20 @@ class Worker:
 
     def _read(self) -> None:
         assert self.process.stderr is not None
-        for line in self.process.stderr:
-            self.log.append(line.rstrip())
-            if READY in line:
-                self._ready.set()
+        with ExitStack() as stack:
+            file = stack.enter_context(self.file.open("w", encoding="utf-8", buffering=1)) if self.file else None
+            for line in self.process.stderr:
+                self.log.append(line.rstrip())
+                if file:
+                    file.write(line)
+                if READY in line:
+                    self._ready.set()
         self._ready.set()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it has said that it is ready, and still runs."""
+        return self._ready.is_set() and self.process.poll() is None
 
     def wait_ready(self) -> None:
         """Returns when it is ready. Raises `WorkerFailed`."""
@@ -88,6 +103,13 @@ class Worker:
         self._watch.dismiss()
         self._reader.join(1)
         return self.process.returncode
+
+    def kill(self) -> None:
+        """kill -9, as a crash would end it."""
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        self.stop()
 
     def finish(self) -> None:
         """Ends it. Raises `WorkerFailed` if it did not end well."""

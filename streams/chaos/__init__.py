@@ -1,0 +1,1 @@
+"""Chaos: a whole system under faults, and afterwards the proof that every event counted exactly once."""

@@ -1,0 +1,164 @@
+"""The load: the events of a simulated shop, badly sent in every way, all the while and through every outage."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import datetime, timedelta
+from random import Random
+from types import TracebackType
+from typing import NamedTuple, Self
+
+import msgspec
+from kafka.errors import KafkaError
+
+from recsys.events import MAX_BYTES
+from streams.demo.mishaps import sendings
+from streams.demo.pace import on_time
+from streams.demo.sender import Sender
+from streams.home import FORWARDED
+from streams.shop.catalogue import build_catalogue
+from streams.shop.shoppers import crowd
+from streams.shop.traffic import events
+from streams.shop.visits import Fields
+
+PRODUCTS = 300
+SHOPPERS = 300
+
+# Shares of the events; more mishaps are those of the demo.
+LATE = 0.03
+NO_SESSION = 0.1
+NO_KEY = 0.01
+BAD = 0.004
+"""After which a bad record follows."""
+HOSTILE = 0.0
+"""Which somebody sends with a `forwarded` header of his own making. 0 while such headers are believed."""
+
+AGAIN_S = 0.5
+
+BEHIND_S = (60, 1790, 1810, 86_400)
+"""How late a late event is: about the gap that ends a session, too."""
+BAD_VALUES: tuple[bytes | None, ...] = (
+    None,
+    b"",
+    b"half a record {",
+    b"[]",
+    b'{"event_type": "click", "user_id": "u1"}',
+    b'{"event_type": "stare", "user_id": "u1", "item_id": "i1"}',
+    b'{"event_type": "click", "user_id": "anon:x", "item_id": "i1"}',
+    b'{"event_type": "click", "user_id": "u1", "item_id": "i1", "price": NaN}',
+    b'{"event_type": "click", "user_id": "\\ud800", "item_id": "i1"}',
+    b'{"event_type": "click", "user_id": "u1", "item_id": "i1", "event_time": 1}',
+    b'{"event_type": "click", "user_id": "u1", "item_id": "i1", "event_time": "2999-01-01T00:00:00Z"}',
+    b"\xff\xfe",
+    b'{"properties": ' + b"[" * 2000,
+    b'{"event_type": "click", "user_id": "u1", "item_id": "' + b"x" * MAX_BYTES + b'"}',
+)
+
+
+class Dispatch(NamedTuple):
+    """One record to send."""
+
+    value: bytes | None
+    key: bytes | None
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+def shop_events(seed: int, rate: float, start_ms: int) -> Iterator[tuple[float, Fields]]:
+    """The shop's events without end, each with the seconds after the start at which it is due."""
+    rng = Random(f"events {seed}")
+    catalogue = build_catalogue(rng, PRODUCTS)
+    return events(rng, catalogue, crowd(rng, SHOPPERS, catalogue), rate=rate, start_ms=start_ms)
+
+
+def dispatches(rng: Random, fields: Fields) -> list[Dispatch]:
+    """The records that become of one event."""
+    fields = dict(fields)
+    if rng.random() < LATE:
+        at = datetime.fromisoformat(fields["event_time"]) - timedelta(seconds=rng.choice(BEHIND_S))
+        fields["event_time"] = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    if rng.random() < NO_SESSION:
+        del fields["session_id"]
+    key = str(fields.get("user_id") or fields["anonymous_id"]).encode()
+    found = [Dispatch(sending.value, sending.key) for sending in sendings(rng, msgspec.json.encode(fields), key)]
+    chance = rng.random()
+    if chance < NO_KEY:
+        found = [dispatch._replace(key=None) for dispatch in found]
+    elif chance < NO_KEY + HOSTILE:
+        header = f"{rng.randrange(3)}/999999999/{time.time_ns() // 1_000_000}".encode()
+        found = [dispatch._replace(headers=((FORWARDED, header),)) for dispatch in found]
+    elif chance < NO_KEY + HOSTILE + BAD:
+        found.append(Dispatch(rng.choice(BAD_VALUES), b"bad-%d" % rng.randrange(100)))
+    return found
+
+
+class Load:
+    """A thread that sends at a rate until it is closed.
+
+    What the broker never acknowledged is perhaps on the topic and perhaps not; it is told, and a new producer goes on.
+    """
+
+    def __init__(self, bootstrap: list[str], topic: str, seed: int, rate: float) -> None:
+        self.sent = self.acknowledged = self.producers = 0
+        self.failure: Exception | None = None
+        self._bootstrap = bootstrap
+        self._topic = topic
+        self._end = threading.Event()
+        self._sender = self._new_sender()
+        self._mishaps = Random(f"mishaps {seed}")
+        self._events = shop_events(seed, rate, time.time_ns() // 1_000_000)
+        self._thread = threading.Thread(target=self._run, name="load", daemon=True)
+        self._thread.start()
+
+    def check(self) -> None:
+        """Raises what ended it."""
+        if self.failure:
+            raise self.failure
+
+    def _run(self) -> None:
+        try:
+            for _, fields in on_time(self._events, time.monotonic(), self._end):
+                for dispatch in dispatches(self._mishaps, fields):
+                    self._send(dispatch)
+        except Exception as error:  # noqa: BLE001 (told to whoever checks or finishes it)
+            self.failure = error
+
+    def _send(self, dispatch: Dispatch) -> None:
+        self.sent += 1
+        try:
+            self._sender.send_as(dispatch.value, dispatch.key, self._arrived, dispatch.headers)
+        except KafkaError as error:
+            self._sender.failure = error
+        if self._sender.failure is not None:  # what it still held is given up: to send it anew could change its order
+            self._sender.abandon()
+            self._sender = self._new_sender()
+
+    def _arrived(self, *_: int) -> None:
+        self.acknowledged += 1
+
+    def _new_sender(self) -> Sender:
+        self.producers += 1
+        while True:
+            try:
+                return Sender(self._bootstrap, self._topic)
+            except KafkaError:  # the broker is down
+                if self._end.wait(AGAIN_S):
+                    raise
+
+    def finish(self) -> None:
+        """No more events; returns when the broker has what it will ever get. Raises what went wrong."""
+        self._stop()
+        self.check()
+        with suppress(KafkaError):  # what did not arrive is told by the numbers
+            self._sender.close()
+
+    def _stop(self) -> None:
+        self._end.set()
+        self._thread.join()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        self._stop()
+        self._sender.abandon()
