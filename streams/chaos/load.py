@@ -31,8 +31,8 @@ NO_SESSION = 0.1
 NO_KEY = 0.01
 BAD = 0.004
 """After which a bad record follows."""
-HOSTILE = 0.0
-"""Which somebody sends with a `forwarded` header of his own making. 0 while such headers are believed."""
+HOSTILE = 0.005
+"""Which somebody sends with a `forwarded` header of his own making: they must change nothing."""
 
 AGAIN_S = 0.5
 
