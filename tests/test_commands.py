@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from redis import Redis
 
 from recsys.batch import Arrival
+from recsys.connection import open_reader, open_store
 from recsys.engine import Chunk, Engine
 from recsys.events import Event, Kind, Line
 from recsys.keys import Keys
 from recsys.layout import Layout, claim
 from recsys.recommendation import encode
-from recsys.store import Entry, RedisStore, connect
+from recsys.store import Entry
 from streams.cli import main
 from streams.settings import Settings
 from streams.topics import create_missing
@@ -38,8 +38,8 @@ def counted(namespace: Settings) -> Settings:
     """A state with two visitors of the items a and b, one of whom saw c too, published."""
 
     async def count() -> None:
-        async with connect(namespace.redis) as client:
-            store, keys = RedisStore(client), Keys(namespace.key_prefix)
+        async with open_store(namespace.redis) as store:
+            keys = Keys(namespace.key_prefix)
             await claim(store, keys, Layout(namespace.topic("events"), namespace.partitions))
             engine = Engine(store, keys, namespace.rules)
             seen = [("u1", "a"), ("u1", "b"), ("u1", "c"), ("ü[2]\n", "a"), ("ü[2]\n", "b")]
@@ -65,7 +65,7 @@ def counted(namespace: Settings) -> Settings:
 def test_a_look_up_prints_the_stored_json_or_a_table(run: Run, counted: Settings, command: list[str]) -> None:
     name = {"recommend": "recs", "similar": "similar", "trending": "trending"}[command[0]]
     key = ":".join([counted.key_prefix.rstrip(":"), name, *command[1:]])
-    with Redis.from_url(counted.redis) as client:
+    with open_reader(counted.redis) as client:
         stored: Any = client.get(key)
     as_json = run(*command, "--json")
     assert (as_json.exit_code, json.loads(as_json.stdout)) == (0, json.loads(stored))
