@@ -23,7 +23,7 @@ ANSWER_S = 20.0
 READ_AGAIN = 3
 CLUSTER = "+cluster"
 """What the scheme of a cluster's address ends with."""
-Reader = Redis | RedisCluster
+Client = Redis | RedisCluster
 """A client for programs that are no event loops: they read."""
 
 
@@ -77,7 +77,7 @@ async def open_store(url: str) -> AsyncIterator[Store]:
 
 
 @contextmanager
-def open_reader(url: str) -> Iterator[Reader]:
+def open_client(url: str) -> Iterator[Client]:
     """A client that reads. Raises `redis.exceptions.RedisError`, also for what redis-py has errors of another kind for."""
     if is_cluster(url):
         address, others = cluster_address(url)
@@ -97,7 +97,7 @@ def open_reader(url: str) -> Iterator[Reader]:
             yield client
 
 
-def read_values(client: Reader, keys: Sequence[str]) -> list[bytes | None]:
+def read_values(client: Client, keys: Sequence[str]) -> list[bytes | None]:
     """The values of keys, wherever they lie; of a cluster not at one moment."""
     if not keys:
         return []

@@ -6,7 +6,7 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import UnknownTopicOrPartitionError
 from msgspec import Struct
 
-from recsys.connection import Reader, read_values
+from recsys.connection import Client, read_values
 from recsys.keys import Keys
 from streams.topics import ANSWER_MS
 
@@ -54,7 +54,7 @@ def read_spans(bootstrap: list[str], topic: str) -> dict[int, Span]:
     return {each.partition: Span(begins[each], ends[each]) for each in partitions}
 
 
-def read_published(client: Reader, keys: Keys, partitions: Iterable[int]) -> dict[int, int]:
+def read_published(client: Client, keys: Keys, partitions: Iterable[int]) -> dict[int, int]:
     """For each partition the last offset whose recommendations are out, or `NOTHING`."""
     numbers = list(partitions)
     found = read_values(client, [keys.published(partition) for partition in numbers])

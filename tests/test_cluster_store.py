@@ -9,7 +9,7 @@ import pytest
 from redis.crc import key_slot
 from redis.exceptions import ConnectionError
 
-from recsys.connection import open_reader, open_store, read_values
+from recsys.connection import open_client, open_store, read_values
 from recsys.keys import Keys
 from recsys.store import Entry, MemoryStore, Store, Swap
 from streams.local.cluster import LocalCluster, client
@@ -53,7 +53,7 @@ def test_a_cluster_does_in_all_its_slots_what_a_dictionary_does(namespace: Setti
     everything = [[f"{p}{tag}:{n}" for n in range(6)] for tag in tags] + [[f"{p}entry:{n}"] for n in range(40)]
     steps.append(("read", everything))
     assert asyncio.run(over_the_cluster(steps)) == asyncio.run(on(MemoryStore(), steps))
-    with open_reader(namespace.redis) as reader:
+    with open_client(namespace.redis) as reader:
         flat = [key for group in everything for key in group]
         values = read_values(reader, flat)
         assert set(reader.scan_iter(match=f"{p}*")) == {
@@ -102,7 +102,7 @@ def test_a_slot_that_moves_to_another_node_is_waited_for_and_followed(namespace:
 
     asyncio.run(count_while_it_moves())
     assert owner(cluster, slot) is target
-    with open_reader(namespace.redis) as reader:
+    with open_client(namespace.redis) as reader:
         assert read_values(reader, names[:2]) == [b"2", b"y"]
 
 
@@ -141,7 +141,7 @@ def test_the_address_of_a_cluster_does_not_lead_to_a_single_redis(redis_url: str
     of_no_cluster = redis_url.replace("redis://", "redis+cluster://")
     with pytest.raises(ConnectionError, match="Cluster mode is not enabled on this node"):
         asyncio.run(connected(of_no_cluster))
-    with pytest.raises(ConnectionError, match="Cluster mode is not enabled on this node"), open_reader(of_no_cluster):
+    with pytest.raises(ConnectionError, match="Cluster mode is not enabled on this node"), open_client(of_no_cluster):
         pass
 
 
@@ -154,13 +154,13 @@ def test_nodes_of_the_address_that_are_away_are_passed_over(namespace: Settings)
             return await store.put([Entry(namespace.key_prefix + "a", b"1")])
 
     assert asyncio.run(written())
-    with open_reader(address) as reader:
+    with open_client(address) as reader:
         assert reader.get(namespace.key_prefix + "a") == b"1"
 
 
 def owner(cluster: LocalCluster, slot: int) -> Server:
     """The node that has a slot."""
-    with open_reader(cluster.url) as reader:
+    with open_client(cluster.url) as reader:
         port = reader.nodes_manager.get_node_from_slot(slot).port  # type: ignore[union-attr]
     return next(node for node in cluster.nodes if node.port == port)
 

@@ -16,7 +16,7 @@ from oracle import Record, Recount, home_partition, recount
 from strategies import BAD, click, encoded, home_of, written
 from workers import Worker, Workers, wait_until
 
-from recsys.connection import Reader, open_reader, read_values
+from recsys.connection import Client, open_client, read_values
 from recsys.keys import Keys
 from streams.lag import read_published, read_spans, total_behind
 from streams.local import LocalSystem
@@ -34,7 +34,7 @@ ON_A_CLUSTER = pytest.mark.parametrize("redis_kind", ["cluster"], indirect=True)
 class Shop:
     """A seeded producer with all the faults that producers have, and the readers of what comes of it."""
 
-    def __init__(self, settings: Settings, redis: Reader, seed: int) -> None:
+    def __init__(self, settings: Settings, redis: Client, seed: int) -> None:
         self.settings = settings
         self.events = settings.topic("events")
         self.redis = redis
@@ -138,7 +138,7 @@ class Shop:
 @pytest.fixture
 def shop(namespace: Settings, environ: dict[str, str], request: pytest.FixtureRequest) -> Iterator[Shop]:
     environ["FRESHET_PARTITIONS"] = str(PARTITIONS)
-    with open_reader(namespace.redis) as redis:
+    with open_client(namespace.redis) as redis:
         shop = Shop(replace(namespace, partitions=PARTITIONS), redis, seed=len(request.node.name))
         yield shop
         shop.close()

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from recsys.connection import open_reader, open_store
+from recsys.connection import open_client, open_store
 from recsys.redis_store import KEYS_A_COMMAND
 from recsys.store import Entry, MemoryStore, Store, Swap
 from streams.settings import Settings
@@ -124,6 +124,6 @@ def test_values_live_as_long_as_they_were_given_and_marks_for_ever(namespace: Se
             await store.put([Entry(p + "c", b"x", 200), Entry(p + "d", b"x")])
 
     asyncio.run(write())
-    with open_reader(namespace.redis) as client:
+    with open_client(namespace.redis) as client:
         lifetimes = [client.ttl(namespace.key_prefix + "{i1}:" + key) for key in "mabncd"]
     assert lifetimes == [-1, pytest.approx(100, abs=2), -1, -1, pytest.approx(200, abs=2), -1]

@@ -7,7 +7,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from recsys.connection import open_reader
+from recsys.connection import open_client
 from recsys.keys import Keys
 from recsys.recommendation import Neighbours, Reason, Recommendation
 from streams.cli.failure import Failure
@@ -102,7 +102,7 @@ def _show(stored: bytes, title: str, count: str, *, as_json: bool) -> None:
 
 
 def _get(settings: Settings, key: str) -> bytes | None:
-    with open_reader(settings.redis) as client:
+    with open_client(settings.redis) as client:
         value: Any = client.get(key)
         return bytes(value) if value is not None else None
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from recsys.connection import open_reader, read_values
+from recsys.connection import open_client, read_values
 from recsys.export import export_items
 from recsys.keys import Keys
 from recsys.marks import UserMark, user_mark
@@ -31,7 +31,7 @@ def settle(settings: Settings, check: Callable[[], None]) -> list[UserMark]:
     topic, keys = settings.topic(EVENTS), Keys(settings.key_prefix)
     until = time.monotonic() + PATIENCE_S
     partitions = list(read_spans(settings.bootstrap, topic))
-    with open_reader(settings.redis) as client:
+    with open_client(settings.redis) as client:
         while True:
             published = read_published(client, keys, partitions)
             left = total_behind(read_spans(settings.bootstrap, topic), published)
@@ -45,6 +45,6 @@ def settle(settings: Settings, check: Callable[[], None]) -> list[UserMark]:
 
 def exported(settings: Settings) -> Iterator[dict[str, Any]]:
     """The counted state, as `freshet export` gives it."""
-    with open_reader(settings.redis) as client:
+    with open_client(settings.redis) as client:
         for item in export_items(client, Keys(settings.key_prefix), settings.rules.half_life_ms):
             yield msgspec.to_builtins(item)
