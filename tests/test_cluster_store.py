@@ -2,7 +2,10 @@
 
 import asyncio
 import random
+import socket
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -53,10 +56,10 @@ def test_a_cluster_does_in_all_its_slots_what_a_dictionary_does(namespace: Setti
     everything = [[f"{p}{tag}:{n}" for n in range(6)] for tag in tags] + [[f"{p}entry:{n}"] for n in range(40)]
     steps.append(("read", everything))
     assert asyncio.run(over_the_cluster(steps)) == asyncio.run(on(MemoryStore(), steps))
-    with open_client(namespace.redis) as reader:
+    with open_client(namespace.redis) as redis:
         flat = [key for group in everything for key in group]
-        values = read_values(reader, flat)
-        assert set(reader.scan_iter(match=f"{p}*")) == {
+        values = read_values(redis, flat)
+        assert set(redis.scan_iter(match=f"{p}*")) == {
             key.encode() for key, v in zip(flat, values, strict=True) if v is not None
         }
 
@@ -102,8 +105,8 @@ def test_a_slot_that_moves_to_another_node_is_waited_for_and_followed(namespace:
 
     asyncio.run(count_while_it_moves())
     assert owner(cluster, slot) is target
-    with open_client(namespace.redis) as reader:
-        assert read_values(reader, names[:2]) == [b"2", b"y"]
+    with open_client(namespace.redis) as redis:
+        assert read_values(redis, names[:2]) == [b"2", b"y"]
 
 
 def test_a_node_that_dies_is_an_error_and_when_it_is_back_all_that_was_written_is_there(
@@ -154,14 +157,63 @@ def test_nodes_of_the_address_that_are_away_are_passed_over(namespace: Settings)
             return await store.put([Entry(namespace.key_prefix + "a", b"1")])
 
     assert asyncio.run(written())
-    with open_client(address) as reader:
-        assert reader.get(namespace.key_prefix + "a") == b"1"
+    with open_client(address) as redis:
+        assert redis.get(namespace.key_prefix + "a") == b"1"
+
+
+def test_every_node_is_logged_in_to(namespace: Settings, cluster: LocalCluster) -> None:
+    keys = [f"{namespace.key_prefix}{n}" for n in range(30)]
+
+    async def written(url: str) -> bool:
+        async with open_store(url) as store:
+            return await store.put([Entry(key, b"1") for key in keys])
+
+    with ExitStack() as stack:
+        nodes = [stack.enter_context(client(node)) for node in cluster.nodes]
+        try:
+            for node in nodes:
+                node.config_set("requirepass", "s:cret")
+            with_password = namespace.redis.replace("://", "://default:s%3Acret@")
+            assert asyncio.run(written(with_password))
+            with open_client(with_password) as redis:
+                assert read_values(redis, keys) == [b"1"] * 30
+            for wrong in (namespace.redis, namespace.redis.replace("://", "://:wrong@")):
+                with pytest.raises(ConnectionError, match=r"authenticated|password"):
+                    asyncio.run(written(wrong))
+        finally:
+            for node in nodes:
+                node.config_set("requirepass", "")
+
+
+@pytest.mark.usefixtures("redis_kind")
+def test_with_rediss_the_first_word_is_that_of_tls() -> None:
+    async def connected(url: str) -> None:
+        async with open_store(url):
+            pass
+
+    heard: list[bytes] = []
+
+    def listen() -> None:
+        for _ in range(2):
+            connection, _ = listener.accept()
+            with connection:
+                heard.append(connection.recv(1))
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
+        ear = pool.submit(listen)
+        address = f"rediss+cluster://127.0.0.1:{listener.getsockname()[1]}"
+        with pytest.raises(ConnectionError):
+            asyncio.run(connected(address))
+        with pytest.raises(ConnectionError), open_client(address):
+            pass
+        ear.result(10)
+    assert heard == [b"\x16", b"\x16"]  # a handshake
 
 
 def owner(cluster: LocalCluster, slot: int) -> Server:
     """The node that has a slot."""
-    with open_client(cluster.url) as reader:
-        port = reader.nodes_manager.get_node_from_slot(slot).port  # type: ignore[union-attr]
+    with open_client(cluster.url) as redis:
+        port = redis.nodes_manager.get_node_from_slot(slot).port  # type: ignore[union-attr]
     return next(node for node in cluster.nodes if node.port == port)
 
 
