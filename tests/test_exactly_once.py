@@ -267,7 +267,7 @@ def test_nodes_of_a_cluster_that_are_killed_and_come_back_cost_nothing(
     shop: Shop, workers: Workers, environ: dict[str, str], cluster: LocalCluster
 ) -> None:
     rng = random.Random(2)
-    for node, worker_is_killed in zip(cluster.nodes, (False, True, False), strict=True):
+    for node, worker_is_killed in zip(cluster.nodes[:2], (False, True), strict=True):
         worker = workers.start().wait_ready()
         shop.start_sending(rng.randrange(1000, 1500))
         time.sleep(rng.random() / 2)
