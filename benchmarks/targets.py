@@ -17,12 +17,12 @@ from pathlib import Path
 
 import numpy as np
 import psutil
-from redis import Redis
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.rees46_like import write
 from benchmarks.timing import read_all
+from recsys.connection import open_client
 from recsys.keys import Keys
 from streams.demo.worker import Worker
 from streams.local import LocalSystem
@@ -117,7 +117,7 @@ def latency(system: LocalSystem) -> tuple["np.ndarray[tuple[int], np.dtype[np.fl
 def look_up(settings: Settings, done: threading.Event, times: list[float]) -> None:
     """Looks a recommendation up a hundred times a second, as an app would."""
     keys = Keys(settings.key_prefix)
-    with Redis.from_url(settings.redis) as client:
+    with open_client(settings.redis) as client:
         users = [key.decode().removeprefix(keys.recs("")) for key in client.scan_iter(keys.recs("*"), count=1000)]
         n = 0
         while not done.wait(0.01):

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 from msgspec import Struct
-from redis import Redis
 
 from recsys import rows
+from recsys.connection import Client, read_values
 from recsys.events import MAX_ID
 from recsys.item_shards import missing_row, row_key
 from recsys.keys import Keys
@@ -33,7 +33,7 @@ class ExportedItem(Struct):
     neighbours: list[ExportedNeighbour]
 
 
-def export_items(client: "Redis", keys: Keys, half_life_ms: float) -> Iterator[ExportedItem]:
+def export_items(client: Client, keys: Keys, half_life_ms: float) -> Iterator[ExportedItem]:
     """Every counted item, sorted by id, with its whole row by falling weight, ties by id.
 
     A weight is worth what it was at the row's newest event. Rows are read one after the other: while workers count, the whole
@@ -43,18 +43,17 @@ def export_items(client: "Redis", keys: Keys, half_life_ms: float) -> Iterator[E
     in_order = sorted(names, key=names.__getitem__)
     for at in range(0, len(in_order), BATCH):
         items = in_order[at : at + BATCH]
-        stored: list[Any] = client.mget([row_key(keys, item) for item in items])
-        for value in stored:
+        for value in read_values(client, [row_key(keys, item) for item in items]):
             if value:
                 yield _exported(client, keys, value, names, half_life_ms)
 
 
-def count_items(client: "Redis", keys: Keys) -> int:
+def count_items(client: Client, keys: Keys) -> int:
     """How many items there are to export."""
     return sum(1 for _ in _row_keys(client, keys))
 
 
-def _exported(client: "Redis", keys: Keys, value: bytes, names: dict[int, str], half_life_ms: float) -> ExportedItem:
+def _exported(client: Client, keys: Keys, value: bytes, names: dict[int, str], half_life_ms: float) -> ExportedItem:
     row = rows.empty(np.zeros(1, np.uint64), rows.packed_length(value))
     rows.unpack(row, 0, value)
     today = worth(float(row.landmark[0]), float(row.updated[0]), half_life_ms)
@@ -67,7 +66,7 @@ def _exported(client: "Redis", keys: Keys, value: bytes, names: dict[int, str], 
     return ExportedItem(row.ids[0] or "", int(row.interactions[0]), neighbours)
 
 
-def _name(client: "Redis", keys: Keys, item: int) -> str:
+def _name(client: Client, keys: Keys, item: int) -> str:
     """The name of an item that was met first while the export ran: its row may be written a moment after its neighbours'."""
     until = time.monotonic() + PATIENCE_S
     while True:
@@ -79,7 +78,7 @@ def _name(client: "Redis", keys: Keys, item: int) -> str:
         time.sleep(0.1)
 
 
-def _names(client: "Redis", keys: Keys) -> Iterator[tuple[int, str]]:
+def _names(client: Client, keys: Keys) -> Iterator[tuple[int, str]]:
     batch: list[bytes] = []
     for key in _row_keys(client, keys):
         batch.append(key)
@@ -89,7 +88,7 @@ def _names(client: "Redis", keys: Keys) -> Iterator[tuple[int, str]]:
     yield from _heads(client, batch)
 
 
-def _heads(client: "Redis", batch: Sequence[bytes]) -> Iterator[tuple[int, str]]:
+def _heads(client: Client, batch: Sequence[bytes]) -> Iterator[tuple[int, str]]:
     pipeline = client.pipeline(transaction=False)
     for key in batch:
         pipeline.getrange(key, 0, HEAD_BYTES)
@@ -98,7 +97,7 @@ def _heads(client: "Redis", batch: Sequence[bytes]) -> Iterator[tuple[int, str]]
             yield int(key.rpartition(b":")[2], 16), rows.packed_id(head)
 
 
-def _row_keys(client: "Redis", keys: Keys) -> Iterator[bytes]:
+def _row_keys(client: Client, keys: Keys) -> Iterator[bytes]:
     escaped = "".join(f"\\{c}" if c in "*?[]\\^" else c for c in keys.prefix)
     seen: set[bytes] = set()
     for key in client.scan_iter(match=f"{escaped}{{i*}}:row:*", count=5000):

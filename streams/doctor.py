@@ -4,14 +4,13 @@ import os
 import platform
 from collections.abc import Generator, Iterator
 from importlib.metadata import version
-from typing import Any, Literal
 
 import msgspec
 from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
-from msgspec import Struct
-from redis import Redis, RedisError
+from redis import RedisError
 
+from recsys.connection import Client, open_client, read_values
 from recsys.keys import Keys
 from recsys.layout import Layout
 from recsys.marks import UserMark, user_mark
@@ -19,24 +18,14 @@ from streams import topics
 from streams.app import group_id
 from streams.cli.failure import one_line
 from streams.driver import FAUST_VERSION
+from streams.finding import Finding
 from streams.lag import behind, read_published, read_spans
+from streams.redis_health import examine_redis
 from streams.settings import PREFIX, Settings, names, unknown, without_password
 
-OLDEST_REDIS = (6, 2)
 PACKAGES = ("freshet", "faust-streaming", "aiokafka", "kafka-python", "redis", "msgspec", "numpy", "numba")
 LAG_WARNING = 10_000
 FORWARDED_WARNING = 0.05
-MEMORY_WARNING = 0.8
-
-
-class Finding(Struct, frozen=True):
-    """One thing that was looked at. `todo` says what to do; it is empty where all is well."""
-
-    area: str
-    what: str
-    status: Literal["ok", "warning", "failure"]
-    found: str
-    todo: str = ""
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
@@ -44,22 +33,25 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield from _settings(settings)
     yield from _versions()
     layout = None
-    client = Redis.from_url(settings.redis, socket_connect_timeout=5)
     try:
-        layout = yield from _redis(settings, client)
+        layout = yield from _redis(settings)
     except RedisError as error:
-        found = f"{without_password(settings.redis)}: {one_line(str(error))[:200]}"
-        yield Finding("redis", "connection", "failure", found, "start it (freshet up), or set FRESHET_REDIS")
-        client.close()
+        yield _no_redis(settings, error)
     try:
         yield from _kafka(settings)
         if layout:
-            yield from _counted(settings, client, layout)
+            with open_client(settings.redis) as client:
+                yield from _counted(settings, client, layout)
     except KafkaError as error:
         found = f"{settings.broker}: {one_line(str(error))[:200]}"
         yield Finding("kafka", "connection", "failure", found, "start it (freshet up), or set FRESHET_BROKER")
-    finally:
-        client.close()
+    except RedisError as error:
+        yield _no_redis(settings, error)
+
+
+def _no_redis(settings: Settings, error: RedisError) -> Finding:
+    found = f"{without_password(settings.redis)}: {one_line(str(error))[:200]}"
+    return Finding("redis", "connection", "failure", found, "start it (freshet up), or set FRESHET_REDIS")
 
 
 def _settings(settings: Settings) -> Iterator[Finding]:
@@ -81,33 +73,10 @@ def _versions() -> Iterator[Finding]:
             yield Finding("versions", package, "ok", found)
 
 
-def _redis(settings: Settings, client: "Redis") -> Generator[Finding, None, Layout | None]:
-    info: dict[str, Any] = client.info()
-    number = tuple(int(part) for part in str(info["redis_version"]).split(".")[:2])
-    well = number >= OLDEST_REDIS
-    yield Finding(
-        "redis", "version", "ok" if well else "failure", str(info["redis_version"]), "" if well else "6.2 or later is needed"
-    )
-    if info.get("aof_enabled"):
-        yield Finding("redis", "persistence", "ok", "append-only file on")
-    else:
-        yield Finding(
-            "redis", "persistence", "warning", "append-only file off",
-            "set appendonly yes: without it a restart of Redis counts the topic anew from the last snapshot, or from nothing",
-        )  # fmt: skip
-    policy = str(info.get("maxmemory_policy", "unknown"))
-    if policy == "noeviction" or not info.get("maxmemory"):
-        yield Finding("redis", "eviction", "ok", policy)
-    else:
-        yield Finding("redis", "eviction", "failure", policy, "set maxmemory-policy noeviction: an evicted key is a lost count")
-    used, most = int(info["used_memory"]), int(info.get("maxmemory", 0))
-    full = most > 0 and used > MEMORY_WARNING * most
-    yield Finding(
-        "redis", "memory", "warning" if full else "ok",
-        f"{used / 1e6:.0f} MB used" + (f" of {most / 1e6:.0f}" if most else ", no limit"),
-        "give Redis more memory: a full one refuses writes, and the workers stop" if full else "",
-    )  # fmt: skip
-    stored: Any = client.get(Keys(settings.key_prefix).state)
+def _redis(settings: Settings) -> Generator[Finding, None, Layout | None]:
+    with open_client(settings.redis) as client:
+        yield from examine_redis(client)
+        [stored] = read_values(client, [Keys(settings.key_prefix).state])
     if stored is None:
         yield Finding("state", "layout", "ok", f"nothing is counted under {settings.key_prefix} yet")
         return None
@@ -142,7 +111,7 @@ def _members(admin: KafkaAdminClient, group: str) -> int:
         return 0
 
 
-def _counted(settings: Settings, client: "Redis", layout: Layout) -> Iterator[Finding]:
+def _counted(settings: Settings, client: Client, layout: Layout) -> Iterator[Finding]:
     keys = Keys(settings.key_prefix)
     events = settings.topic(topics.EVENTS)
     spans = read_spans(settings.bootstrap, events)
@@ -155,9 +124,9 @@ def _counted(settings: Settings, client: "Redis", layout: Layout) -> Iterator[Fi
         return
     published = read_published(client, keys, spans)
     total = UserMark()
-    for partition, span in spans.items():
-        stored: Any = client.get(keys.user_mark(partition))
-        mark = user_mark(stored)
+    stored = read_values(client, [keys.user_mark(partition) for partition in spans])
+    for (partition, span), value in zip(spans.items(), stored, strict=True):
+        mark = user_mark(value)
         total.interactions += mark.interactions
         total.rejected += mark.rejected
         total.forwarded += mark.forwarded

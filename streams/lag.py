@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import UnknownTopicOrPartitionError
 from msgspec import Struct
-from redis import Redis
 
+from recsys.connection import Client, read_values
 from recsys.keys import Keys
 from streams.topics import ANSWER_MS
 
@@ -54,7 +54,8 @@ def read_spans(bootstrap: list[str], topic: str) -> dict[int, Span]:
     return {each.partition: Span(begins[each], ends[each]) for each in partitions}
 
 
-def read_published(client: Redis, keys: Keys, partitions: Iterable[int]) -> dict[int, int]:
+def read_published(client: Client, keys: Keys, partitions: Iterable[int]) -> dict[int, int]:
     """For each partition the last offset whose recommendations are out, or `NOTHING`."""
-    found = {partition: client.get(keys.published(partition)) for partition in partitions}
-    return {partition: NOTHING if text is None else int(text) for partition, text in found.items()}
+    numbers = list(partitions)
+    found = read_values(client, [keys.published(partition) for partition in numbers])
+    return {partition: NOTHING if text is None else int(text) for partition, text in zip(numbers, found, strict=True)}

@@ -16,6 +16,7 @@ PREFIX = "FRESHET_"
 TEST_DATA = "FRESHET_TEST_DATA"
 """Where the tests find real data; no setting of the product."""
 HIDEABLE: tuple[str, ...] = get_args(Hideable)
+CLUSTERS = ("redis+cluster://", "rediss+cluster://")
 
 
 class SettingsError(ValueError):
@@ -30,7 +31,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     """
 
     broker: Annotated[str, Meta(description="Kafka: kafka://host:port, several with ; between")] = "kafka://localhost:9092"
-    redis: Annotated[str, Meta(description="Redis: redis://[[user]:password@]host:port/db")] = "redis://localhost:6379/0"
+    redis: Annotated[
+        str, Meta(description="Redis: redis://[[user]:password@]host:port/db; redis+cluster://host:port,host2:port2")
+    ] = "redis://localhost:6379/0"
     topic_prefix: Annotated[str, Meta(description="put before every topic name", pattern=r"^[A-Za-z0-9._-]{0,100}$")] = ""
     key_prefix: Annotated[
         str, Meta(description="put before every Redis key; no braces, no white space", pattern=r"^[^{}\s]{1,100}$")
@@ -167,6 +170,9 @@ def hidden(text: str) -> frozenset[Hideable]:
 
 def check_address(name: str, value: str) -> None:
     """The form of an address; whether it answers is found when it is used."""
+    if name == "redis" and value.startswith(CLUSTERS):
+        check_cluster_address(value)
+        return
     schemes = {"broker": ("kafka",), "redis": ("redis", "rediss")}[name]
     for part in value.split(";") if name == "broker" else [value]:
         address = part.strip() if "://" in part or name == "redis" else f"kafka://{part.strip()}"
@@ -179,9 +185,25 @@ def check_address(name: str, value: str) -> None:
             form = (
                 "kafka://host:port, several with ; between"
                 if name == "broker"
-                else "redis://host:port/db or rediss://host:port/db"
+                else "redis://host:port/db or rediss://host:port/db, of a cluster redis+cluster://host:port,host2:port2"
             )
             raise msgspec.ValidationError(f"Expected {form}")
+
+
+def check_cluster_address(value: str) -> None:
+    """The form of a cluster's address: several nodes, no database but 0."""
+    try:
+        url = urlsplit(value)
+        nodes = [urlsplit(f"//{host}") for host in url.netloc.rpartition("@")[2].split(",")]
+        wrong = not all(node.hostname and node.port != 0 for node in nodes)
+    except ValueError:  # a port that is none
+        wrong = True
+    if wrong:
+        raise msgspec.ValidationError(
+            "Expected redis+cluster://host:port,host2:port2 or rediss+cluster://host:port,host2:port2"
+        )
+    if url.path not in ("", "/", "/0"):
+        raise msgspec.ValidationError(f"A cluster has the database 0 only: leave out {url.path}")
 
 
 def without_password(address: str) -> str:

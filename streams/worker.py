@@ -11,10 +11,10 @@ from contextlib import AsyncExitStack
 
 import faust
 
+from recsys.connection import open_store
 from recsys.engine import Engine
 from recsys.keys import Keys
 from recsys.layout import Layout, claim
-from recsys.store import RedisStore, connect
 from streams import topics
 from streams.app import build_app
 from streams.counting import Counting
@@ -35,9 +35,7 @@ log = logging.getLogger("freshet.worker")
 async def run(settings: Settings) -> None:
     """Runs a worker until it is cancelled. Raises what ended it otherwise."""
     async with AsyncExitStack() as stack:
-        redis = connect(settings.redis)
-        stack.push_async_callback(redis.aclose)
-        await redis.ping()
+        store = await stack.enter_async_context(open_store(settings.redis))
         await asyncio.to_thread(topics.create_missing, settings)
         producer = new_producer(settings.bootstrap)
         await producer.start()
@@ -46,7 +44,7 @@ async def run(settings: Settings) -> None:
         outbox = Outbox(producer)
 
         events = settings.topic(topics.EVENTS)
-        store, keys = RedisStore(redis), Keys(settings.key_prefix)
+        keys = Keys(settings.key_prefix)
         partitions = await outbox.partitions(events)
         await claim(store, keys, Layout(events, partitions))
         engine = Engine(store, keys, settings.rules, settings.retention_s)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from streams.local import LocalSystem
+from streams.local.cluster import LocalCluster
 from streams.settings import PREFIX, Settings, read_settings
 
 DATA = "FRESHET_TEST_DATA"
@@ -45,6 +46,19 @@ def redis_url(system: LocalSystem) -> str:
     return system.redis_url
 
 
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
+    """A real Redis Cluster, started by the first test that wants it, shared by all. A test may kill and restart its nodes."""
+    with LocalCluster(tmp_path_factory.mktemp("cluster")) as running:
+        yield running
+
+
+@pytest.fixture
+def redis_kind(request: pytest.FixtureRequest) -> str:
+    """Where this test keeps its state: `single`, or `cluster` as the indirect parameter of a test that runs on a cluster."""
+    return str(getattr(request, "param", "single"))
+
+
 @pytest.fixture
 def topic_prefix() -> str:
     """A prefix for topics that no other test has."""
@@ -58,12 +72,18 @@ def key_prefix() -> str:
 
 
 @pytest.fixture
-def variables(system: LocalSystem, topic_prefix: str, key_prefix: str) -> dict[str, str]:
+def variables(
+    request: pytest.FixtureRequest, system: LocalSystem, redis_kind: str, topic_prefix: str, key_prefix: str
+) -> dict[str, str]:
     """The FRESHET_* variables of this test's own topics and keys on the shared servers."""
     for server in (system.redis, system.kafka):
         if server.pid is None:
             server.start()
     prefixes = {"FRESHET_TOPIC_PREFIX": topic_prefix, "FRESHET_KEY_PREFIX": key_prefix}
+    if redis_kind == "cluster":
+        cluster: LocalCluster = request.getfixturevalue("cluster")
+        cluster.start()
+        return {**system.environment(), **prefixes, "FRESHET_REDIS": cluster.url}
     return {**system.environment(), **prefixes}
 
 

@@ -10,21 +10,22 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from redis import Redis
 
 from recsys.batch import Arrival
+from recsys.connection import open_client, open_store
 from recsys.engine import Chunk, Engine
 from recsys.events import Event, Kind, Line
 from recsys.keys import Keys
 from recsys.layout import Layout, claim
 from recsys.recommendation import encode
-from recsys.store import Entry, RedisStore, connect
+from recsys.store import Entry
 from streams.cli import main
 from streams.settings import Settings
 from streams.topics import create_missing
 
 Run = Callable[..., Result]
 START_MS = 1_700_000_000_000
+BOTH = pytest.mark.parametrize("redis_kind", ["single", "cluster"], indirect=True)
 
 
 @pytest.fixture
@@ -38,8 +39,8 @@ def counted(namespace: Settings) -> Settings:
     """A state with two visitors of the items a and b, one of whom saw c too, published."""
 
     async def count() -> None:
-        async with connect(namespace.redis) as client:
-            store, keys = RedisStore(client), Keys(namespace.key_prefix)
+        async with open_store(namespace.redis) as store:
+            keys = Keys(namespace.key_prefix)
             await claim(store, keys, Layout(namespace.topic("events"), namespace.partitions))
             engine = Engine(store, keys, namespace.rules)
             seen = [("u1", "a"), ("u1", "b"), ("u1", "c"), ("ü[2]\n", "a"), ("ü[2]\n", "b")]
@@ -61,11 +62,12 @@ def counted(namespace: Settings) -> Settings:
     return namespace
 
 
+@BOTH
 @pytest.mark.parametrize("command", [["recommend", "u1"], ["recommend", "ü[2]\n"], ["similar", "a"], ["trending"]])
 def test_a_look_up_prints_the_stored_json_or_a_table(run: Run, counted: Settings, command: list[str]) -> None:
     name = {"recommend": "recs", "similar": "similar", "trending": "trending"}[command[0]]
     key = ":".join([counted.key_prefix.rstrip(":"), name, *command[1:]])
-    with Redis.from_url(counted.redis) as client:
+    with open_client(counted.redis) as client:
         stored: Any = client.get(key)
     as_json = run(*command, "--json")
     assert (as_json.exit_code, json.loads(as_json.stdout)) == (0, json.loads(stored))
@@ -85,6 +87,7 @@ def test_an_unknown_user_or_item_is_a_failure_of_one_line(run: Run, namespace: S
     assert failed.stderr.startswith("freshet: ")
 
 
+@BOTH
 def test_the_export_is_the_whole_counted_state(run: Run, counted: Settings, tmp_path: Path) -> None:
     file = tmp_path / "state.jsonl"
     assert run("export", str(file)).exit_code == 0
@@ -124,6 +127,7 @@ def findings(result: Result) -> dict[tuple[str, str], dict[str, str]]:
     return {(found["area"], found["what"]): found for found in json.loads(result.stdout)}
 
 
+@BOTH
 def test_the_doctor_finds_all_well_and_names_every_setting(run: Run, counted: Settings) -> None:
     create_missing(counted)
     result = run("doctor", "--json")

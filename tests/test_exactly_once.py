@@ -13,29 +13,32 @@ import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from msgspec.structs import replace
 from oracle import Record, Recount, home_partition, recount, sealed
-from redis import Redis
 from strategies import BAD, click, encoded, home_of, written
 from workers import Worker, Workers, wait_until
 
+from recsys.connection import Client, open_client, read_values
 from recsys.keys import Keys
 from recsys.marks import user_mark
 from streams.lag import read_published, read_spans, total_behind
 from streams.local import LocalSystem
+from streams.local.cluster import LocalCluster
 from streams.local.ports import free_port
 from streams.settings import Settings
 from streams.topics import create_missing
 
 PARTITIONS = 3
 CAUGHT_UP_S = 90.0
+BOTH = pytest.mark.parametrize("redis_kind", ["single", "cluster"], indirect=True)
+ON_A_CLUSTER = pytest.mark.parametrize("redis_kind", ["cluster"], indirect=True)
 
 
 class Shop:
     """A seeded producer with all the faults that producers have, and the readers of what comes of it."""
 
-    def __init__(self, settings: Settings, seed: int) -> None:
+    def __init__(self, settings: Settings, redis: Client, seed: int) -> None:
         self.settings = settings
         self.events = settings.topic("events")
-        self.redis = Redis.from_url(settings.redis)
+        self.redis = redis
         self._random = random.Random(seed)
         self._sent = 0
         create_missing(settings)
@@ -136,10 +139,10 @@ class Shop:
 @pytest.fixture
 def shop(namespace: Settings, environ: dict[str, str], request: pytest.FixtureRequest) -> Iterator[Shop]:
     environ["FRESHET_PARTITIONS"] = str(PARTITIONS)
-    shop = Shop(replace(namespace, partitions=PARTITIONS), seed=len(request.node.name))
-    yield shop
-    shop.close()
-    shop.redis.close()
+    with open_client(namespace.redis) as redis:
+        shop = Shop(replace(namespace, partitions=PARTITIONS), redis, seed=len(request.node.name))
+        yield shop
+        shop.close()
 
 
 @pytest.fixture
@@ -195,7 +198,7 @@ def assert_recommended(shop: Shop, truth: Recount) -> None:
         assert int(offset) >= truth.newest[user][1]
         said = json.loads(record.value)
         assert said["user_id"] == user
-        kept = shop.redis.get(Keys(shop.settings.key_prefix).recs(user))
+        [kept] = read_values(shop.redis, [Keys(shop.settings.key_prefix).recs(user)])
         assert kept is not None
         assert json.loads(kept)["generated_at"] >= said["generated_at"]
 
@@ -204,6 +207,7 @@ def wait_caught_up(shop: Shop) -> None:
     wait_until(shop.caught_up, "everything was counted", CAUGHT_UP_S, every=0.2)
 
 
+@BOTH
 def test_a_worker_that_is_killed_at_random_moments_counts_everything_once(
     shop: Shop, workers: Workers, environ: dict[str, str]
 ) -> None:
@@ -224,6 +228,7 @@ def test_a_worker_that_is_killed_at_random_moments_counts_everything_once(
     assert truth.rejected
 
 
+@BOTH
 def test_workers_that_join_and_leave_count_everything_once(shop: Shop, workers: Workers, environ: dict[str, str]) -> None:
     first = workers.start().wait_ready()
     shop.send(1000)
@@ -319,6 +324,29 @@ def test_a_redis_that_is_killed_and_comes_back_costs_nothing(
     assert worker.last_line.startswith("freshet: Redis at ")
     shop.send(500)
     system.redis.start()
+    workers.start().wait_ready()
+    shop.send(500)
+    wait_caught_up(shop)
+    assert_exactly_once(shop, environ)
+
+
+@ON_A_CLUSTER
+def test_nodes_of_a_cluster_that_are_killed_and_come_back_cost_nothing(
+    shop: Shop, workers: Workers, environ: dict[str, str], cluster: LocalCluster
+) -> None:
+    rng = random.Random(2)
+    for node, worker_is_killed in zip(cluster.nodes[:2], (False, True), strict=True):
+        worker = workers.start().wait_ready()
+        shop.start_sending(rng.randrange(1000, 1500))
+        time.sleep(rng.random() / 2)
+        node.kill()
+        if worker_is_killed:
+            worker.kill()
+        else:
+            assert worker.wait(40) == 1
+            assert worker.last_line.startswith("freshet: Redis at redis+cluster://")
+        shop.flush()
+        cluster.start()
     workers.start().wait_ready()
     shop.send(500)
     wait_caught_up(shop)

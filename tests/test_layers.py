@@ -20,7 +20,7 @@ print([name for name in sys.modules if name.split(".")[0] in ("kafka", "aiokafka
     assert found.stdout.strip() == "[]"
 
 
-def test_only_the_store_and_the_export_speak_redis() -> None:
+def test_only_the_stores_and_their_connections_speak_redis() -> None:
     speakers = set()
     for path in RECSYS.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -29,4 +29,4 @@ def test_only_the_store_and_the_export_speak_redis() -> None:
                 names = [node.module or ""]
             if any(name.split(".")[0] == "redis" for name in names):
                 speakers.add(path.name)
-    assert speakers == {"store.py", "export.py"}
+    assert speakers == {"redis_store.py", "cluster_store.py", "connection.py"}

@@ -13,9 +13,11 @@ import pytest
 import redis
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 
+from recsys.connection import open_client, read_values
 from streams.local import LocalError, LocalSystem, jars
+from streams.local.cluster import LocalCluster
 from streams.local.kafka import java_program, local_kafka
-from streams.local.ports import free_port
+from streams.local.ports import free_cluster_port, free_port
 from streams.local.process import identity
 from streams.local.redis import local_redis
 from streams.local.server import PID, Server
@@ -28,6 +30,19 @@ from streams.local.redis import local_redis
 server = local_redis(Path(sys.argv[1]), int(sys.argv[2]))
 server.start()
 print(server.pid, flush=True)
+time.sleep(60)
+"""
+
+CLUSTER_OWNER = """
+import sys, time
+from recsys.connection import open_client
+from streams.local.cluster import LocalCluster
+cluster = LocalCluster(sys.argv[1], [int(port) for port in sys.argv[2:]])
+cluster.start()
+with open_client(cluster.url) as client:
+    for key in "abcd":
+        client.set(key, 1)
+print(*(node.pid for node in cluster.nodes), flush=True)
 time.sleep(60)
 """
 
@@ -105,6 +120,20 @@ def test_servers_end_with_their_owner_however_it_ends(tmp_path: Path, number: si
         assert identity(pid) is not None
         owner.send_signal(number)
     wait_until(lambda: identity(pid) is None)
+
+
+def test_a_cluster_ends_with_its_owner_and_comes_back_with_its_slots_and_data(tmp_path: Path) -> None:
+    ports = [free_cluster_port() for _ in range(3)]
+    command = [sys.executable, "-c", CLUSTER_OWNER, str(tmp_path), *map(str, ports)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as owner:
+        assert owner.stdout is not None
+        pids = [int(pid) for pid in owner.stdout.readline().split()]
+        assert len(pids) == 3
+        assert None not in map(identity, pids)
+        owner.kill()
+    wait_until(lambda: {identity(pid) for pid in pids} == {None})
+    with LocalCluster(tmp_path, ports) as cluster, open_client(cluster.url) as connection:
+        assert read_values(connection, ["a", "b", "c", "d"]) == [b"1"] * 4
 
 
 def test_a_process_that_only_got_the_same_number_is_never_touched(tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 from kafka.partitioner.default import murmur2
-from redis import Redis
 
+from recsys.connection import Client, open_client
 from recsys.keys import Keys
 from streams.cli import main
 from streams.cli import replay as replay_module
@@ -26,11 +26,12 @@ from streams.settings import Settings
 from streams.topics import CLEANUP, EVENTS, create_missing
 
 Replay = Callable[..., Result]
+BOTH = pytest.mark.parametrize("redis_kind", ["single", "cluster"], indirect=True)
 
 
 @pytest.fixture
-def redis(namespace: Settings) -> Iterator[Redis]:
-    with Redis.from_url(namespace.redis) as client:
+def redis(namespace: Settings) -> Iterator[Client]:
+    with open_client(namespace.redis) as client:
         yield client
 
 
@@ -70,11 +71,11 @@ def topic_records(settings: Settings) -> list[Any]:
     return sorted(found, key=lambda record: (record.partition, record.offset))
 
 
-def publish(redis: Redis, settings: Settings, partition: int, offset: int) -> None:
+def publish(redis: Client, settings: Settings, partition: int, offset: int) -> None:
     redis.set(Keys(settings.key_prefix).published(partition), offset, ex=60)
 
 
-def publish_all(redis: Redis, settings: Settings) -> None:
+def publish_all(redis: Client, settings: Settings) -> None:
     for partition, span in read_spans(settings.bootstrap, settings.topic(EVENTS)).items():
         publish(redis, settings, partition, span.end - 1)
 
@@ -253,7 +254,8 @@ def test_a_topic_that_cannot_be_made_is_a_failure_with_its_reason(replay: Replay
 # Waiting
 
 
-def test_lag_is_what_is_on_the_topic_and_not_published(redis: Redis, namespace: Settings) -> None:
+@BOTH
+def test_lag_is_what_is_on_the_topic_and_not_published(redis: Client, namespace: Settings) -> None:
     keys = Keys(namespace.key_prefix)
     publish(redis, namespace, 1, 6)
     published = read_published(redis, keys, [0, 1])
@@ -262,7 +264,8 @@ def test_lag_is_what_is_on_the_topic_and_not_published(redis: Redis, namespace: 
     assert behind(Span(8, 10), 3) == 2
 
 
-def test_wait_returns_when_everything_is_published(replay: Replay, redis: Redis, namespace: Settings, tmp_path: Path) -> None:
+@BOTH
+def test_wait_returns_when_everything_is_published(replay: Replay, redis: Client, namespace: Settings, tmp_path: Path) -> None:
     path = clicks(tmp_path, 500)
     assert replay(path, "--format", "jsonl").exit_code == 0
     spans = read_spans(namespace.bootstrap, namespace.topic(EVENTS))
@@ -282,7 +285,7 @@ def test_wait_returns_when_everything_is_published(replay: Replay, redis: Redis,
     assert json.loads(result.stdout)["waited_seconds"] >= 1
 
 
-def test_wait_includes_what_is_forwarded_meanwhile(replay: Replay, redis: Redis, namespace: Settings, tmp_path: Path) -> None:
+def test_wait_includes_what_is_forwarded_meanwhile(replay: Replay, redis: Client, namespace: Settings, tmp_path: Path) -> None:
     path = clicks(tmp_path, 100)
     assert replay(path, "--format", "jsonl").exit_code == 0
     steps: list[str] = []
@@ -305,7 +308,7 @@ def test_wait_includes_what_is_forwarded_meanwhile(replay: Replay, redis: Redis,
 
 
 def test_wait_gives_up_when_nothing_moves(
-    replay: Replay, redis: Redis, namespace: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    replay: Replay, redis: Client, namespace: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(replay_module, "STALLED_S", 1.0)
     path = clicks(tmp_path, 100)

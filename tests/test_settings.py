@@ -27,6 +27,10 @@ ALLOWED: list[tuple[str, str, Any]] = [
     ("broker", "kafka://a:1;kafka://b", "kafka://a:1;kafka://b"),
     ("broker", "shop.example:9092", "shop.example:9092"),
     ("redis", "rediss://:secret@cache:6380/15", "rediss://:secret@cache:6380/15"),
+    *(
+        ("redis", value, value)
+        for value in ("redis+cluster://a", "redis+cluster://u:p@a:1,b,[::1]:3", "rediss+cluster://a:1/0")
+    ),
     ("topic_prefix", "shop-1.test_", "shop-1.test_"),
     ("topic_prefix", "", ""),
     ("key_prefix", "shop:1:", "shop:1:"),
@@ -74,6 +78,11 @@ FALSE_ADDRESSES = [
     ("redis", "redis://h:99999/0"),
     ("redis", "redis://h:port/0"),
     ("redis", "redis://h:6379/zero"),
+    ("redis", "redis+cluster://"),
+    ("redis", "redis+cluster://a,,b"),
+    ("redis", "redis+cluster://a:port"),
+    ("redis", "redis+cluster://a,b:0"),
+    ("redis", "cluster+redis://a"),
 ]
 
 
@@ -116,6 +125,7 @@ def test_a_wrong_value_is_refused_with_name_value_and_what_is_allowed(name: str,
         ("top_n", "501", "500"),
         ("neighbours", "10001", "10000"),
         ("redis", "http://a", "redis://"),
+        ("redis", "redis+cluster://a:1,b:2/3", "database 0 only: leave out /3"),
         ("broker", "http://a", "kafka://"),
         ("hide", "everything", "current, purchased"),
     ],
@@ -131,7 +141,7 @@ def test_an_address_that_cannot_be_one_is_refused(name: str, value: str) -> None
         read_settings({variable(name): value})
 
 
-@pytest.mark.parametrize(("name", "value"), [("hide", "current,once"), ("redis", "redis+cluster://a:7000")])
+@pytest.mark.parametrize(("name", "value"), [("hide", "current,once")])
 def test_what_a_later_version_brings_is_refused_until_then(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=variable(name)):
         read_settings({variable(name): value})

@@ -4,28 +4,33 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
-from redis import Redis
 
-from recsys.store import KEYS_A_COMMAND, Entry, MemoryStore, RedisStore, Store, Swap, connect
+from recsys.connection import open_client, open_store
+from recsys.redis_store import KEYS_A_COMMAND
+from recsys.store import Entry, MemoryStore, Store, Swap
 from streams.settings import Settings
 
 Test = Callable[[Store, str], Awaitable[None]]
+EVERYWHERE = pytest.mark.parametrize("redis_kind", ["memory", "single", "cluster"], indirect=True)
+GUARDED = pytest.mark.parametrize("redis_kind", ["memory", "single"], indirect=True)
+BOTH = pytest.mark.parametrize("redis_kind", ["single", "cluster"], indirect=True)
 
 
-@pytest.fixture(params=["memory", "redis"])
-def run(request: pytest.FixtureRequest) -> Callable[[Test], None]:
-    """Runs a test of a store; keys begin with the prefix that it is given."""
-    if request.param == "memory":
+@pytest.fixture
+def run(request: pytest.FixtureRequest, redis_kind: str) -> Callable[[Test], None]:
+    """Runs a test of a store; keys begin with the prefix that it is given, and lie in one slot."""
+    if redis_kind == "memory":
         return lambda test: asyncio.run(test(MemoryStore(), "p:"))  # type: ignore[arg-type]
     settings: Settings = request.getfixturevalue("namespace")
 
     async def over_redis(test: Test) -> None:
-        async with connect(settings.redis) as client:
-            await test(RedisStore(client), settings.key_prefix)
+        async with open_store(settings.redis) as store:
+            await test(store, settings.key_prefix + "{i1}:")
 
     return lambda test: asyncio.run(over_redis(test))
 
 
+@EVERYWHERE
 def test_a_swap_holds_entirely_if_the_mark_is_the_expected_one(run: Callable[[Test], None]) -> None:
     async def test(store: Store, p: str) -> None:
         assert await store.swap([Swap(p + "mark", None, b"1", {p + "a": b"x", p + "b": b"y"})]) == [True]
@@ -36,6 +41,7 @@ def test_a_swap_holds_entirely_if_the_mark_is_the_expected_one(run: Callable[[Te
     run(test)
 
 
+@EVERYWHERE
 def test_a_swap_with_another_mark_changes_nothing_and_the_others_hold(run: Callable[[Test], None]) -> None:
     async def test(store: Store, p: str) -> None:
         await store.swap([Swap(p + "m1", None, b"1", {p + "a": b"old"}), Swap(p + "m2", None, b"1", {})])
@@ -52,6 +58,7 @@ def test_a_swap_with_another_mark_changes_nothing_and_the_others_hold(run: Calla
     run(test)
 
 
+@GUARDED
 def test_a_guard_that_does_not_hold_keeps_everything_as_it_is(run: Callable[[Test], None]) -> None:
     async def test(store: Store, p: str) -> None:
         await store.put([Entry(p + "there", b"1")])
@@ -69,6 +76,7 @@ def test_a_guard_that_does_not_hold_keeps_everything_as_it_is(run: Callable[[Tes
     run(test)
 
 
+@EVERYWHERE
 def test_of_values_with_versions_the_highest_stays(run: Callable[[Test], None]) -> None:
     async def test(store: Store, p: str) -> None:
         for number, text in ((5, b"five"), (4, b"four"), (5, b"five again"), (12, b"twelve"), (7, b"seven")):
@@ -81,6 +89,7 @@ def test_of_values_with_versions_the_highest_stays(run: Callable[[Test], None]) 
     run(test)
 
 
+@EVERYWHERE
 def test_many_and_large_groups_come_back_in_their_order(run: Callable[[Test], None]) -> None:
     async def test(store: Store, p: str) -> None:
         many = [Entry(f"{p}{n}", str(n).encode()) for n in range(3 * KEYS_A_COMMAND)]
@@ -94,6 +103,7 @@ def test_many_and_large_groups_come_back_in_their_order(run: Callable[[Test], No
     run(test)
 
 
+@EVERYWHERE
 def test_binary_values_stay_as_they_are(run: Callable[[Test], None]) -> None:
     async def test(store: Store, p: str) -> None:
         value = bytes(range(256)) + "\r\n{u0}\0é".encode()
@@ -104,16 +114,16 @@ def test_binary_values_stay_as_they_are(run: Callable[[Test], None]) -> None:
     run(test)
 
 
+@BOTH
 def test_values_live_as_long_as_they_were_given_and_marks_for_ever(namespace: Settings) -> None:
     async def write() -> None:
-        async with connect(namespace.redis) as client:
-            store = RedisStore(client)
-            p = namespace.key_prefix
+        async with open_store(namespace.redis) as store:
+            p = namespace.key_prefix + "{i1}:"
             await store.swap([Swap(p + "m", None, b"1", {p + "a": b"x"}, lifetime_s=100)])
             await store.swap([Swap(p + "n", None, b"1", {p + "b": b"x"})])
             await store.put([Entry(p + "c", b"x", 200), Entry(p + "d", b"x")])
 
     asyncio.run(write())
-    with Redis.from_url(namespace.redis) as client:
-        lifetimes = [client.ttl(namespace.key_prefix + key) for key in "mabncd"]
+    with open_client(namespace.redis) as client:
+        lifetimes = [client.ttl(namespace.key_prefix + "{i1}:" + key) for key in "mabncd"]
     assert lifetimes == [-1, pytest.approx(100, abs=2), -1, -1, pytest.approx(200, abs=2), -1]

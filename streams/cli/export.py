@@ -10,8 +10,8 @@ from typing import IO
 
 import click
 import msgspec
-from redis import Redis
 
+from recsys.connection import open_client
 from recsys.export import count_items, export_items
 from recsys.item_shards import DamagedState
 from recsys.keys import Keys
@@ -29,7 +29,7 @@ def export(file: Path | None, as_json: bool) -> None:  # noqa: ARG001 (every com
     """Write the whole counted state as JSON lines, one item a line, sorted by item id; to stdout without FILE."""
     settings = read_settings()
     keys = Keys(settings.key_prefix)
-    with Redis.from_url(settings.redis) as client:
+    with open_client(settings.redis) as client:
         total = count_items(client, keys)
         if not total:
             click.echo(f"nothing is counted under {keys.prefix!r} in this Redis", err=True)

@@ -36,6 +36,8 @@ def explained(error: Exception) -> str | None:
         return str(error)
     if isinstance(error, loaded("redis.exceptions", "ConnectionError", "TimeoutError")):
         return no_answer("Redis", "redis", error)
+    if isinstance(error, loaded("redis.exceptions", "MovedError")):
+        return f"Redis at {address_of('redis')} is a node of a cluster: set FRESHET_REDIS to redis+cluster://host:port"
     if isinstance(error, loaded("redis.exceptions", "RedisError")):
         return f"Redis at {address_of('redis')} refuses: {one_line(str(error))[:200]}: see FRESHET_REDIS and freshet doctor"
     if isinstance(error, UnicodeError):

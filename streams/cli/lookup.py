@@ -1,11 +1,13 @@
 """`freshet recommend`, `similar` and `trending`: what any app reads with one GET, as a table for people."""
 
+from typing import Any
+
 import click
 import msgspec
-from redis import Redis
 from rich.console import Console
 from rich.table import Table
 
+from recsys.connection import open_client
 from recsys.keys import Keys
 from recsys.recommendation import Neighbours, Reason, Recommendation
 from streams.cli.failure import Failure
@@ -100,9 +102,9 @@ def _show(stored: bytes, title: str, count: str, *, as_json: bool) -> None:
 
 
 def _get(settings: Settings, key: str) -> bytes | None:
-    with Redis.from_url(settings.redis) as client:
-        value: bytes | None = client.get(key)
-        return value
+    with open_client(settings.redis) as client:
+        value: Any = client.get(key)
+        return bytes(value) if value is not None else None
 
 
 def _console() -> Console:

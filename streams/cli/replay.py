@@ -14,8 +14,8 @@ import aiokafka.errors
 import click
 import kafka.errors
 from msgspec import Struct
-from redis import Redis
 
+from recsys.connection import Client, open_client
 from recsys.keys import Keys
 from recsys.readers import FORMATS, FormatError, Passed, Reader, Record, read
 from streams.bulk import open_bulk
@@ -74,7 +74,7 @@ def replay(*, file: Path, format_name: str, rate: float | None, limit: int | Non
     for library in ("kafka", "aiokafka"):
         logging.getLogger(library).addHandler(logging.NullHandler())  # what they have to say, the raised error says
     try:
-        with Redis.from_url(settings.redis) as redis, opened(file, format_name) as reader:
+        with open_client(settings.redis) as redis, opened(file, format_name) as reader:
             if wait:
                 redis.ping()  # better now than after the whole file
             produced, seconds = produce(settings, reader, rate, limit)
@@ -143,7 +143,7 @@ async def _produce(settings: Settings, records: Iterator[Record], rate: float | 
     return count
 
 
-def wait_until_processed(settings: Settings, redis: Redis) -> float:
+def wait_until_processed(settings: Settings, redis: Client) -> float:
     """Waits until everything that is on the topic now has been processed; the seconds it took.
 
     Twice: a record may be forwarded to its home partition, once; when the first wait is over, what was forwarded is on
@@ -157,7 +157,7 @@ def wait_until_processed(settings: Settings, redis: Redis) -> float:
     return time.monotonic() - begun
 
 
-def _wait_until_published(settings: Settings, redis: Redis, progress: Progress) -> None:
+def _wait_until_published(settings: Settings, redis: Client, progress: Progress) -> None:
     keys = Keys(settings.key_prefix)
     spans = read_spans(settings.bootstrap, settings.topic(EVENTS))
     at_first = left = total_behind(spans, read_published(redis, keys, spans))

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
-from redis import Redis
 
+from recsys.connection import open_client, read_values
 from recsys.export import export_items
 from recsys.keys import Keys
 from recsys.marks import UserMark, user_mark
@@ -31,12 +31,12 @@ def settle(settings: Settings, check: Callable[[], None], patience_s: float = PA
     topic, keys = settings.topic(EVENTS), Keys(settings.key_prefix)
     until = time.monotonic() + patience_s
     partitions = list(read_spans(settings.bootstrap, topic))
-    with Redis.from_url(settings.redis) as client:
+    with open_client(settings.redis) as client:
         while True:
             published = read_published(client, keys, partitions)
             left = total_behind(read_spans(settings.bootstrap, topic), published)
             if not left:
-                return [user_mark(client.get(keys.user_mark(partition))) for partition in partitions]
+                return [user_mark(mark) for mark in read_values(client, [keys.user_mark(p) for p in partitions])]
             check()
             if time.monotonic() > until:
                 raise NotSettled(f"the last {left:,} records were not counted and published within {patience_s:.0f} s")
@@ -45,6 +45,6 @@ def settle(settings: Settings, check: Callable[[], None], patience_s: float = PA
 
 def exported(settings: Settings) -> Iterator[dict[str, Any]]:
     """The counted state, as `freshet export` gives it."""
-    with Redis.from_url(settings.redis) as client:
+    with open_client(settings.redis) as client:
         for item in export_items(client, Keys(settings.key_prefix), settings.rules.half_life_ms):
             yield msgspec.to_builtins(item)
