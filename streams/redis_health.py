@@ -9,6 +9,7 @@ from redis.utils import str_if_bytes
 
 from recsys.connection import Client
 from streams.cli.failure import one_line
+from streams.eviction import evictions
 from streams.finding import Finding
 
 OLDEST_REDIS = (6, 2)
@@ -50,12 +51,8 @@ def _server(info: dict[str, Any], of: str) -> Iterator[Finding]:
         "" if well else "6.2 or later is needed",
     )
     policy = str(info.get("maxmemory_policy", "unknown"))
-    if policy == "noeviction" or not info.get("maxmemory"):
-        yield Finding("redis", "eviction" + of, "ok", policy)
-    else:
-        yield Finding(
-            "redis", "eviction" + of, "failure", policy, "set maxmemory-policy noeviction: an evicted key is a lost count"
-        )
+    found, _, todo = evictions(info).partition(": ")
+    yield Finding("redis", "eviction" + of, "failure" if found else "ok", found or policy, todo)
     used, most = int(info["used_memory"]), int(info.get("maxmemory", 0))
     full = most > 0 and used > MEMORY_WARNING * most
     yield Finding(

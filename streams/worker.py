@@ -18,6 +18,7 @@ from recsys.layout import Layout, claim
 from streams import topics
 from streams.app import build_app
 from streams.counting import Counting
+from streams.eviction import warn_of_evictions
 from streams.lease import Overslept, watch_sleep
 from streams.outbox import Outbox, new_producer
 from streams.publishing import Publishing
@@ -62,6 +63,7 @@ async def run(settings: Settings) -> None:
                 publishing.run(),
                 publishing.run_rounds(app.consumer),
                 watch_sleep(),
+                warn_of_evictions(settings.redis),
                 watch(settings.bootstrap, events, publishing.marks.offsets, app.consumer),
                 serve(app),
             )
