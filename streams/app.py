@@ -34,6 +34,7 @@ def build_app(settings: Settings, engine: Engine, counting: Counting) -> faust.A
     app = App(
         group_id(settings),
         broker=settings.broker,
+        broker_credentials=settings.brokers.credentials(),
         store="memory://",
         autodiscover=False,
         web_enabled=False,

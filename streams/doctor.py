@@ -117,7 +117,7 @@ def _redis(settings: Settings, client: "Redis") -> Generator[Finding, None, Layo
 
 
 def _kafka(settings: Settings) -> Iterator[Finding]:
-    with KafkaAdminClient(bootstrap_servers=settings.bootstrap, bootstrap_timeout_ms=topics.ANSWER_MS) as admin:
+    with KafkaAdminClient(**settings.brokers.connection(), bootstrap_timeout_ms=topics.ANSWER_MS) as admin:
         existing = set(admin.list_topics())
         group = group_id(settings)
         workers = _members(admin, group)
@@ -129,7 +129,7 @@ def _kafka(settings: Settings) -> Iterator[Finding]:
     for name in topics.CLEANUP:
         topic = settings.topic(name)
         if topic in existing:
-            yield Finding("topics", topic, "ok", f"{len(read_spans(settings.bootstrap, topic))} partitions")
+            yield Finding("topics", topic, "ok", f"{len(read_spans(settings.brokers, topic))} partitions")
         else:
             yield Finding("topics", topic, "warning", "missing", "a worker creates it at its start, if it may")
 
@@ -145,7 +145,7 @@ def _members(admin: KafkaAdminClient, group: str) -> int:
 def _counted(settings: Settings, client: "Redis", layout: Layout) -> Iterator[Finding]:
     keys = Keys(settings.key_prefix)
     events = settings.topic(topics.EVENTS)
-    spans = read_spans(settings.bootstrap, events)
+    spans = read_spans(settings.brokers, events)
     if (layout.topic, layout.partitions) != (events, len(spans)):
         yield Finding(
             "state", "topic", "failure",

@@ -7,11 +7,12 @@ connection of the watchdog's own.
 import asyncio
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from streams.brokers import Brokers
 from streams.driver import ChunkConsumer
 
 EVERY_S = 5.0
@@ -26,7 +27,7 @@ class NoProgress(RuntimeError):
 
 
 async def watch(
-    bootstrap: Sequence[str], topic: str, counted: Mapping[int, int], worker: ChunkConsumer, patience_s: float = PATIENCE_S
+    brokers: Brokers, topic: str, counted: Mapping[int, int], worker: ChunkConsumer, patience_s: float = PATIENCE_S
 ) -> None:
     """Raises `NoProgress` when a partition has lag and its entry in `counted` (the last offset) stood still for `patience_s`.
 
@@ -34,7 +35,7 @@ async def watch(
     """
     since: dict[int, tuple[int, float]] = {}
     away = False
-    async with AIOKafkaConsumer(bootstrap_servers=list(bootstrap)) as consumer:
+    async with AIOKafkaConsumer(**brokers.connection()) as consumer:
         while True:
             await asyncio.sleep(EVERY_S)
             now = time.monotonic()

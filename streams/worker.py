@@ -20,6 +20,7 @@ from streams.app import build_app
 from streams.counting import Counting
 from streams.outbox import Outbox, new_producer
 from streams.publishing import Publishing
+from streams.roles import WORKER, demand, demand_commands
 from streams.settings import Settings
 from streams.warmup import warm_up
 from streams.watchdog import watch
@@ -36,9 +37,10 @@ async def run(settings: Settings) -> None:
     async with AsyncExitStack() as stack:
         redis = connect(settings.redis)
         stack.push_async_callback(redis.aclose)
-        await redis.ping()
+        await demand_commands(redis, settings, WORKER)
+        await asyncio.to_thread(demand, settings, WORKER)
         await asyncio.to_thread(topics.create_missing, settings)
-        producer = new_producer(settings.bootstrap)
+        producer = new_producer(settings.brokers)
         await producer.start()
         # An idempotent producer waits for its broker for ever; what it still holds is written again after the next start.
         stack.push_async_callback(within, STOP_PRODUCER_S, producer.stop)
@@ -62,7 +64,7 @@ async def run(settings: Settings) -> None:
                 counting.run(app.consumer, publishing),
                 publishing.run(),
                 publishing.run_rounds(),
-                watch(settings.bootstrap, events, counting.counted, app.consumer),
+                watch(settings.brokers, events, counting.counted, app.consumer),
                 serve(app),
             )
         ]

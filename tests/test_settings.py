@@ -159,7 +159,7 @@ def test_a_prefix_stands_before_every_topic() -> None:
 
 
 def test_brokers_are_hosts_with_ports() -> None:
-    assert Settings(broker="kafka://a:1; kafka://b/;c").bootstrap == ["a:1", "b:9092", "c:9092"]
+    assert Settings(broker="kafka://a:1; kafka://b/;c").brokers.hosts == ("a:1", "b:9092", "c:9092")
 
 
 def test_retention_is_at_least_a_second() -> None:

@@ -32,8 +32,10 @@ def explained(error: Exception) -> str | None:
     from streams.local.errors import LocalError
     from streams.settings import SettingsError
 
-    if isinstance(error, SettingsError | LocalError):
+    if isinstance(error, (SettingsError, LocalError, *loaded("streams.access", "Refused"))):
         return str(error)
+    if isinstance(error, loaded("redis.exceptions", "AuthenticationError", "AuthorizationError", "NoPermissionError")):
+        return no_right(error)
     if isinstance(error, loaded("redis.exceptions", "ConnectionError", "TimeoutError")):
         return no_answer("Redis", "redis", error)
     if isinstance(error, loaded("redis.exceptions", "RedisError")):
@@ -42,11 +44,39 @@ def explained(error: Exception) -> str | None:
         return f"a text cannot be encoded here: {error.reason if isinstance(error, UnicodeEncodeError) else error}; use UTF-8"
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EFBIG, errno.EIO):
         return f"{error.filename or 'the output'} cannot be written: {error.strerror}"
+    for library in ("kafka.errors", "aiokafka.errors"):
+        if isinstance(error, loaded(library, *UNAUTHORISED)):
+            return no_kafka_right(error)
     if isinstance(error, loaded("kafka.errors", "KafkaConnectionError", "KafkaTimeoutError", "NodeNotReadyError")):
         return no_answer("Kafka", "broker", error)
     if isinstance(error, loaded("aiokafka.errors", "KafkaConnectionError", "KafkaTimeoutError", "NodeNotReadyError")):
         return no_answer("Kafka", "broker", error)
     return None
+
+
+UNAUTHORISED = {
+    "TopicAuthorizationFailedError": "a right on the topic",
+    "GroupAuthorizationFailedError": "Read on the group",
+    "ClusterAuthorizationFailedError": "a right on the cluster",
+}
+"""What both libraries call the errors of rights, and what is missing then."""
+
+
+def no_kafka_right(error: Exception) -> str:
+    """For a right that is missing while something runs; at its start `streams.roles` says it more exactly."""
+    from streams.settings import read_settings
+
+    where = " ".join(str(each) for each in error.args)
+    user = read_settings().kafka_user
+    return one_line(f"Kafka's user {user!r} lacks {UNAUTHORISED[type(error).__name__]} {where}: docs/security.md lists the rights")
+
+
+def no_right(error: Exception) -> str:
+    """For a Redis that answers and refuses who we are or what we ask."""
+    address, reason = address_of("redis"), one_line(str(error))[:200]
+    if isinstance(error, loaded("redis.exceptions", "NoPermissionError")):
+        return f"Redis at {address}: {reason}: docs/security.md lists the rights that its user needs"
+    return f"Redis at {address} does not let us in ({reason}): see user and password in FRESHET_REDIS"
 
 
 def loaded(module: str, *names: str) -> tuple[type[Exception], ...]:

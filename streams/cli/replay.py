@@ -22,6 +22,7 @@ from streams.bulk import open_bulk
 from streams.cli.failure import Failure
 from streams.cli.progress import Progress
 from streams.lag import read_published, read_spans, total_behind
+from streams.roles import PRODUCER, demand
 from streams.settings import Settings, read_settings
 from streams.topics import EVENTS, create_missing
 
@@ -106,7 +107,8 @@ def produce(settings: Settings, reader: Reader, rate: float | None, limit: int |
     """
     with Progress("producing", "events") as progress:
         first = list(itertools.islice(reader, 1))
-        create_missing(settings)
+        demand(settings, PRODUCER)
+        create_missing(settings, {EVENTS})
         records = itertools.islice(itertools.chain(first, reader), limit)
 
         def show(count: int) -> None:
@@ -119,7 +121,7 @@ def produce(settings: Settings, reader: Reader, rate: float | None, limit: int |
 
 
 async def _produce(settings: Settings, records: Iterator[Record], rate: float | None, show: Callable[[int], None]) -> int:
-    bulk = await open_bulk(settings.bootstrap, settings.topic(EVENTS))
+    bulk = await open_bulk(settings.brokers, settings.topic(EVENTS))
     begun = flushed = time.monotonic()
     count = 0
     try:
@@ -159,7 +161,7 @@ def wait_until_processed(settings: Settings, redis: Redis) -> float:
 
 def _wait_until_published(settings: Settings, redis: Redis, progress: Progress) -> None:
     keys = Keys(settings.key_prefix)
-    spans = read_spans(settings.bootstrap, settings.topic(EVENTS))
+    spans = read_spans(settings.brokers, settings.topic(EVENTS))
     at_first = left = total_behind(spans, read_published(redis, keys, spans))
     moved = time.monotonic()
     hinted = False

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from recsys.events import InvalidEvent, decode
 from recsys.rules import Rules
+from streams.brokers import Brokers
 
 POLL_MS = 200
 EXAMPLES = 10
@@ -189,10 +190,10 @@ def compare(recount: Recount, exported: Iterable[dict[str, Any]]) -> Comparison:
     )
 
 
-def read_topic(bootstrap: list[str], topic: str) -> Iterator[tuple[int, Record]]:
+def read_topic(brokers: Brokers, topic: str) -> Iterator[tuple[int, Record]]:
     """All records of a topic up to its present end, each with the topic's number of partitions."""
     consumer: Any = KafkaConsumer(
-        bootstrap_servers=bootstrap, group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
+        **brokers.connection(), group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
     )
     try:
         parts = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
@@ -211,10 +212,10 @@ def read_topic(bootstrap: list[str], topic: str) -> Iterator[tuple[int, Record]]
         consumer.close()
 
 
-def recount_topic(bootstrap: list[str], topic: str, rules: Rules) -> Recount:
+def recount_topic(brokers: Brokers, topic: str, rules: Rules) -> Recount:
     """The recount of a whole topic."""
     result = Recount(rules, 1)
-    for partitions, record in read_topic(bootstrap, topic):
+    for partitions, record in read_topic(brokers, topic):
         result.partitions = partitions
         result.take(record)
     return result

@@ -30,11 +30,11 @@ def settle(settings: Settings, check: Callable[[], None]) -> list[UserMark]:
     """
     topic, keys = settings.topic(EVENTS), Keys(settings.key_prefix)
     until = time.monotonic() + PATIENCE_S
-    partitions = list(read_spans(settings.bootstrap, topic))
+    partitions = list(read_spans(settings.brokers, topic))
     with Redis.from_url(settings.redis) as client:
         while True:
             published = read_published(client, keys, partitions)
-            left = total_behind(read_spans(settings.bootstrap, topic), published)
+            left = total_behind(read_spans(settings.brokers, topic), published)
             if not left:
                 return [user_mark(client.get(keys.user_mark(partition))) for partition in partitions]
             check()

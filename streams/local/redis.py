@@ -5,6 +5,7 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Sequence
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -29,24 +30,24 @@ always-show-logo no
 """
 
 
-def local_redis(directory: Path, port: int) -> Server:
-    """A Redis that keeps its data in the folder; not started yet."""
-    return Server("Redis", directory, port, prepare, answers)
+def local_redis(directory: Path, port: int, *, lines: str = "") -> Server:
+    """A Redis that keeps its data in the folder; not started yet. `lines` are added to its configuration."""
+    return Server("Redis", directory, port, partial(prepare, lines=lines), answers)
 
 
-def prepare(directory: Path, port: int) -> Sequence[str | Path]:
+def prepare(directory: Path, port: int, *, lines: str) -> Sequence[str | Path]:
     configuration = directory / "redis.conf"
     text = CONFIGURATION.format(host=HOST, port=port, directory=str(directory).replace("\\", "\\\\").replace('"', '\\"'))
-    configuration.write_text(text, encoding="utf-8")
+    configuration.write_text(text + lines, encoding="utf-8")
     return [executable(), configuration]
 
 
 def answers(port: int) -> bool:
-    """Does it answer PING? Not while it still loads its data."""
+    """Does it answer PING? Not while it still loads its data. One that wants a password says so when it is ready."""
     try:
         with socket.create_connection((HOST, port), timeout=1) as connection:
             connection.sendall(b"PING\r\n")
-            return connection.recv(16).startswith(b"+PONG")
+            return connection.recv(16).startswith((b"+PONG", b"-NOAUTH"))
     except OSError:
         return False
 

@@ -1,0 +1,94 @@
+"""Access to Kafka: who is refused learns at once why, where the clients would try again for ever without a word."""
+
+import asyncio
+import ssl
+from collections.abc import Iterator
+
+from aiokafka import errors
+from aiokafka.conn import AIOKafkaConnection, create_conn
+from aiokafka.protocol.metadata import MetadataRequest
+
+from streams.brokers import Brokers
+
+ANSWER_S = 5.0
+
+
+class Refused(RuntimeError):
+    """A broker answers and does not let us in, or must not be trusted, or a right is missing."""
+
+    def __init__(self, what: str, todo: str) -> None:
+        super().__init__(f"{what}: {todo}")
+        self.what = what
+        self.todo = todo
+
+
+def knock(brokers: Brokers) -> None:
+    """Returns if a broker lets us in, or if none answers at all: that may pass. Raises `Refused`."""
+    asyncio.run(_knock(brokers))
+
+
+async def _knock(brokers: Brokers) -> None:
+    refused: Refused | None = None
+    for host in brokers.hosts:
+        try:
+            await asyncio.wait_for(_enter(brokers, host), ANSWER_S)
+        except TimeoutError:
+            continue
+        except (errors.KafkaError, OSError) as error:
+            reason = why(brokers, error)
+            if reason:
+                what, todo = reason
+                refused = refused or Refused(f"Kafka at {host}: {what}", todo)
+        else:
+            return
+    if refused:
+        raise refused
+
+
+async def _enter(brokers: Brokers, address: str) -> None:
+    host, _, port = address.rpartition(":")
+    connection: AIOKafkaConnection = await create_conn(
+        host.strip("[]"), int(port), client_id="freshet", request_timeout_ms=round(ANSWER_S * 1000), **brokers.security_arguments()
+    )
+    try:
+        await connection.send(MetadataRequest([]))  # one who should log in and did not is thrown out now, not before
+    finally:
+        connection.close()
+
+
+def why(brokers: Brokers, error: BaseException) -> tuple[str, str] | None:
+    """What is wrong and what to do, for the error of an attempt to connect; None for a broker that was not reached."""
+    for each in chain(error):
+        if isinstance(each, ssl.SSLCertVerificationError):
+            return (
+                f"its certificate cannot be trusted ({each.verify_message})",
+                "FRESHET_KAFKA_CA must name the file of the CA that signed it, and FRESHET_BROKER a host that stands in it",
+            )
+        if isinstance(each, ssl.SSLError):
+            return (
+                f"TLS fails ({each.reason or each})",
+                "see FRESHET_KAFKA_SECURITY, FRESHET_KAFKA_CERTIFICATE and FRESHET_KAFKA_KEY",
+            )
+    if isinstance(error, errors.SaslAuthenticationFailed):
+        return (
+            f"user {brokers.user!r} is not let in with this password and {brokers.mechanism}",
+            "see FRESHET_KAFKA_USER, FRESHET_KAFKA_PASSWORD and FRESHET_KAFKA_MECHANISM",
+        )
+    if isinstance(error, errors.UnsupportedSaslMechanismError):
+        return f"it does not know {brokers.mechanism}", "set FRESHET_KAFKA_MECHANISM to one that it does"
+    if isinstance(error, errors.IllegalSaslStateError):
+        return "nobody logs in at this port", f"FRESHET_KAFKA_SECURITY is {brokers.security}: set plaintext or ssl"
+    if isinstance(error, errors.KafkaConnectionError | ConnectionResetError):
+        return (
+            "it ends the connection at once",
+            f"FRESHET_KAFKA_SECURITY is {brokers.security}, and this port seems to be for another of its values",
+        )
+    return None
+
+
+def chain(error: BaseException) -> Iterator[BaseException]:
+    """An error, what it came from, what that came from."""
+    found: BaseException | None = error
+    while found is not None:
+        yield found
+        found = found.__cause__ or found.__context__
