@@ -11,23 +11,32 @@ from aiokafka.protocol.metadata import MetadataRequest
 from streams.brokers import Brokers
 
 ANSWER_S = 5.0
+ATTEMPTS, AGAIN_S = 4, 1.0
+"""A broker that ends a connection may also be about to stop: only if it goes on doing so it means us."""
 
 
 class Refused(RuntimeError):
     """A broker answers and does not let us in, or must not be trusted, or a right is missing."""
 
-    def __init__(self, what: str, todo: str) -> None:
+    def __init__(self, what: str, todo: str, *, certain: bool = True) -> None:
         super().__init__(f"{what}: {todo}")
         self.what = what
         self.todo = todo
+        self.certain = certain
 
 
-def knock(brokers: Brokers) -> None:
+async def knock(brokers: Brokers) -> None:
     """Returns if a broker lets us in, or if none answers at all: that may pass. Raises `Refused`."""
-    asyncio.run(_knock(brokers))
+    for attempt in range(ATTEMPTS):
+        refused = await _refusal(brokers)
+        if refused is None:
+            return
+        if refused.certain or attempt == ATTEMPTS - 1:
+            raise refused
+        await asyncio.sleep(AGAIN_S)
 
 
-async def _knock(brokers: Brokers) -> None:
+async def _refusal(brokers: Brokers) -> Refused | None:
     refused: Refused | None = None
     for host in brokers.hosts:
         try:
@@ -35,20 +44,20 @@ async def _knock(brokers: Brokers) -> None:
         except TimeoutError:
             continue
         except (errors.KafkaError, OSError) as error:
-            reason = why(brokers, error)
-            if reason:
-                what, todo = reason
-                refused = refused or Refused(f"Kafka at {host}: {what}", todo)
+            refused = refused or _why(brokers, host, error)
         else:
-            return
-    if refused:
-        raise refused
+            return None
+    return refused
 
 
 async def _enter(brokers: Brokers, address: str) -> None:
     host, _, port = address.rpartition(":")
     connection: AIOKafkaConnection = await create_conn(
-        host.strip("[]"), int(port), client_id="freshet", request_timeout_ms=round(ANSWER_S * 1000), **brokers.security_arguments()
+        host.strip("[]"),
+        int(port),
+        client_id="freshet",
+        request_timeout_ms=round(ANSWER_S * 1000),
+        **brokers.security_arguments(),
     )
     try:
         await connection.send(MetadataRequest([]))  # one who should log in and did not is thrown out now, not before
@@ -56,32 +65,36 @@ async def _enter(brokers: Brokers, address: str) -> None:
         connection.close()
 
 
-def why(brokers: Brokers, error: BaseException) -> tuple[str, str] | None:
-    """What is wrong and what to do, for the error of an attempt to connect; None for a broker that was not reached."""
+def _why(brokers: Brokers, host: str, error: BaseException) -> Refused | None:
+    """What the error of an attempt to connect says; None for a broker that was not reached."""
+    at = f"Kafka at {host}"
     for each in chain(error):
         if isinstance(each, ssl.SSLCertVerificationError):
-            return (
-                f"its certificate cannot be trusted ({each.verify_message})",
+            return Refused(
+                f"{at}: its certificate cannot be trusted ({each.verify_message})",
                 "FRESHET_KAFKA_CA must name the file of the CA that signed it, and FRESHET_BROKER a host that stands in it",
             )
         if isinstance(each, ssl.SSLError):
-            return (
-                f"TLS fails ({each.reason or each})",
+            return Refused(
+                f"{at}: TLS fails ({each.reason or each})",
                 "see FRESHET_KAFKA_SECURITY, FRESHET_KAFKA_CERTIFICATE and FRESHET_KAFKA_KEY",
             )
     if isinstance(error, errors.SaslAuthenticationFailed):
-        return (
-            f"user {brokers.user!r} is not let in with this password and {brokers.mechanism}",
+        return Refused(
+            f"{at} does not let in user {brokers.user!r} with this password and {brokers.mechanism}",
             "see FRESHET_KAFKA_USER, FRESHET_KAFKA_PASSWORD and FRESHET_KAFKA_MECHANISM",
         )
     if isinstance(error, errors.UnsupportedSaslMechanismError):
-        return f"it does not know {brokers.mechanism}", "set FRESHET_KAFKA_MECHANISM to one that it does"
+        return Refused(f"{at} does not know {brokers.mechanism}", "set FRESHET_KAFKA_MECHANISM to one that it does")
     if isinstance(error, errors.IllegalSaslStateError):
-        return "nobody logs in at this port", f"FRESHET_KAFKA_SECURITY is {brokers.security}: set plaintext or ssl"
+        return Refused(
+            f"{at}: nobody logs in at this port", f"FRESHET_KAFKA_SECURITY is {brokers.security}: set plaintext or ssl"
+        )
     if isinstance(error, errors.KafkaConnectionError | ConnectionResetError):
-        return (
-            "it ends the connection at once",
+        return Refused(
+            f"{at} ends the connection at once",
             f"FRESHET_KAFKA_SECURITY is {brokers.security}, and this port seems to be for another of its values",
+            certain=False,
         )
     return None
 

@@ -1,5 +1,6 @@
 """The doctor's findings: what was looked at, whether it is well, and what to do if not."""
 
+import asyncio
 import os
 import platform
 from collections.abc import Generator, Iterator
@@ -7,19 +8,23 @@ from importlib.metadata import version
 from typing import Any, Literal
 
 import msgspec
+from kafka import errors
 from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 from msgspec import Struct
-from redis import Redis, RedisError
+from redis import AuthenticationError, Redis, RedisError
+from redis.exceptions import NoPermissionError
 
 from recsys.keys import Keys
 from recsys.layout import Layout
 from recsys.marks import UserMark, user_mark
 from streams import topics
+from streams.access import Refused, knock
 from streams.app import group_id
 from streams.cli.failure import one_line
 from streams.driver import FAUST_VERSION
 from streams.lag import behind, read_published, read_spans
+from streams.roles import OPERATOR, WORKER, lacking
 from streams.settings import PREFIX, Settings, names, unknown, without_password
 
 OLDEST_REDIS = (6, 2)
@@ -27,6 +32,7 @@ PACKAGES = ("freshet", "faust-streaming", "aiokafka", "kafka-python", "redis", "
 LAG_WARNING = 10_000
 FORWARDED_WARNING = 0.05
 MEMORY_WARNING = 0.8
+RIGHTS = "give the rights that docs/security.md lists"
 
 
 class Finding(Struct, frozen=True):
@@ -49,23 +55,39 @@ def examine(settings: Settings) -> Iterator[Finding]:
         layout = yield from _redis(settings, client)
     except RedisError as error:
         found = f"{without_password(settings.redis)}: {one_line(str(error))[:200]}"
-        yield Finding("redis", "connection", "failure", found, "start it (freshet up), or set FRESHET_REDIS")
+        yield Finding("redis", "connection", "failure", found, _todo(error))
         client.close()
     try:
+        asyncio.run(knock(settings.brokers))
         yield from _kafka(settings)
         if layout:
             yield from _counted(settings, client, layout)
+    except Refused as error:
+        yield Finding("kafka", "access", "failure", error.what, error.todo)
     except KafkaError as error:
         found = f"{settings.broker}: {one_line(str(error))[:200]}"
         yield Finding("kafka", "connection", "failure", found, "start it (freshet up), or set FRESHET_BROKER")
+    except RedisError as error:
+        found = f"{without_password(settings.redis)}: {one_line(str(error))[:200]}"
+        yield Finding("redis", "state", "failure", found, _todo(error))
     finally:
         client.close()
+
+
+def _todo(error: RedisError) -> str:
+    if isinstance(error, AuthenticationError):
+        return "see user and password in FRESHET_REDIS"
+    if isinstance(error, NoPermissionError):
+        return "docs/security.md lists the rights that the user needs"
+    if "SSL" in str(error) or "Connection closed by server" in str(error):
+        return "see FRESHET_REDIS: rediss:// where it speaks TLS, ?ssl_ca_certs= names the CA's file"
+    return "start it (freshet up), or set FRESHET_REDIS"
 
 
 def _settings(settings: Settings) -> Iterator[Finding]:
     for name in names():
         source = "environment" if name in settings.sources else "default"
-        yield Finding("settings", PREFIX + name.upper(), "ok", f"{without_password(str(getattr(settings, name)))} ({source})")
+        yield Finding("settings", PREFIX + name.upper(), "ok", f"{settings.shown(name)} ({source})")
 
     for variable in unknown(os.environ):
         yield Finding("settings", variable, "warning", "there is no such setting", "see the README's table; is it a slip?")
@@ -118,20 +140,34 @@ def _redis(settings: Settings, client: "Redis") -> Generator[Finding, None, Layo
 
 def _kafka(settings: Settings) -> Iterator[Finding]:
     with KafkaAdminClient(**settings.brokers.connection(), bootstrap_timeout_ms=topics.ANSWER_MS) as admin:
-        existing = set(admin.list_topics())
+        found = {topic["name"]: topic for topic in admin.describe_topics([settings.topic(name) for name in topics.CLEANUP])}
         group = group_id(settings)
         workers = _members(admin, group)
     yield Finding("kafka", "connection", "ok", settings.broker)
+    yield from _rights(settings)
     yield Finding(
         "kafka", "workers", "ok" if workers else "warning", f"{workers} in the group {group}",
         "" if workers else "start one: freshet worker",
     )  # fmt: skip
-    for name in topics.CLEANUP:
-        topic = settings.topic(name)
-        if topic in existing:
-            yield Finding("topics", topic, "ok", f"{len(read_spans(settings.brokers, topic))} partitions")
-        else:
+    for topic, description in found.items():
+        if description["partitions"]:
+            yield Finding("topics", topic, "ok", f"{len(description['partitions'])} partitions")
+        elif errors.for_code(description["error_code"]) is not errors.TopicAuthorizationFailedError:
             yield Finding("topics", topic, "warning", "missing", "a worker creates it at its start, if it may")
+
+
+def _rights(settings: Settings) -> Iterator[Finding]:
+    """Whether we see what we look at, and, for information, whether a worker could run as this user."""
+    unseen = lacking(settings, OPERATOR)
+    for right in unseen:
+        yield Finding("kafka", "rights", "failure", f"user {settings.kafka_user!r} lacks {right}", RIGHTS)
+    if not unseen:
+        more = lacking(settings, WORKER)
+        yield Finding(
+            "kafka", "rights", "warning" if more else "ok",
+            f"a worker of this user would lack {', '.join(map(str, more))}" if more else "all that a worker needs",
+            f"let the workers have another user, or {RIGHTS}" if more else "",
+        )  # fmt: skip
 
 
 def _members(admin: KafkaAdminClient, group: str) -> int:

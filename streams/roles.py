@@ -1,5 +1,7 @@
 """The roles: the least rights that each kind of program needs in Kafka and in Redis. docs/security.md is made of this table."""
 
+import asyncio
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
@@ -49,7 +51,7 @@ WORKER = Role(
         Right("Read", "group", GROUP),
     ),
     ("freshet:*",),
-    ("ping", "get", "mget", "set", "eval"),
+    ("get", "mget", "set", "eval"),
 )
 READER = Role(
     "reader",
@@ -76,7 +78,7 @@ IMPLYING = {"Describe": ("Read", "Write", "Describe"), "Read": ("Read",), "Write
 
 def demand(settings: Settings, role: Role) -> None:
     """Returns where Kafka lets us in and gives the role all its rights. Raises `Refused`, `kafka.errors.KafkaError`."""
-    knock(settings.brokers)
+    asyncio.run(knock(settings.brokers))
     missing = lacking(settings, role)
     if missing:
         raise Refused(
@@ -129,13 +131,12 @@ def _of_group(admin: KafkaAdminClient, group: str) -> set[str] | None:
 
 
 HARMLESS: Mapping[str, Sequence[str | int]] = {
-    "ping": ("PING",),
     "get": ("GET", "KEY"),
     "mget": ("MGET", "KEY"),
     "set": ("SET", "KEY", "", "NX", "XX"),
     "eval": ("EVAL", "return 1", 1, "KEY"),
 }
-"""How to ask for each command of a worker whether it may be given: to set what is there and not there is refused in any case."""
+"""How to ask whether each command of a worker may be given: to set what is there and is not there fails in any case."""
 
 
 async def demand_commands(client: Redis, settings: Settings, role: Role) -> None:
@@ -143,11 +144,13 @@ async def demand_commands(client: Redis, settings: Settings, role: Role) -> None
     key = Keys(settings.key_prefix).state
     for command in role.commands:
         try:
-            await client.execute_command(*(key if part == "KEY" else part for part in HARMLESS[command]))
+            await client.execute_command(*(key if part == "KEY" else part for part in HARMLESS[command]))  # type: ignore[no-untyped-call]
         except NoPermissionError as error:
-            user = urlsplit(settings.redis).username or "default"
+            user, reason = urlsplit(settings.redis).username or "default", one_line(str(error))
+            refused = re.search(r"the '([\w|]+)' command", reason)
+            right = f"+{refused[1]}" if refused else f"~{settings.key_prefix}*"
             raise Refused(
-                f"Redis's user {user!r} lacks +{command} ~{settings.key_prefix}* ({one_line(str(error))})",
+                f"Redis's user {user!r} lacks {right} ({reason})",
                 f"give it the rights of a {role.name}, docs/security.md lists them",
             ) from None
         except ResponseError as error:
@@ -158,13 +161,12 @@ async def demand_commands(client: Redis, settings: Settings, role: Role) -> None
 def kafka_lines(role: Role) -> list[str]:
     """The role's rights as commands of Kafka's own tools.
 
-    >>> print(*kafka_lines(PRODUCER), sep="\\n")
-    kafka-acls.sh --bootstrap-server broker:9093 --command-config admin.properties --add \\
-      --allow-principal User:freshet-producer --operation Write --topic events
+    >>> kafka_lines(PRODUCER)
+    ['kafka-acls.sh $ADMIN --add --allow-principal User:freshet-producer --operation Write --topic events']
     """
-    head = "kafka-acls.sh --bootstrap-server broker:9093 --command-config admin.properties --add \\\n"
     return [
-        f"{head}  --allow-principal User:freshet-{role.name} --operation {right.operation} --{right.kind} {right.name}"
+        f"kafka-acls.sh $ADMIN --add --allow-principal User:freshet-{role.name} --operation {right.operation} "
+        f"--{right.kind} {right.name}"
         for right in role.kafka
     ]
 

@@ -214,7 +214,9 @@ def check_address(name: str, value: str) -> None:
             url = urlsplit(address)
             wrong = url.scheme not in schemes or not url.hostname or url.port == 0 or "," in url.netloc
             if name == "broker" and "@" in url.netloc:
-                raise msgspec.ValidationError("User and password of Kafka stand in FRESHET_KAFKA_USER and FRESHET_KAFKA_PASSWORD")
+                raise msgspec.ValidationError(
+                    "User and password of Kafka stand in FRESHET_KAFKA_USER and FRESHET_KAFKA_PASSWORD"
+                )
         except ValueError:  # a port that is none
             wrong = True
         if wrong or not (name == "broker" or re.fullmatch(r"/?\d*", url.path)):

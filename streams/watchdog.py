@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from streams.access import knock
 from streams.brokers import Brokers
 from streams.driver import ChunkConsumer
 
@@ -31,7 +32,8 @@ async def watch(
 ) -> None:
     """Raises `NoProgress` when a partition has lag and its entry in `counted` (the last offset) stood still for `patience_s`.
 
-    While the broker does not answer nothing is judged: the clients retry by themselves.
+    While the broker does not answer nothing is judged: the clients retry by themselves, even when they are refused. Raises
+    `Refused` then.
     """
     since: dict[int, tuple[int, float]] = {}
     away = False
@@ -50,6 +52,7 @@ async def watch(
                 if not away:
                     log.warning("Kafka does not answer; waiting for it")
                 away = True
+                await knock(brokers)
                 continue
             if away:
                 log.warning("Kafka answers again")

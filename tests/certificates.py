@@ -54,9 +54,7 @@ class Authority:
             .sign(self._key, hashes.SHA256())
         )
         pem = certificate.public_bytes(serialization.Encoding.PEM)
-        secret = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        secret = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
         signed = Signed(*(self.directory / f"{name}{end}" for end in (".crt", ".key", ".pem")))
         for path, text in zip(signed, (pem, secret, secret + pem), strict=True):
             path.write_bytes(text)

@@ -7,13 +7,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from certificates import Authority
 from kafka.admin import KafkaAdminClient
 from redis import Redis
 
 from streams.local.kafka import local_kafka
 from streams.local.ports import HOST, free_port
 from streams.local.redis import local_redis
-from tests.certificates import Authority
 
 LISTENERS = """\
 listeners=PLAINTEXT://{host}:{open},SASL_SSL://{host}:{sasl_ssl},SSL://{host}:{ssl},SASL_PLAINTEXT://{host}:{sasl},\

@@ -37,7 +37,7 @@ def explained(error: Exception) -> str | None:
     if isinstance(error, loaded("redis.exceptions", "AuthenticationError", "AuthorizationError", "NoPermissionError")):
         return no_right(error)
     if isinstance(error, loaded("redis.exceptions", "ConnectionError", "TimeoutError")):
-        return no_answer("Redis", "redis", error)
+        return no_tls(error) or no_answer("Redis", "redis", error)
     if isinstance(error, loaded("redis.exceptions", "RedisError")):
         return f"Redis at {address_of('redis')} refuses: {one_line(str(error))[:200]}: see FRESHET_REDIS and freshet doctor"
     if isinstance(error, UnicodeError):
@@ -68,7 +68,9 @@ def no_kafka_right(error: Exception) -> str:
 
     where = " ".join(str(each) for each in error.args)
     user = read_settings().kafka_user
-    return one_line(f"Kafka's user {user!r} lacks {UNAUTHORISED[type(error).__name__]} {where}: docs/security.md lists the rights")
+    return one_line(
+        f"Kafka's user {user!r} lacks {UNAUTHORISED[type(error).__name__]} {where}: docs/security.md lists the rights"
+    )
 
 
 def no_right(error: Exception) -> str:
@@ -77,6 +79,20 @@ def no_right(error: Exception) -> str:
     if isinstance(error, loaded("redis.exceptions", "NoPermissionError")):
         return f"Redis at {address}: {reason}: docs/security.md lists the rights that its user needs"
     return f"Redis at {address} does not let us in ({reason}): see user and password in FRESHET_REDIS"
+
+
+def no_tls(error: Exception) -> str | None:
+    """For a Redis with which TLS does not come about, or that wants TLS and does not get it."""
+    reason = one_line(str(error))[:200].rstrip(".")
+    address = address_of("redis")
+    if "SSL" in reason:
+        todo = "?ssl_ca_certs= in FRESHET_REDIS must name the file of the CA that signed its certificate, and the host be in it"
+        return f"Redis at {address} cannot be trusted ({reason}): {todo}"
+    if "closed by server" in reason and not address.startswith("rediss:"):
+        return (
+            f"Redis at {address} ends the connection at once ({reason}): if it speaks TLS, FRESHET_REDIS begins with rediss://"
+        )
+    return None
 
 
 def loaded(module: str, *names: str) -> tuple[type[Exception], ...]:

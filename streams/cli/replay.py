@@ -19,7 +19,7 @@ from redis import Redis
 from recsys.keys import Keys
 from recsys.readers import FORMATS, FormatError, Passed, Reader, Record, read
 from streams.bulk import open_bulk
-from streams.cli.failure import Failure
+from streams.cli.failure import Failure, explained
 from streams.cli.progress import Progress
 from streams.lag import read_published, read_spans, total_behind
 from streams.roles import PRODUCER, demand
@@ -35,14 +35,6 @@ HINT_S = 5.0
 """Without any progress for this long, `--wait` asks whether a worker runs."""
 STALLED_S = 60.0
 """Without any progress for this long, `--wait` gives up."""
-
-NO_ANSWER = (
-    kafka.errors.KafkaTimeoutError,
-    kafka.errors.KafkaConnectionError,
-    aiokafka.errors.KafkaTimeoutError,
-    aiokafka.errors.KafkaConnectionError,
-)
-"""Errors of which every command says the same: `streams.cli.failure` does."""
 
 
 class Result(Struct, frozen=True):
@@ -82,9 +74,9 @@ def replay(*, file: Path, format_name: str, rate: float | None, limit: int | Non
             waited = wait_until_processed(settings, redis) if wait else None
     except FormatError as error:
         raise Failure(str(error)) from None
-    except NO_ANSWER:
-        raise
     except (kafka.errors.KafkaError, aiokafka.errors.KafkaError) as error:
+        if explained(error):
+            raise
         raise Failure(f"Kafka refuses: {error or type(error).__name__}; see freshet doctor") from None
     result = Result(produced, seconds, waited)
     if as_json:

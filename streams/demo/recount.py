@@ -192,9 +192,7 @@ def compare(recount: Recount, exported: Iterable[dict[str, Any]]) -> Comparison:
 
 def read_topic(brokers: Brokers, topic: str) -> Iterator[tuple[int, Record]]:
     """All records of a topic up to its present end, each with the topic's number of partitions."""
-    consumer: Any = KafkaConsumer(
-        **brokers.connection(), group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
-    )
+    consumer: Any = KafkaConsumer(**brokers.connection(), group_id=None, enable_auto_commit=False, auto_offset_reset="earliest")
     try:
         parts = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
         consumer.assign(parts)
