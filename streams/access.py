@@ -5,12 +5,13 @@ import ssl
 from collections.abc import Iterator
 
 from aiokafka import errors
-from aiokafka.conn import AIOKafkaConnection, create_conn
+from aiokafka.conn import AIOKafkaConnection
 from aiokafka.protocol.metadata import MetadataRequest
 
 from streams.brokers import Brokers
 
 ANSWER_S = 5.0
+CLOSE_S = 0.2
 ATTEMPTS, AGAIN_S = 4, 1.0
 """A broker that ends a connection may also be about to stop: only if it goes on doing so it means us."""
 
@@ -52,7 +53,7 @@ async def _refusal(brokers: Brokers) -> Refused | None:
 
 async def _enter(brokers: Brokers, address: str) -> None:
     host, _, port = address.rpartition(":")
-    connection: AIOKafkaConnection = await create_conn(
+    connection = AIOKafkaConnection(
         host.strip("[]"),
         int(port),
         client_id="freshet",
@@ -60,9 +61,11 @@ async def _enter(brokers: Brokers, address: str) -> None:
         **brokers.security_arguments(),
     )
     try:
+        await connection.connect()
         await connection.send(MetadataRequest([]))  # one who should log in and did not is thrown out now, not before
     finally:
-        connection.close()
+        closed = connection.close()
+        await asyncio.wait([closed], timeout=CLOSE_S)  # it is never done where nothing was connected
 
 
 def _why(brokers: Brokers, host: str, error: BaseException) -> Refused | None:

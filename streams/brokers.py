@@ -42,6 +42,13 @@ class Brokers(Struct, frozen=True, kw_only=True):
     def has_users(self) -> bool:
         return self.security in ("sasl_plaintext", "sasl_ssl")
 
+    @property
+    def who(self) -> str:
+        """Who we are to Kafka, as it stands in our errors."""
+        if self.has_users:
+            return f"Kafka's user {self.user!r}"
+        return f"Kafka's user of the certificate {self.certificate}" if self.certificate else "Kafka's user ANONYMOUS"
+
     def connection(self) -> dict[str, Any]:
         """Keyword arguments of every client of aiokafka and of kafka-python: they have the same names for these.
 

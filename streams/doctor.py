@@ -160,7 +160,7 @@ def _rights(settings: Settings) -> Iterator[Finding]:
     """Whether we see what we look at, and, for information, whether a worker could run as this user."""
     unseen = lacking(settings, OPERATOR)
     for right in unseen:
-        yield Finding("kafka", "rights", "failure", f"user {settings.kafka_user!r} lacks {right}", RIGHTS)
+        yield Finding("kafka", "rights", "failure", f"{settings.brokers.who} lacks {right}", RIGHTS)
     if not unseen:
         more = lacking(settings, WORKER)
         yield Finding(

@@ -82,7 +82,7 @@ def demand(settings: Settings, role: Role) -> None:
     missing = lacking(settings, role)
     if missing:
         raise Refused(
-            f"Kafka's user {settings.kafka_user!r} lacks {', '.join(map(str, missing))}",
+            f"{settings.brokers.who} lacks {', '.join(map(str, missing))}",
             f"give it the rights of a {role.name}, docs/security.md lists them",
         )
 

@@ -54,7 +54,7 @@ def _is_new(topic: str, code: int, message: str | None) -> bool:
     if error is errors.TopicAlreadyExistsError:
         return False
     if error in (errors.TopicAuthorizationFailedError, errors.ClusterAuthorizationFailedError):
-        raise Refused(f"there is no topic {topic}, and Kafka's user lacks Create on it", "create it, or give that right")
+        raise Refused(f"there is no topic {topic}, and we lack Create on it", "create it, or give that right")
     if error is not errors.NoError:
         raise error(f"the topic {topic} cannot be created: {message or error.description}")
     return True

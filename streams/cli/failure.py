@@ -67,10 +67,8 @@ def no_kafka_right(error: Exception) -> str:
     from streams.settings import read_settings
 
     where = " ".join(str(each) for each in error.args)
-    user = read_settings().kafka_user
-    return one_line(
-        f"Kafka's user {user!r} lacks {UNAUTHORISED[type(error).__name__]} {where}: docs/security.md lists the rights"
-    )
+    who = read_settings().brokers.who
+    return one_line(f"{who} lacks {UNAUTHORISED[type(error).__name__]} {where}: docs/security.md lists the rights")
 
 
 def no_right(error: Exception) -> str:
