@@ -209,14 +209,12 @@ def check_address(name: str, value: str) -> None:
     """The form of an address; whether it answers is found when it is used."""
     schemes = {"broker": ("kafka",), "redis": ("redis", "rediss")}[name]
     for part in value.split(";") if name == "broker" else [value]:
+        if name == "broker" and "@" in part:
+            raise msgspec.ValidationError("User and password of Kafka stand in FRESHET_KAFKA_USER and FRESHET_KAFKA_PASSWORD")
         address = part.strip() if "://" in part or name == "redis" else f"kafka://{part.strip()}"
         try:
             url = urlsplit(address)
             wrong = url.scheme not in schemes or not url.hostname or url.port == 0 or "," in url.netloc
-            if name == "broker" and "@" in url.netloc:
-                raise msgspec.ValidationError(
-                    "User and password of Kafka stand in FRESHET_KAFKA_USER and FRESHET_KAFKA_PASSWORD"
-                )
         except ValueError:  # a port that is none
             wrong = True
         if wrong or not (name == "broker" or re.fullmatch(r"/?\d*", url.path)):
