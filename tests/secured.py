@@ -1,19 +1,43 @@
 """A Kafka and a Redis as a shop has them: TLS, users with passwords, and rights."""
 
 import asyncio
+import os
 import ssl
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
-from certificates import Authority
-from kafka.admin import KafkaAdminClient
+from certificates import Authority, Signed
+from kafka.admin import (
+    ACL,
+    ACLFilter,
+    ACLOperation,
+    ACLPermissionType,
+    ACLResourcePatternType,
+    KafkaAdminClient,
+    ResourcePattern,
+    ResourcePatternFilter,
+    ResourceType,
+)
 from redis import Redis
 
 from streams.local.kafka import local_kafka
 from streams.local.ports import HOST, free_port
 from streams.local.redis import local_redis
+from streams.roles import ROLES, Right, Role
+from streams.settings import PREFIX, Settings, read_settings
+
+DOC = Path(__file__).parents[1] / "docs" / "security.md"
+
+PASSWORDS = {f"freshet-{role.name}": f"Kafka's-{role.name}\\secret%40" for role in ROLES}
+"""Of Kafka's users; with all that a shell, a URL or a `repr` would change."""
+PLAIN = ("plain-user", "plain-secret-1")
+REDIS_PASSWORD = "redis@s/ecret:1?#"
+REDIS_QUOTED = "redis%40s%2Fecret%3A1%3F%23"
+SECRETS = [*PASSWORDS.values(), PLAIN[1], REDIS_PASSWORD, REDIS_QUOTED]
 
 LISTENERS = """\
 listeners=PLAINTEXT://{host}:{open},SASL_SSL://{host}:{sasl_ssl},SSL://{host}:{ssl},SASL_PLAINTEXT://{host}:{sasl},\
@@ -147,3 +171,71 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         pass  # one of the two ends has gone: so does the other
     finally:
         writer.close()
+
+
+class Shop(NamedTuple):
+    """The secured servers, and the lines of the documentation that give rights on them."""
+
+    kafka: SecuredKafka
+    redis: SecuredRedis
+    authority: Authority
+    stranger: Authority
+    client: Signed
+
+    def variables(self, role: Role, **changes: str) -> dict[str, str]:
+        """The FRESHET_* of a program of this role."""
+        user = f"freshet-{role.name}"
+        address = f"rediss://{user}:{REDIS_QUOTED}@{HOST}:{self.redis.port}/0?ssl_ca_certs={self.authority.ca}"
+        return {
+            "FRESHET_BROKER": f"kafka://{HOST}:{self.kafka.ports['sasl_ssl']}",
+            "FRESHET_KAFKA_SECURITY": "sasl_ssl",
+            "FRESHET_KAFKA_USER": user,
+            "FRESHET_KAFKA_PASSWORD": PASSWORDS[user],
+            "FRESHET_KAFKA_CA": str(self.authority.ca),
+            "FRESHET_REDIS": address,
+        } | changes
+
+    def settings(self, role: Role, **changes: str) -> Settings:
+        return read_settings(self.variables(role, **changes))
+
+    def environ(self, role: Role, **changes: str) -> dict[str, str]:
+        """The whole environment of such a program."""
+        return {k: v for k, v in os.environ.items() if not k.startswith(PREFIX)} | self.variables(role, **changes)
+
+    @contextmanager
+    def without(self, right: Right, role: Role) -> Iterator[None]:
+        """Takes a right of Kafka away for a while."""
+        taken = acl(f"User:freshet-{role.name}", right.operation, right.kind, right.name)
+        with self.kafka.admin() as admin:
+            admin.delete_acls([_only(taken)])
+            try:
+                yield
+            finally:
+                admin.create_acls([taken])
+
+    @contextmanager
+    def unable(self, command: str, role: Role) -> Iterator[None]:
+        """Takes a command of Redis away for a while."""
+        with self.redis.admin() as admin:
+            admin.execute_command("ACL", "SETUSER", f"freshet-{role.name}", f"-{command}")
+            try:
+                yield
+            finally:
+                admin.execute_command("ACL", "SETUSER", f"freshet-{role.name}", f"+{command}")
+
+
+def documented(beginning: str) -> list[str]:
+    """The lines of the documentation that begin so."""
+    return [line for line in DOC.read_text(encoding="utf-8").splitlines() if line.startswith(beginning)]
+
+
+def acl(principal: str, operation: str, kind: str, name: str) -> ACL:
+    pattern = ResourcePattern(ResourceType[kind.upper()], name)
+    return ACL(principal, "*", ACLOperation[operation.upper()], ACLPermissionType.ALLOW, pattern)
+
+
+def _only(entry: ACL) -> ACLFilter:
+    pattern = ResourcePatternFilter(
+        entry.resource_pattern.resource_type, entry.resource_pattern.resource_name, ACLResourcePatternType.LITERAL
+    )
+    return ACLFilter(entry.principal, "*", entry.operation, ACLPermissionType.ALLOW, pattern)

@@ -3,34 +3,33 @@ wrong password, the error says which; and no password is shown anywhere."""
 
 import asyncio
 import json
-import os
 import re
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import psutil
 import pytest
 import redis
-from certificates import Authority, Signed
+from certificates import Authority
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.admin import (
-    ACL,
-    ACLFilter,
-    ACLOperation,
-    ACLPermissionType,
-    ACLResourcePatternType,
-    ResourcePattern,
-    ResourcePatternFilter,
-    ResourceType,
-)
 from kafka.errors import KafkaError
-from secured import SecuredKafka, SecuredRedis
+from secured import (
+    PASSWORDS,
+    PLAIN,
+    REDIS_PASSWORD,
+    REDIS_QUOTED,
+    SECRETS,
+    SecuredKafka,
+    SecuredRedis,
+    Shop,
+    acl,
+    documented,
+)
 from workers import Worker, Workers, wait_until
 
 from recsys import rows
@@ -55,72 +54,13 @@ from streams.roles import (
     lacking,
     redis_line,
 )
-from streams.settings import PREFIX, Settings, read_settings
-from streams.topics import CLEANUP
+from streams.settings import read_settings
+from streams.topics import CLEANUP, EVENTS, create_missing
 
-DOC = Path(__file__).parents[1] / "docs" / "security.md"
 PARTITIONS = 2
 LONELY = hash_item("lonely")
 END_S = 30.0
 """Who is refused is told within this."""
-
-PASSWORDS = {f"freshet-{role.name}": f"Kafka's-{role.name}\\secret%40" for role in ROLES}
-"""Of Kafka's users; with all that a shell, a URL or a `repr` would change."""
-PLAIN = ("plain-user", "plain-secret-1")
-REDIS_PASSWORD = "redis@s/ecret:1?#"
-REDIS_QUOTED = "redis%40s%2Fecret%3A1%3F%23"
-SECRETS = [*PASSWORDS.values(), PLAIN[1], REDIS_PASSWORD, REDIS_QUOTED]
-
-
-class Shop(NamedTuple):
-    """The secured servers, and the lines of the documentation that give rights on them."""
-
-    kafka: SecuredKafka
-    redis: SecuredRedis
-    authority: Authority
-    stranger: Authority
-    client: Signed
-
-    def variables(self, role: Role, **changes: str) -> dict[str, str]:
-        """The FRESHET_* of a program of this role."""
-        user = f"freshet-{role.name}"
-        address = f"rediss://{user}:{REDIS_QUOTED}@{HOST}:{self.redis.port}/0?ssl_ca_certs={self.authority.ca}"
-        return {
-            "FRESHET_BROKER": f"kafka://{HOST}:{self.kafka.ports['sasl_ssl']}",
-            "FRESHET_KAFKA_SECURITY": "sasl_ssl",
-            "FRESHET_KAFKA_USER": user,
-            "FRESHET_KAFKA_PASSWORD": PASSWORDS[user],
-            "FRESHET_KAFKA_CA": str(self.authority.ca),
-            "FRESHET_REDIS": address,
-        } | changes
-
-    def settings(self, role: Role, **changes: str) -> Settings:
-        return read_settings(self.variables(role, **changes))
-
-    def environ(self, role: Role, **changes: str) -> dict[str, str]:
-        """The whole environment of such a program."""
-        return {k: v for k, v in os.environ.items() if not k.startswith(PREFIX)} | self.variables(role, **changes)
-
-    @contextmanager
-    def without(self, right: Right, role: Role) -> Iterator[None]:
-        """Takes a right of Kafka away for a while."""
-        acl = _acl(f"User:freshet-{role.name}", right.operation, right.kind, right.name)
-        with self.kafka.admin() as admin:
-            admin.delete_acls([_only(acl)])
-            try:
-                yield
-            finally:
-                admin.create_acls([acl])
-
-    @contextmanager
-    def unable(self, command: str, role: Role) -> Iterator[None]:
-        """Takes a command of Redis away for a while."""
-        with self.redis.admin() as admin:
-            admin.execute_command("ACL", "SETUSER", f"freshet-{role.name}", f"-{command}")
-            try:
-                yield
-            finally:
-                admin.execute_command("ACL", "SETUSER", f"freshet-{role.name}", f"+{command}")
 
 
 def lonely_row() -> bytes:
@@ -128,23 +68,6 @@ def lonely_row() -> bytes:
     row = rows.empty(np.array([LONELY], np.uint64), 0)
     row.ids[0] = "lonely"
     return rows.pack(row, 0)
-
-
-def documented(beginning: str) -> list[str]:
-    """The lines of the documentation that begin so."""
-    return [line for line in DOC.read_text(encoding="utf-8").splitlines() if line.startswith(beginning)]
-
-
-def _acl(principal: str, operation: str, kind: str, name: str) -> ACL:
-    pattern = ResourcePattern(ResourceType[kind.upper()], name)
-    return ACL(principal, "*", ACLOperation[operation.upper()], ACLPermissionType.ALLOW, pattern)
-
-
-def _only(acl: ACL) -> ACLFilter:
-    pattern = ResourcePatternFilter(
-        acl.resource_pattern.resource_type, acl.resource_pattern.resource_name, ACLResourcePatternType.LITERAL
-    )
-    return ACLFilter(acl.principal, "*", acl.operation, ACLPermissionType.ALLOW, pattern)
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +81,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
             admin.create_topics({name: {"num_partitions": PARTITIONS} for name in CLEANUP})
             granted = re.compile(r"--allow-principal (\S+) --operation (\w+) --(\w+) (\S+)$")
             found = [granted.search(line) for line in documented("kafka-acls.sh")]
-            admin.create_acls([_acl(*match.groups()) for match in found if match])
+            admin.create_acls([acl(*match.groups()) for match in found if match])
         with store.admin() as client:
             for line in documented("ACL SETUSER"):
                 client.execute_command(*line.replace("PASSWORD", REDIS_PASSWORD).split())
@@ -271,6 +194,15 @@ def test_a_missing_right_of_kafka_is_named_at_start(shop: Shop, role: Role, righ
             demand(settings, role)
     assert str(refused.value).startswith(f"Kafka's user 'freshet-{role.name}' lacks {right}: ")
     assert "docs/security.md" in str(refused.value)
+
+
+def test_a_topic_that_is_missing_and_may_not_be_created_is_named(shop: Shop) -> None:
+    settings = shop.settings(PRODUCER, FRESHET_TOPIC_PREFIX="other-")
+    with shop.kafka.admin() as admin:
+        admin.create_acls([acl("User:freshet-producer", "Write", "topic", "other-events")])
+    wait_until(lambda: not lacking(settings, PRODUCER), "the broker heard of it", END_S)
+    with pytest.raises(Refused, match=r"^there is no topic other-events, and we lack Create on it: "):
+        create_missing(settings, {EVENTS})
 
 
 def test_a_worker_without_a_right_of_kafka_ends_and_names_it(shop: Shop, tmp_path: Path) -> None:
