@@ -43,7 +43,7 @@ def read_all(settings: Settings) -> Answered:
 
 def _records(settings: Settings, name: str) -> list[Any]:
     topic = settings.topic(name)
-    consumer: Any = KafkaConsumer(bootstrap_servers=settings.bootstrap, auto_offset_reset="earliest", group_id=None)
+    consumer: Any = KafkaConsumer(**settings.brokers.connection(), auto_offset_reset="earliest", group_id=None)
     try:
         partitions = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic)]
         consumer.assign(partitions)

@@ -33,6 +33,7 @@ def build_app(settings: Settings, engine: Engine, counting: Counting, publishing
     app = App(
         group_id(settings),
         broker=settings.broker,
+        broker_credentials=settings.brokers.credentials(),
         store="memory://",
         autodiscover=False,
         web_enabled=False,

@@ -9,6 +9,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaTimeoutError
 
+from streams.brokers import Brokers
 from streams.home import home_partition
 
 BATCH_BYTES = 131_072
@@ -82,10 +83,10 @@ class Bulk:
             self._sent.popleft().result()
 
 
-async def open_bulk(bootstrap: list[str], topic: str) -> Bulk:
+async def open_bulk(brokers: Brokers, topic: str) -> Bulk:
     """Ready for the topic; all replicas acknowledge each event. Raises `aiokafka.errors.KafkaError`."""
     producer = AIOKafkaProducer(
-        bootstrap_servers=bootstrap,
+        **brokers.connection(),
         acks="all",
         enable_idempotence=True,
         max_batch_size=BATCH_BYTES,

@@ -1,31 +1,37 @@
 """The doctor's findings: what was looked at, whether it is well, and what to do if not."""
 
+import asyncio
 import os
 import platform
 from collections.abc import Generator, Iterator
 from importlib.metadata import version
 
 import msgspec
+from kafka import errors
 from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
-from redis import RedisError
+from redis import AuthenticationError, RedisError
+from redis.exceptions import NoPermissionError
 
 from recsys.connection import Client, open_client, read_values
 from recsys.keys import Keys
 from recsys.layout import Layout
 from recsys.marks import UserMark, user_mark
 from streams import topics
+from streams.access import Refused, knock
 from streams.app import group_id
 from streams.cli.failure import one_line
 from streams.driver import FAUST_VERSION
 from streams.finding import Finding
 from streams.lag import behind, read_published, read_spans
 from streams.redis_health import examine_redis
+from streams.roles import OPERATOR, WORKER, lacking
 from streams.settings import PREFIX, Settings, names, unknown, without_password
 
 PACKAGES = ("freshet", "faust-streaming", "aiokafka", "kafka-python", "redis", "msgspec", "numpy", "numba")
 LAG_WARNING = 10_000
 FORWARDED_WARNING = 0.05
+RIGHTS = "give the rights that docs/security.md lists"
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
@@ -38,10 +44,13 @@ def examine(settings: Settings) -> Iterator[Finding]:
     except RedisError as error:
         yield _no_redis(settings, error)
     try:
+        asyncio.run(knock(settings.brokers))
         yield from _kafka(settings)
         if layout:
             with open_client(settings.redis) as client:
                 yield from _counted(settings, client, layout)
+    except Refused as error:
+        yield Finding("kafka", "access", "failure", error.what, error.todo)
     except KafkaError as error:
         found = f"{settings.broker}: {one_line(str(error))[:200]}"
         yield Finding("kafka", "connection", "failure", found, "start it (freshet up), or set FRESHET_BROKER")
@@ -51,13 +60,23 @@ def examine(settings: Settings) -> Iterator[Finding]:
 
 def _no_redis(settings: Settings, error: RedisError) -> Finding:
     found = f"{without_password(settings.redis)}: {one_line(str(error))[:200]}"
-    return Finding("redis", "connection", "failure", found, "start it (freshet up), or set FRESHET_REDIS")
+    return Finding("redis", "connection", "failure", found, _todo(error))
+
+
+def _todo(error: RedisError) -> str:
+    if isinstance(error, AuthenticationError):
+        return "see user and password in FRESHET_REDIS"
+    if isinstance(error, NoPermissionError):
+        return "docs/security.md lists the rights that the user needs"
+    if "SSL" in str(error) or "Connection closed by server" in str(error):
+        return "see FRESHET_REDIS: rediss:// where it speaks TLS, ?ssl_ca_certs= names the CA's file"
+    return "start it (freshet up), or set FRESHET_REDIS"
 
 
 def _settings(settings: Settings) -> Iterator[Finding]:
     for name in names():
         source = "environment" if name in settings.sources else "default"
-        yield Finding("settings", PREFIX + name.upper(), "ok", f"{without_password(str(getattr(settings, name)))} ({source})")
+        yield Finding("settings", PREFIX + name.upper(), "ok", f"{settings.shown(name)} ({source})")
 
     for variable in unknown(os.environ):
         yield Finding("settings", variable, "warning", "there is no such setting", "see the README's table; is it a slip?")
@@ -86,21 +105,35 @@ def _redis(settings: Settings) -> Generator[Finding, None, Layout | None]:
 
 
 def _kafka(settings: Settings) -> Iterator[Finding]:
-    with KafkaAdminClient(bootstrap_servers=settings.bootstrap, bootstrap_timeout_ms=topics.ANSWER_MS) as admin:
-        existing = set(admin.list_topics())
+    with KafkaAdminClient(**settings.brokers.connection(), bootstrap_timeout_ms=topics.ANSWER_MS) as admin:
+        found = {topic["name"]: topic for topic in admin.describe_topics([settings.topic(name) for name in topics.CLEANUP])}
         group = group_id(settings)
         workers = _members(admin, group)
     yield Finding("kafka", "connection", "ok", settings.broker)
+    yield from _rights(settings)
     yield Finding(
         "kafka", "workers", "ok" if workers else "warning", f"{workers} in the group {group}",
         "" if workers else "start one: freshet worker",
     )  # fmt: skip
-    for name in topics.CLEANUP:
-        topic = settings.topic(name)
-        if topic in existing:
-            yield Finding("topics", topic, "ok", f"{len(read_spans(settings.bootstrap, topic))} partitions")
-        else:
+    for topic, description in found.items():
+        if description["partitions"]:
+            yield Finding("topics", topic, "ok", f"{len(description['partitions'])} partitions")
+        elif errors.for_code(description["error_code"]) is not errors.TopicAuthorizationFailedError:
             yield Finding("topics", topic, "warning", "missing", "a worker creates it at its start, if it may")
+
+
+def _rights(settings: Settings) -> Iterator[Finding]:
+    """Whether we see what we look at, and, for information, whether a worker could run as this user."""
+    unseen = lacking(settings, OPERATOR)
+    for right in unseen:
+        yield Finding("kafka", "rights", "failure", f"{settings.brokers.who} lacks {right}", RIGHTS)
+    if not unseen:
+        more = lacking(settings, WORKER)
+        yield Finding(
+            "kafka", "rights", "warning" if more else "ok",
+            f"a worker of this user would lack {', '.join(map(str, more))}" if more else "all that a worker needs",
+            f"let the workers have another user, or {RIGHTS}" if more else "",
+        )  # fmt: skip
 
 
 def _members(admin: KafkaAdminClient, group: str) -> int:
@@ -114,7 +147,7 @@ def _members(admin: KafkaAdminClient, group: str) -> int:
 def _counted(settings: Settings, client: Client, layout: Layout) -> Iterator[Finding]:
     keys = Keys(settings.key_prefix)
     events = settings.topic(topics.EVENTS)
-    spans = read_spans(settings.bootstrap, events)
+    spans = read_spans(settings.brokers, events)
     if (layout.topic, layout.partitions) != (events, len(spans)):
         yield Finding(
             "state", "topic", "failure",

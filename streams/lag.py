@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from recsys.connection import Client, read_values
 from recsys.keys import Keys
+from streams.brokers import Brokers
 from streams.topics import ANSWER_MS
 
 NOTHING = -1
@@ -39,9 +40,9 @@ def total_behind(spans: Mapping[int, Span], published: Mapping[int, int]) -> int
     return sum(behind(span, published[partition]) for partition, span in spans.items())
 
 
-def read_spans(bootstrap: list[str], topic: str) -> dict[int, Span]:
+def read_spans(brokers: Brokers, topic: str) -> dict[int, Span]:
     """What each partition of the topic holds now. Raises `kafka.errors.KafkaError`."""
-    consumer = KafkaConsumer(bootstrap_servers=bootstrap, bootstrap_timeout_ms=ANSWER_MS)
+    consumer = KafkaConsumer(**brokers.connection(), bootstrap_timeout_ms=ANSWER_MS)
     try:
         numbers = consumer.partitions_for_topic(topic)
         if not numbers:

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 from aiokafka import AIOKafkaProducer
 
+from streams.brokers import Brokers
+
 Headers = Sequence[tuple[str, bytes]]
 
 MAX_BATCH_BYTES = 128 * 1024
@@ -24,10 +26,10 @@ class Letter(NamedTuple):
     headers: Headers
 
 
-def new_producer(bootstrap: Sequence[str]) -> AIOKafkaProducer:
+def new_producer(brokers: Brokers) -> AIOKafkaProducer:
     """An idempotent producer: a send that is tried again is not written twice."""
     return AIOKafkaProducer(
-        bootstrap_servers=list(bootstrap),
+        **brokers.connection(),
         acks="all",
         enable_idempotence=True,
         max_batch_size=MAX_BATCH_BYTES,

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from recsys.events import Event, InvalidEvent, decode
 from recsys.rules import Rules
+from streams.brokers import Brokers
 from streams.seal import Origin, Seal
 
 POLL_MS = 200
@@ -235,11 +236,9 @@ def compare(recount: Recount, exported: Iterable[dict[str, Any]]) -> Comparison:
     )
 
 
-def read_topic(bootstrap: list[str], topic: str) -> Iterator[tuple[int, Record]]:
+def read_topic(brokers: Brokers, topic: str) -> Iterator[tuple[int, Record]]:
     """All records of a topic up to its present end, each with the topic's number of partitions."""
-    consumer: Any = KafkaConsumer(
-        bootstrap_servers=bootstrap, group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
-    )
+    consumer: Any = KafkaConsumer(**brokers.connection(), group_id=None, enable_auto_commit=False, auto_offset_reset="earliest")
     try:
         parts = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
         consumer.assign(parts)
@@ -257,10 +256,10 @@ def read_topic(bootstrap: list[str], topic: str) -> Iterator[tuple[int, Record]]
         consumer.close()
 
 
-def recount_topic(bootstrap: list[str], topic: str, rules: Rules, secrets: str = "") -> Recount:
+def recount_topic(brokers: Brokers, topic: str, rules: Rules, secrets: str = "") -> Recount:
     """The recount of a whole topic."""
     result = Recount(rules, 1, topic, secrets)
-    for partitions, record in read_topic(bootstrap, topic):
+    for partitions, record in read_topic(brokers, topic):
         result.partitions = partitions
         result.take(record)
     return result

@@ -5,18 +5,25 @@ import os
 import re
 from collections.abc import Mapping
 from typing import Annotated, get_args
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import msgspec
 from msgspec import Meta, Struct, field
 
 from recsys.rules import Hideable, Rules
+from streams.brokers import Brokers, Mechanism, Security, Unusable, check_readable, hosts
 
 PREFIX = "FRESHET_"
 TEST_DATA = "FRESHET_TEST_DATA"
 """Where the tests find real data; no setting of the product."""
 HIDEABLE: tuple[str, ...] = get_args(Hideable)
 CLUSTERS = ("redis+cluster://", "rediss+cluster://")
+HIDDEN = "***"
+SECRETS = frozenset({"kafka_password", "secret"})
+"""Settings that are never shown. A password in an address is hidden by `without_password`."""
+REDIS_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
+REDIS_QUERY = (*REDIS_FILES, "ssl_check_hostname", "ssl_cert_reqs")
+"""What may stand in the query of FRESHET_REDIS."""
 
 
 class SettingsError(ValueError):
@@ -34,6 +41,17 @@ class Settings(Struct, frozen=True, kw_only=True):
     redis: Annotated[
         str, Meta(description="Redis: redis://[[user]:password@]host:port/db; redis+cluster://host:port,host2:port2")
     ] = "redis://localhost:6379/0"
+    kafka_security: Annotated[
+        Security, Meta(description="how to connect to Kafka: plaintext, ssl, sasl_plaintext or sasl_ssl")
+    ] = "plaintext"
+    kafka_mechanism: Annotated[
+        Mechanism, Meta(description="how to log in, with sasl: SCRAM-SHA-512, SCRAM-SHA-256 or PLAIN")
+    ] = "SCRAM-SHA-512"
+    kafka_user: Annotated[str, Meta(description="who logs in, with sasl")] = ""
+    kafka_password: Annotated[str, Meta(description="the user's password, with sasl")] = ""
+    kafka_ca: Annotated[str, Meta(description="file of the CA of the brokers' certificates; the system's CAs without it")] = ""
+    kafka_certificate: Annotated[str, Meta(description="file of our own certificate, where the brokers want one")] = ""
+    kafka_key: Annotated[str, Meta(description="file of that certificate's key")] = ""
     topic_prefix: Annotated[str, Meta(description="put before every topic name", pattern=r"^[A-Za-z0-9._-]{0,100}$")] = ""
     key_prefix: Annotated[
         str, Meta(description="put before every Redis key; no braces, no white space", pattern=r"^[^{}\s]{1,100}$")
@@ -82,14 +100,33 @@ class Settings(Struct, frozen=True, kw_only=True):
         return max(1, round(self.retention * 86_400))
 
     @property
-    def bootstrap(self) -> list[str]:
-        """The brokers as `host:port`.
+    def brokers(self) -> Brokers:
+        """Where Kafka is and how to get in.
 
-        >>> Settings(broker="kafka://a:1;b").bootstrap
-        ['a:1', 'b:9092']
+        >>> Settings(broker="kafka://a:1;b").brokers.hosts
+        ('a:1', 'b:9092')
         """
-        hosts = [part.strip().removeprefix("kafka://").rstrip("/") for part in self.broker.split(";")]
-        return [host if re.search(r":\d+$", host) else f"{host}:9092" for host in hosts]
+        return Brokers(
+            hosts=hosts(self.broker),
+            security=self.kafka_security,
+            mechanism=self.kafka_mechanism,
+            user=self.kafka_user,
+            password=self.kafka_password,
+            ca=self.kafka_ca,
+            certificate=self.kafka_certificate,
+            key=self.kafka_key,
+        )
+
+    def shown(self, name: str) -> str:
+        """A setting as anybody may see it."""
+        return shown(name, str(getattr(self, name)))
+
+    def __repr__(self) -> str:
+        """
+        >>> "secret" in repr(Settings(redis="redis://:secret@h", kafka_password="secret"))
+        False
+        """
+        return f"Settings({', '.join(f'{name}={self.shown(name)!r}' for name in names())})"
 
     def topic(self, name: str) -> str:
         return self.topic_prefix + name
@@ -125,8 +162,15 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
     for name in names():
         value = environ.get(PREFIX + name.upper())
         if value is not None:
-            given[name] = checked(name, value.strip())
-    return Settings(**given, sources=frozenset(given))  # type: ignore[arg-type]
+            given[name] = checked(name, value if name in SECRETS else value.strip())
+    settings = Settings(**given, sources=frozenset(given))  # type: ignore[arg-type]
+    try:
+        if "kafka_mechanism" in given and not settings.brokers.has_users:
+            raise Unusable("kafka_mechanism", f"nobody logs in where FRESHET_KAFKA_SECURITY is {settings.kafka_security}")
+        settings.brokers.check()
+    except Unusable as error:
+        raise SettingsError(f"{PREFIX}{error.setting.upper()} is {settings.shown(error.setting)!r}: {error}") from None
+    return settings
 
 
 def checked(name: str, value: str) -> object:
@@ -143,7 +187,7 @@ def checked(name: str, value: str) -> object:
             check_address(name, value)
     except msgspec.ValidationError as error:
         reason = str(error)
-        said = f"{PREFIX}{name.upper()} is {without_password(value)!r}: {reason[0].lower()}{reason[1:]}"
+        said = f"{PREFIX}{name.upper()} is {shown(name, value)!r}: {reason[0].lower()}{reason[1:]}"
         raise SettingsError(f"{said}. It is: {description(info.type)}") from None
     return result
 
@@ -172,9 +216,12 @@ def check_address(name: str, value: str) -> None:
     """The form of an address; whether it answers is found when it is used."""
     if name == "redis" and value.startswith(CLUSTERS):
         check_cluster_address(value)
+        check_query(urlsplit(value).scheme.replace("+cluster", ""), urlsplit(value).query)
         return
     schemes = {"broker": ("kafka",), "redis": ("redis", "rediss")}[name]
     for part in value.split(";") if name == "broker" else [value]:
+        if name == "broker" and "@" in part:
+            raise msgspec.ValidationError("User and password of Kafka stand in FRESHET_KAFKA_USER and FRESHET_KAFKA_PASSWORD")
         address = part.strip() if "://" in part or name == "redis" else f"kafka://{part.strip()}"
         try:
             url = urlsplit(address)
@@ -188,6 +235,36 @@ def check_address(name: str, value: str) -> None:
                 else "redis://host:port/db or rediss://host:port/db, of a cluster redis+cluster://host:port,host2:port2"
             )
             raise msgspec.ValidationError(f"Expected {form}")
+        if name == "redis":
+            check_query(url.scheme, url.query)
+
+
+def check_query(scheme: str, query: str) -> None:
+    """What follows the ? of an address of Redis: TLS alone; everything else would be told to the client unchecked."""
+    for key, value in parse_qsl(query, keep_blank_values=True):
+        if key not in REDIS_QUERY:
+            raise msgspec.ValidationError(f"After the ? may stand {', '.join(REDIS_QUERY)}, nothing else")
+        if scheme == "redis":
+            raise msgspec.ValidationError(f"{key} is for TLS: the address must begin with rediss:// then")
+        allowed = {"ssl_check_hostname": ("true", "false"), "ssl_cert_reqs": ("required", "none")}.get(key)
+        if allowed and value not in allowed:
+            raise msgspec.ValidationError(f"{key} must be {' or '.join(allowed)}")
+        if key in REDIS_FILES:
+            try:
+                check_readable("redis", value)
+            except Unusable as error:
+                raise msgspec.ValidationError(f"{key}: {error}") from None
+
+
+def shown(name: str, value: str) -> str:
+    """A setting's value as anybody may see it.
+
+    >>> shown("kafka_password", "secret"), shown("kafka_password", ""), shown("top_n", "5")
+    ('***', '', '5')
+    """
+    if name in SECRETS:
+        return HIDDEN if value else ""
+    return without_password(value) if name in ("broker", "redis") else value
 
 
 def check_cluster_address(value: str) -> None:
@@ -207,9 +284,33 @@ def check_cluster_address(value: str) -> None:
 
 
 def without_password(address: str) -> str:
-    """An address that may be shown.
+    """An address that may be shown. Where it is not clear what is the password, more is hidden.
 
     >>> without_password("redis://me:secret@host:6379/0")
     'redis://me:***@host:6379/0'
+    >>> without_password("rediss://host/0?ssl_ca_certs=/ca.pem&password=secret")
+    'rediss://host/0?ssl_ca_certs=/ca.pem&***'
     """
-    return re.sub(r"(?<=//)([^/@:]*):[^@]*@", r"\1:***@", address)
+    head, mark, query = address.partition("?")
+    if "@" in query:  # a password with a ? in it, or one in the query with an @
+        return re.sub(r"^(\w+://|).*", rf"\1{HIDDEN}", address, flags=re.DOTALL)
+    head = re.sub(r"(://|^(?!.*://))([^:]*):.*@", rf"\1\2:{HIDDEN}@", head, flags=re.DOTALL)
+    parts = (part if part.partition("=")[0] in REDIS_QUERY else HIDDEN for part in query.split("&"))
+    return head + mark + "&".join(parts) if mark else head
+
+
+def secrets(settings: Settings) -> list[str]:
+    """All that must be shown nowhere, in every form in which a library may write it; the longest first."""
+    found = {str(getattr(settings, name)) for name in SECRETS}
+    found |= {password for password in passwords_of(settings.redis) if password}
+    return sorted((text for text in found if text), key=len, reverse=True)
+
+
+def passwords_of(address: str) -> list[str]:
+    """The password in an address, as it stands there and decoded.
+
+    >>> passwords_of("redis://me:a%40b@host")
+    ['a%40b', 'a@b']
+    """
+    password = urlsplit(address).password
+    return [password, unquote(password)] if password else []

@@ -7,11 +7,13 @@ connection of the watchdog's own.
 import asyncio
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from streams.access import knock
+from streams.brokers import Brokers
 from streams.driver import ChunkConsumer
 
 EVERY_S = 5.0
@@ -26,15 +28,16 @@ class NoProgress(RuntimeError):
 
 
 async def watch(
-    bootstrap: Sequence[str], topic: str, published: Mapping[int, int], worker: ChunkConsumer, patience_s: float = PATIENCE_S
+    brokers: Brokers, topic: str, published: Mapping[int, int], worker: ChunkConsumer, patience_s: float = PATIENCE_S
 ) -> None:
     """Raises `NoProgress` when a partition has lag and its entry in `published` (the last offset) stood still for `patience_s`.
 
-    While the broker does not answer nothing is judged: the clients retry by themselves.
+    While the broker does not answer nothing is judged: the clients retry by themselves, even when they are refused. Raises
+    `Refused` then.
     """
     since: dict[int, tuple[int, float]] = {}
     away = False
-    async with AIOKafkaConsumer(bootstrap_servers=list(bootstrap)) as consumer:
+    async with AIOKafkaConsumer(**brokers.connection()) as consumer:
         while True:
             await asyncio.sleep(EVERY_S)
             now = time.monotonic()
@@ -49,6 +52,7 @@ async def watch(
                 if not away:
                     log.warning("Kafka does not answer; waiting for it")
                 away = True
+                await knock(brokers)
                 continue
             if away:
                 log.warning("Kafka answers again")

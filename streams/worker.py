@@ -22,6 +22,7 @@ from streams.eviction import warn_of_evictions
 from streams.lease import Overslept, watch_sleep
 from streams.outbox import Outbox, new_producer
 from streams.publishing import Publishing
+from streams.roles import WORKER, demand, demand_commands
 from streams.settings import Settings
 from streams.warmup import warm_up
 from streams.watchdog import watch
@@ -36,9 +37,11 @@ log = logging.getLogger("freshet.worker")
 async def run(settings: Settings) -> None:
     """Runs a worker until it is cancelled. Raises what ended it otherwise."""
     async with AsyncExitStack() as stack:
+        await asyncio.to_thread(demand_commands, settings, WORKER)
+        await asyncio.to_thread(demand, settings, WORKER)
         store = await stack.enter_async_context(open_store(settings.redis))
         await asyncio.to_thread(topics.create_missing, settings)
-        producer = new_producer(settings.bootstrap)
+        producer = new_producer(settings.brokers)
         await producer.start()
         # An idempotent producer waits for its broker for ever; what it still holds is written again after the next start.
         stack.push_async_callback(within, STOP_PRODUCER_S, producer.stop)
@@ -64,7 +67,7 @@ async def run(settings: Settings) -> None:
                 publishing.run_rounds(app.consumer),
                 watch_sleep(),
                 warn_of_evictions(settings.redis),
-                watch(settings.bootstrap, events, publishing.marks.offsets, app.consumer),
+                watch(settings.brokers, events, publishing.marks.offsets, app.consumer),
                 serve(app),
             )
         ]

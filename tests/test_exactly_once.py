@@ -45,7 +45,7 @@ class Shop:
         self.open()
 
     def open(self) -> None:
-        self._producer = KafkaProducer(bootstrap_servers=self.settings.bootstrap, linger_ms=5)
+        self._producer = KafkaProducer(**self.settings.brokers.connection(), linger_ms=5)
 
     def close(self) -> None:
         """Ends the producer: kafka-python leaks sockets while its broker is gone."""
@@ -111,7 +111,7 @@ class Shop:
 
     def read(self, topic: str) -> list[Any]:
         """All records that a topic holds."""
-        consumer = KafkaConsumer(bootstrap_servers=self.settings.bootstrap, consumer_timeout_ms=20_000)
+        consumer = KafkaConsumer(**self.settings.brokers.connection(), consumer_timeout_ms=20_000)
         try:
             partitions = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic)]
             ends = consumer.end_offsets(partitions)
@@ -133,7 +133,7 @@ class Shop:
     def caught_up(self) -> bool:
         """Whether everything was counted and published, also what was forwarded meanwhile."""
         published = read_published(self.redis, Keys(self.settings.key_prefix), range(PARTITIONS))
-        return total_behind(read_spans(self.settings.bootstrap, self.events), published) == 0
+        return total_behind(read_spans(self.settings.brokers, self.events), published) == 0
 
 
 @pytest.fixture
@@ -418,7 +418,7 @@ def test_without_its_servers_a_worker_ends_with_1_and_says_so(
 
 def test_a_topic_with_other_partitions_than_the_state_is_refused(shop: Shop, workers: Workers) -> None:
     assert workers.start().wait_ready().terminate() == 0
-    with KafkaAdminClient(bootstrap_servers=shop.settings.bootstrap) as admin:
+    with KafkaAdminClient(**shop.settings.brokers.connection()) as admin:
         admin.create_partitions({shop.events: PARTITIONS + 1})
     worker: Worker = workers.start()
     assert worker.wait(60) == 1

@@ -94,7 +94,7 @@ def test_a_redis_killed_by_somebody_else_is_known_to_be_dead(own_redis: Server) 
 
 def test_a_killed_broker_comes_back_with_its_records_on_its_port(system: LocalSystem, namespace: Settings) -> None:
     topic = namespace.topic("kept")
-    servers = namespace.bootstrap
+    servers = list(namespace.brokers.hosts)
     admin = KafkaAdminClient(bootstrap_servers=servers)
     admin.create_topics({topic: {"num_partitions": 1, "replication_factor": 1}})
     admin.close()

@@ -56,8 +56,8 @@ def clicks(folder: Path, count: int, users: int = 50) -> Path:
 
 def topic_records(settings: Settings) -> list[Any]:
     """All records of the events topic, partition by partition in their order."""
-    spans = read_spans(settings.bootstrap, settings.topic(EVENTS))
-    consumer = KafkaConsumer(bootstrap_servers=settings.bootstrap, auto_offset_reset="earliest")
+    spans = read_spans(settings.brokers, settings.topic(EVENTS))
+    consumer = KafkaConsumer(**settings.brokers.connection(), auto_offset_reset="earliest")
     partitions = [TopicPartition(settings.topic(EVENTS), number) for number in spans]
     consumer.assign(partitions)
     consumer.seek_to_beginning(*partitions)
@@ -76,7 +76,7 @@ def publish(redis: Client, settings: Settings, partition: int, offset: int) -> N
 
 
 def publish_all(redis: Client, settings: Settings) -> None:
-    for partition, span in read_spans(settings.bootstrap, settings.topic(EVENTS)).items():
+    for partition, span in read_spans(settings.brokers, settings.topic(EVENTS)).items():
         publish(redis, settings, partition, span.end - 1)
 
 
@@ -170,7 +170,7 @@ def test_a_file_that_cannot_be_used_ends_it_with_one_line_and_makes_no_topic(
     assert result.exit_code == 1
     assert says in result.stderr
     assert result.stderr.count("\n") == 1
-    with KafkaAdminClient(bootstrap_servers=namespace.bootstrap) as admin:
+    with KafkaAdminClient(**namespace.brokers.connection()) as admin:
         assert namespace.topic(EVENTS) not in admin.list_topics()
 
 
@@ -192,7 +192,7 @@ def test_an_absent_redis_is_found_before_anything_is_produced(replay: Replay, na
     assert result.exit_code == 1
     assert "Redis at redis://localhost:1 does not answer" in result.stderr
     with pytest.raises(KafkaError, match="there is no topic"):
-        read_spans(namespace.bootstrap, namespace.topic(EVENTS))
+        read_spans(namespace.brokers, namespace.topic(EVENTS))
     gc.collect()  # redis-py leaves the socket that was refused to the collector, which warns: here, not in a later test
 
 
@@ -204,7 +204,7 @@ def test_a_broker_that_dies_meanwhile_ends_it_with_one_line(
     assert replay(path, "--format", "jsonl", "--limit", "1").exit_code == 0
 
     def kill_when_it_runs() -> None:
-        while sum(span.end for span in read_spans(namespace.bootstrap, namespace.topic(EVENTS)).values()) < 100:
+        while sum(span.end for span in read_spans(namespace.brokers, namespace.topic(EVENTS)).values()) < 100:
             time.sleep(0.1)
         system.kafka.kill()
 
@@ -223,7 +223,7 @@ def test_a_broker_that_dies_meanwhile_ends_it_with_one_line(
 
 
 def test_missing_topics_are_made_and_existing_ones_taken_as_they_are(namespace: Settings) -> None:
-    with KafkaAdminClient(bootstrap_servers=namespace.bootstrap) as admin:
+    with KafkaAdminClient(**namespace.brokers.connection()) as admin:
         admin.create_topics({namespace.topic(EVENTS): {"num_partitions": 3}}, wait_for_metadata=True)
         assert set(create_missing(namespace)) == {namespace.topic(name) for name in CLEANUP if name != EVENTS}
         assert create_missing(namespace) == []
@@ -268,7 +268,7 @@ def test_lag_is_what_is_on_the_topic_and_not_published(redis: Client, namespace:
 def test_wait_returns_when_everything_is_published(replay: Replay, redis: Client, namespace: Settings, tmp_path: Path) -> None:
     path = clicks(tmp_path, 500)
     assert replay(path, "--format", "jsonl").exit_code == 0
-    spans = read_spans(namespace.bootstrap, namespace.topic(EVENTS))
+    spans = read_spans(namespace.brokers, namespace.topic(EVENTS))
     ended: list[float] = []
 
     def worker() -> None:
@@ -292,10 +292,10 @@ def test_wait_includes_what_is_forwarded_meanwhile(replay: Replay, redis: Client
 
     def worker() -> None:
         time.sleep(0.5)
-        producer = KafkaProducer(bootstrap_servers=namespace.bootstrap)
+        producer = KafkaProducer(**namespace.brokers.connection())
         producer.send(namespace.topic(EVENTS), b"forwarded", partition=0).get(10)
         producer.close()
-        for partition, span in read_spans(namespace.bootstrap, namespace.topic(EVENTS)).items():
+        for partition, span in read_spans(namespace.brokers, namespace.topic(EVENTS)).items():
             publish(redis, namespace, partition, span.end - (2 if partition == 0 else 1))
         time.sleep(1.5)
         steps.append("forwarded one is processed")
@@ -324,5 +324,5 @@ def test_real_files_arrive_whole_and_fast(replay: Replay, namespace: Settings, d
     shown = json.loads(result.stdout)
     assert shown["events"] == 24_682
     assert shown["events_per_second"] > 5_000
-    spans = read_spans(namespace.bootstrap, namespace.topic(EVENTS))
+    spans = read_spans(namespace.brokers, namespace.topic(EVENTS))
     assert sum(span.end - span.begin for span in spans.values()) == 24_682

@@ -200,7 +200,7 @@ def test_simulate_fills_the_topic_at_its_rate_until_it_is_told_to_stop(environ: 
     assert spans >= 600
     assert "seed 3" in err
 
-    records = list(read_topic(namespace.bootstrap, topic))
+    records = list(read_topic(namespace.brokers, topic))
     assert f"{len(records):,} events" in err
     for partitions, record in records:
         assert home(decode(record.value, record.timestamp).home_id, partitions) == record.partition
@@ -211,6 +211,6 @@ def test_simulate_fills_the_topic_at_its_rate_until_it_is_told_to_stop(environ: 
 def ends(settings: Settings, topic: str) -> int:
     """Records in the topic so far; 0 while it does not exist."""
     try:
-        return sum(span.end for span in read_spans(settings.bootstrap, topic).values())
+        return sum(span.end for span in read_spans(settings.brokers, topic).values())
     except UnknownTopicOrPartitionError:
         return 0

@@ -19,9 +19,10 @@ from recsys.connection import Client, open_client
 from recsys.keys import Keys
 from recsys.readers import FORMATS, FormatError, Passed, Reader, Record, read
 from streams.bulk import open_bulk
-from streams.cli.failure import Failure
+from streams.cli.failure import Failure, explained
 from streams.cli.progress import Progress
 from streams.lag import read_published, read_spans, total_behind
+from streams.roles import PRODUCER, demand
 from streams.settings import Settings, read_settings
 from streams.topics import EVENTS, create_missing
 
@@ -34,14 +35,6 @@ HINT_S = 5.0
 """Without any progress for this long, `--wait` asks whether a worker runs."""
 STALLED_S = 60.0
 """Without any progress for this long, `--wait` gives up."""
-
-NO_ANSWER = (
-    kafka.errors.KafkaTimeoutError,
-    kafka.errors.KafkaConnectionError,
-    aiokafka.errors.KafkaTimeoutError,
-    aiokafka.errors.KafkaConnectionError,
-)
-"""Errors of which every command says the same: `streams.cli.failure` does."""
 
 
 class Result(Struct, frozen=True):
@@ -81,9 +74,9 @@ def replay(*, file: Path, format_name: str, rate: float | None, limit: int | Non
             waited = wait_until_processed(settings, redis) if wait else None
     except FormatError as error:
         raise Failure(str(error)) from None
-    except NO_ANSWER:
-        raise
     except (kafka.errors.KafkaError, aiokafka.errors.KafkaError) as error:
+        if explained(error):
+            raise
         raise Failure(f"Kafka refuses: {error or type(error).__name__}; see freshet doctor") from None
     result = Result(produced, seconds, waited)
     if as_json:
@@ -106,7 +99,8 @@ def produce(settings: Settings, reader: Reader, rate: float | None, limit: int |
     """
     with Progress("producing", "events") as progress:
         first = list(itertools.islice(reader, 1))
-        create_missing(settings)
+        demand(settings, PRODUCER)
+        create_missing(settings, {EVENTS})
         records = itertools.islice(itertools.chain(first, reader), limit)
 
         def show(count: int) -> None:
@@ -119,7 +113,7 @@ def produce(settings: Settings, reader: Reader, rate: float | None, limit: int |
 
 
 async def _produce(settings: Settings, records: Iterator[Record], rate: float | None, show: Callable[[int], None]) -> int:
-    bulk = await open_bulk(settings.bootstrap, settings.topic(EVENTS))
+    bulk = await open_bulk(settings.brokers, settings.topic(EVENTS))
     begun = flushed = time.monotonic()
     count = 0
     try:
@@ -159,7 +153,7 @@ def wait_until_processed(settings: Settings, redis: Client) -> float:
 
 def _wait_until_published(settings: Settings, redis: Client, progress: Progress) -> None:
     keys = Keys(settings.key_prefix)
-    spans = read_spans(settings.bootstrap, settings.topic(EVENTS))
+    spans = read_spans(settings.brokers, settings.topic(EVENTS))
     at_first = left = total_behind(spans, read_published(redis, keys, spans))
     moved = time.monotonic()
     hinted = False

@@ -47,13 +47,15 @@ def run(
     """Sends events until `stop`, or for so many seconds."""
     from streams.demo.pace import on_time
     from streams.demo.sender import Sender
+    from streams.roles import PRODUCER, demand
     from streams.shop.catalogue import build_catalogue
     from streams.shop.shoppers import crowd
     from streams.shop.traffic import events
     from streams.topics import EVENTS, create_missing
 
-    create_missing(settings)
-    sender = Sender(settings.bootstrap, settings.topic(EVENTS))
+    demand(settings, PRODUCER)
+    create_missing(settings, {EVENTS})
+    sender = Sender(settings.brokers, settings.topic(EVENTS))
     rng = random.Random(seed)
     catalogue = build_catalogue(rng, products)
     start = time.monotonic()

@@ -11,6 +11,7 @@ import click
 import uvloop
 
 from streams.cli.failure import Failure, explained
+from streams.cli.logs import log_to_stderr
 from streams.settings import Settings, read_settings
 
 
@@ -29,7 +30,7 @@ def worker(log_level: str) -> None:
         # These tell of every attempt and every heartbeat; what matters our own lines say, the last one how it ended.
         for library in ("kafka", "aiokafka", "faust", "mode", "asyncio", "streams.driver"):
             logging.getLogger(library).setLevel(logging.CRITICAL + 1)
-    logging.basicConfig(stream=sys.stderr, level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    log_to_stderr(log_level, settings)
     logging.getLogger("freshet").setLevel(min(logging.INFO, logging.getLogger().level))
     code = 0
     try:

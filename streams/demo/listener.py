@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from kafka import KafkaConsumer, TopicPartition
 
+from streams.brokers import Brokers
 from streams.demo.board import Board
 
 POLL_MS = 100
@@ -15,11 +16,11 @@ POLL_MS = 100
 class Listener:
     """A thread that reads all partitions of the topic from their beginning."""
 
-    def __init__(self, bootstrap: list[str], topic: str, board: Board) -> None:
+    def __init__(self, brokers: Brokers, topic: str, board: Board) -> None:
         self.board = board
         self.failure: Exception | None = None
         self._consumer: Any = KafkaConsumer(
-            bootstrap_servers=bootstrap, group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
+            **brokers.connection(), group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
         )
         parts = [TopicPartition(topic, number) for number in sorted(self._consumer.partitions_for_topic(topic) or ())]
         self._consumer.assign(parts)

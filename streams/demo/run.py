@@ -37,8 +37,8 @@ def run(plan: Plan, show: Show, stopping: Stopping) -> Summary:
             worker.wait_ready()
         for line in invitation(plan, settings):
             show.say(line)
-        listener = stack.enter_context(Listener(settings.bootstrap, settings.topic(RECOMMENDATIONS), board))
-        shop = stack.enter_context(OpenShop(plan, Sender(settings.bootstrap, settings.topic(EVENTS)), board))
+        listener = stack.enter_context(Listener(settings.brokers, settings.topic(RECOMMENDATIONS), board))
+        shop = stack.enter_context(OpenShop(plan, Sender(settings.brokers, settings.topic(EVENTS)), board))
         with stopping.open():
             watch(plan, board, worker, shop, show, stopping=stopping)
         seconds = board.elapsed
@@ -47,7 +47,7 @@ def run(plan: Plan, show: Show, stopping: Stopping) -> Summary:
             marks = settle(settings, worker.check)
             worker.finish()
             listener.close()
-            recount = recount_topic(settings.bootstrap, settings.topic(EVENTS), settings.rules)
+            recount = recount_topic(settings.brokers, settings.topic(EVENTS), settings.rules)
             comparison = compare(recount, exported(settings))
     return summed_up(plan, board, seconds, marks, comparison)
 

@@ -10,6 +10,7 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
 from recsys.events import decode
+from streams.brokers import Brokers
 from streams.shop.visits import Fields
 
 LINGER_MS = 2
@@ -23,8 +24,8 @@ Acknowledged = Callable[[int, int, int], None]
 class Sender:
     """A producer of events. Close it: that waits until everything has arrived."""
 
-    def __init__(self, bootstrap: list[str], topic: str) -> None:
-        self.producer: Any = KafkaProducer(bootstrap_servers=bootstrap, linger_ms=LINGER_MS)
+    def __init__(self, brokers: Brokers, topic: str) -> None:
+        self.producer: Any = KafkaProducer(**brokers.connection(), linger_ms=LINGER_MS)
         self.topic = topic
         self.sent = 0
         self.failure: BaseException | None = None

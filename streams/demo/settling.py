@@ -30,11 +30,11 @@ def settle(settings: Settings, check: Callable[[], None], patience_s: float = PA
     """
     topic, keys = settings.topic(EVENTS), Keys(settings.key_prefix)
     until = time.monotonic() + patience_s
-    partitions = list(read_spans(settings.bootstrap, topic))
+    partitions = list(read_spans(settings.brokers, topic))
     with open_client(settings.redis) as client:
         while True:
             published = read_published(client, keys, partitions)
-            left = total_behind(read_spans(settings.bootstrap, topic), published)
+            left = total_behind(read_spans(settings.brokers, topic), published)
             if not left:
                 return [user_mark(mark) for mark in read_values(client, [keys.user_mark(p) for p in partitions])]
             check()

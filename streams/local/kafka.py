@@ -4,10 +4,11 @@ import base64
 import logging
 import subprocess
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 from streams.local.errors import LocalError, MissingExtra
 from streams.local.jars import Progress, kafka_jars, to_stderr
@@ -24,6 +25,8 @@ LOGGING = (
     "-Dorg.slf4j.simpleLogger.showDateTime=true",
     "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSZ",
 )
+
+NOBODY: Mapping[str, str] = MappingProxyType({})
 
 PROPERTIES = """\
 # Written at each start.
@@ -56,26 +59,43 @@ log.cleaner.dedupe.buffer.size=16777216
 """
 
 
-def local_kafka(directory: Path, port: int, jvm: Sequence[str] = QUICK_JVM, progress: Progress = to_stderr) -> Server:
-    """A Kafka that keeps its data in the folder; not started yet."""
-    return Server("Kafka", directory, port, partial(prepare, jvm=jvm, progress=progress), answers)
+def local_kafka(
+    directory: Path,
+    port: int,
+    jvm: Sequence[str] = QUICK_JVM,
+    progress: Progress = to_stderr,
+    *,
+    properties: str = "",
+    users: Mapping[str, str] = NOBODY,
+) -> Server:
+    """A Kafka that keeps its data in the folder; not started yet.
+
+    `properties` are lines of the server's configuration that stand over ours; `users` are those that it knows from the
+    beginning, with their passwords, for SCRAM-SHA-512. The port is one without a password in any case: ours, to ask on.
+    """
+    prepared = partial(prepare, jvm=jvm, progress=progress, properties=properties, users=users)
+    return Server("Kafka", directory, port, prepared, answers)
 
 
-def prepare(directory: Path, port: int, *, jvm: Sequence[str], progress: Progress) -> Sequence[str | Path]:
+def prepare(
+    directory: Path, port: int, *, jvm: Sequence[str], progress: Progress, properties: str, users: Mapping[str, str]
+) -> Sequence[str | Path]:
     """Write the configuration, format the data folder the first time; the command that runs the server."""
     java: list[str | Path] = [java_program(), "-cp", f"{kafka_jars(progress)}/*", *jvm, *LOGGING]
     data = directory / "data"
-    properties = directory / "server.properties"
+    configuration = directory / "server.properties"
     text = PROPERTIES.format(host=HOST, port=port, controller=free_port(), data=escaped(str(data)))
-    properties.write_text(text, encoding="latin-1", errors="strict")
+    configuration.write_text(text + properties, encoding="latin-1", errors="strict")
     if not (data / "meta.properties").exists():
-        format_data(java, properties)
-    return [*java, "kafka.Kafka", properties]
+        format_data(java, configuration, users)
+    return [*java, "kafka.Kafka", configuration]
 
 
-def format_data(java: Sequence[str | Path], properties: Path) -> None:
+def format_data(java: Sequence[str | Path], configuration: Path, users: Mapping[str, str]) -> None:
     cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-    options: list[str | Path] = [f"--cluster-id={cluster}", "--config", properties, "--ignore-formatted"]
+    options: list[str | Path] = [f"--cluster-id={cluster}", "--config", configuration, "--ignore-formatted"]
+    for user, password in users.items():
+        options += ["--add-scram", f'SCRAM-SHA-512=[name="{user}",password="{password}"]']
     done = subprocess.run([*java, "kafka.tools.StorageTool", "format", *options], capture_output=True, text=True, check=False)
     if done.returncode:
         lines = (done.stderr + done.stdout).strip().splitlines()[-5:]

@@ -43,11 +43,11 @@ def prepare(directory: Path, port: int, *, lines: str) -> Sequence[str | Path]:
 
 
 def answers(port: int) -> bool:
-    """Does it answer PING? Not while it still loads its data."""
+    """Does it answer PING? Not while it still loads its data. One that wants a password says so when it is ready."""
     try:
         with socket.create_connection((HOST, port), timeout=1) as connection:
             connection.sendall(b"PING\r\n")
-            return connection.recv(16).startswith(b"+PONG")
+            return connection.recv(16).startswith((b"+PONG", b"-NOAUTH"))
     except OSError:
         return False
 
