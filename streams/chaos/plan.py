@@ -44,7 +44,7 @@ KINDS = {
         Kind("empty-redis", 4, "Redis emptied"),
         Kind("fill-redis", 5, "Redis full for {seconds:.1f} s", (2, 6)),
         Kind("cut-redis", 10, "all connections to Redis cut"),
-        Kind("swallow-reply", 14, "{amount:.0f} replies of Redis swallowed", amount=(1, 3)),
+        Kind("swallow-reply", 14, "replies of Redis swallowed: {amount:.0f}", amount=(1, 3)),
         Kind("delay-replies", 6, "replies of Redis {amount:.1f} s late for {seconds:.1f} s", (3, 8), (0.2, 2.0)),
         Kind("black-hole", 2, "Redis silent for {seconds:.1f} s", (SOCKET_TIMEOUT_S + 1, SOCKET_TIMEOUT_S + 5)),
     )
