@@ -9,9 +9,10 @@ from streams.app import SESSION_TIMEOUT_S
 
 PAUSE_S = (1.0, 4.0)
 """From one fault to the next: nobody waits until all is well again."""
-CALM_S = (12.0, 18.0)
-CALM_EVERY = 10
-"""After so many faults there is time to breathe: else hardly anything would ever be counted under fire."""
+CALM_EVERY = 5
+"""Before each fault with such a number everything may come back to life, and then for a while is left alone: else hardly
+anything would ever be counted under fire."""
+CALM_S = (3.0, 7.0)
 SOCKET_TIMEOUT_S = 20.0
 """A worker's patience with Redis (`recsys.store.connect`)."""
 
