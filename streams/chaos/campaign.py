@@ -16,7 +16,7 @@ from streams.chaos import evidence
 from streams.chaos.copies import Copies
 from streams.chaos.fleet import Fleet
 from streams.chaos.load import PRODUCTS, Load
-from streams.chaos.plan import Fault
+from streams.chaos.plan import CALM_EVERY, Fault
 from streams.chaos.proxy import Proxy
 from streams.chaos.recovery import Recovery
 from streams.chaos.show import Show
@@ -35,8 +35,10 @@ from streams.topics import EVENTS, RECOMMENDATIONS, REJECTED, create_missing
 READY_S = 120.0
 OPEN_S = 4.0
 """Of load before the first fault and after the last."""
+BREATHE_S = 60.0
 COPY_EVERY_S = 12.0
-CATCH_UP_S = 120.0
+CATCH_UP_S = 300.0
+"""An emptied Redis counts the whole topic again, on a machine that is perhaps busy with other things."""
 FINISH_S = 60.0
 POLL_S = 0.1
 
@@ -162,12 +164,21 @@ def strike_all(field: Field, faults: list[Fault], show: Show) -> None:
     """Strikes with one fault after the other, and takes copies of Redis in between."""
     take_copy(field)
     for fault in faults:
+        if fault.number % CALM_EVERY == 0:
+            breathe(field)
         pause(field, fault.after_s)
         if not field.copies.taken or time.monotonic() - field.copies.taken[-1].at > COPY_EVERY_S:
             take_copy(field)
         strike = field.strikes.strike(fault)
         at = time.time() - field.strikes.opened
         show.fault(fault.number, at, strike.what if strike else f"{fault}: skipped, no worker is there")
+
+
+def breathe(field: Field) -> None:
+    """Returns when there are recommendations for every partition again, or it takes too long: then the faults go on."""
+    now, until = time.time(), time.monotonic() + BREATHE_S
+    while min(field.watcher.served_at.values()) < now and time.monotonic() < until:
+        pause(field, POLL_S)
 
 
 def take_copy(field: Field) -> None:

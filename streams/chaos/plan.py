@@ -9,9 +9,10 @@ from streams.lease import SESSION_TIMEOUT_S
 
 PAUSE_S = (1.0, 4.0)
 """From one fault to the next: nobody waits until all is well again."""
-CALM_S = (12.0, 18.0)
-CALM_EVERY = 10
-"""After so many faults there is time to breathe: else hardly anything would ever be counted under fire."""
+CALM_EVERY = 5
+"""Before each fault with such a number everything may come back to life, and then for a while is left alone: else hardly
+anything would ever be counted under fire."""
+CALM_S = (3.0, 7.0)
 SOCKET_TIMEOUT_S = 20.0
 """A worker's patience with Redis (`recsys.store.connect`)."""
 
@@ -44,7 +45,7 @@ KINDS = {
         Kind("empty-redis", 4, "Redis emptied"),
         Kind("fill-redis", 5, "Redis full for {seconds:.1f} s", (2, 6)),
         Kind("cut-redis", 10, "all connections to Redis cut"),
-        Kind("swallow-reply", 14, "{amount:.0f} replies of Redis swallowed", amount=(1, 3)),
+        Kind("swallow-reply", 14, "replies of Redis swallowed: {amount:.0f}", amount=(1, 3)),
         Kind("delay-replies", 6, "replies of Redis {amount:.1f} s late for {seconds:.1f} s", (3, 8), (0.2, 2.0)),
         Kind("black-hole", 2, "Redis silent for {seconds:.1f} s", (SOCKET_TIMEOUT_S + 1, SOCKET_TIMEOUT_S + 5)),
     )

@@ -34,6 +34,8 @@ class Watcher:
     def __init__(self, bootstrap: list[str], topic: str, partitions: int, served: Callable[[int, float], None]) -> None:
         self.newest: dict[str, Newest] = {}
         self.read = 0
+        self.served_at = dict.fromkeys(range(partitions), 0.0)
+        """By partition of `events`, the time of the newest recommendation, in seconds since 1970."""
         self.failure: Exception | None = None
         self._bootstrap = bootstrap
         self._served = served
@@ -79,6 +81,7 @@ class Watcher:
                 covered = source(record.headers)
                 self.newest[record.key.decode()] = Newest(record.partition, record.offset, record.timestamp, covered)
                 if covered:
+                    self.served_at[covered[0]] = record.timestamp / 1000
                     self._served(covered[0], record.timestamp / 1000)
                 self._positions[part] = record.offset + 1
 
