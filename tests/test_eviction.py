@@ -59,7 +59,7 @@ def test_a_worker_that_finds_a_part_of_the_state_missing_refuses_to_go_on(
     create_missing(namespace)
     with (
         Workers(environ, tmp_path).supervised() as workers,
-        KafkaProducer(bootstrap_servers=namespace.bootstrap) as producer,
+        KafkaProducer(**namespace.brokers.connection()) as producer,
         Redis.from_url(namespace.redis) as redis,
     ):
 

@@ -295,8 +295,8 @@ def test_events_that_kafka_deleted_before_they_were_counted_are_named_and_passed
     shop.send(300)
     assert workers.start().wait_ready().terminate() == 0
     shop.send(600)
-    ends = {number: span.end for number, span in read_spans(shop.settings.bootstrap, shop.events).items()}
-    with KafkaAdminClient(bootstrap_servers=shop.settings.bootstrap) as admin:
+    ends = {number: span.end for number, span in read_spans(shop.settings.brokers, shop.events).items()}
+    with KafkaAdminClient(**shop.settings.brokers.connection()) as admin:
         admin.delete_records({TopicPartition(shop.events, number): end for number, end in ends.items()})
     refused = workers.start()
     assert refused.wait(60) == 1

@@ -36,7 +36,6 @@ from recsys import rows
 from recsys.hashing import hash_item
 from recsys.item_shards import row_key
 from recsys.keys import Keys
-from recsys.store import connect
 from streams.access import Refused, knock
 from streams.cli.logs import written
 from streams.local.ports import HOST, free_port
@@ -232,17 +231,10 @@ def test_a_right_of_kafka_that_is_taken_away_ends_a_running_worker_and_is_named(
 
 @pytest.mark.parametrize("command", WORKER.commands)
 def test_a_missing_right_of_redis_is_named_at_start(shop: Shop, command: str) -> None:
-    async def ask() -> None:
-        client = connect(settings.redis)
-        try:
-            await demand_commands(client, settings, WORKER)
-        finally:
-            await client.aclose()
-
     settings = shop.settings(WORKER)
-    asyncio.run(ask())
+    demand_commands(settings, WORKER)
     with shop.unable(command, WORKER), pytest.raises(Refused, match=rf"^Redis's user 'freshet-worker' lacks \+{command} "):
-        asyncio.run(ask())
+        demand_commands(settings, WORKER)
 
 
 def test_a_worker_without_its_keys_in_redis_ends_and_says_so(shop: Shop, tmp_path: Path) -> None:

@@ -81,10 +81,8 @@ class Field:
             )
             wait_ready(self.fleet)
         topic = self.settings.topic(RECOMMENDATIONS)
-        self.watcher = stack.enter_context(Watcher(self.settings.bootstrap, topic, campaign.partitions, self.recovery.served))
-        self.load = stack.enter_context(
-            Load(self.settings.bootstrap, self.settings.topic(EVENTS), campaign.seed, campaign.rate)
-        )
+        self.watcher = stack.enter_context(Watcher(self.settings.brokers, topic, campaign.partitions, self.recovery.served))
+        self.load = stack.enter_context(Load(self.settings.brokers, self.settings.topic(EVENTS), campaign.seed, campaign.rate))
         self.copies = Copies(self.system.redis, folder / "copies")
         self.strikes = Strikes(self.system, self.client, self.proxy, self.fleet, self.copies, self.recovery)
         stack.callback(self.strikes.close)
@@ -203,7 +201,7 @@ def come_to_rest(field: Field) -> list[str]:
         settle(field.settings, field.check, CATCH_UP_S)
     except NotSettled as error:
         keys, topic = Keys(field.settings.key_prefix), field.settings.topic(EVENTS)
-        spans = read_spans(field.settings.bootstrap, topic)
+        spans = read_spans(field.settings.brokers, topic)
         published = read_published(field.client, keys, spans)
         lag = ", ".join(f"{p}: {behind(span, published[p])} after {published[p]}" for p, span in spans.items())
         said = [f"{member.name}: {list(member.worker.log)[-1:]}" for member in field.fleet.members()]
@@ -221,7 +219,7 @@ def come_to_rest(field: Field) -> list[str]:
 def grouped(settings: Settings) -> int:
     """How many workers the group has."""
     group = group_id(settings)
-    with KafkaAdminClient(bootstrap_servers=settings.bootstrap) as admin:
+    with KafkaAdminClient(**settings.brokers.connection()) as admin:
         return len(admin.describe_groups([group])[group]["members"])
 
 
@@ -229,7 +227,7 @@ def account(field: Field, folder: Path, unsettling: list[str]) -> tuple[Recount,
     """The recount of the whole topic, and everything that is not as it should be."""
     settings, keys = field.settings, Keys(field.settings.key_prefix)
     topic = settings.topic(EVENTS)
-    recount = recount_topic(settings.bootstrap, topic, settings.rules)
+    recount = recount_topic(settings.brokers, topic, settings.rules)
     wrong = list(differences(recount, exported(settings)))
     found = findings(
         wrong,
@@ -237,7 +235,7 @@ def account(field: Field, folder: Path, unsettling: list[str]) -> tuple[Recount,
         field.watcher.newest,
         kept(field.client, keys, recount),
         recount.rejected,
-        (record for _, record in read_topic(settings.bootstrap, settings.topic(REJECTED))),
+        (record for _, record in read_topic(settings.brokers, settings.topic(REJECTED))),
         field.fleet.endings,
         [*field.recovery.done, *field.recovery.unsettled],
         unsettling,
@@ -246,7 +244,7 @@ def account(field: Field, folder: Path, unsettling: list[str]) -> tuple[Recount,
         evidence.write_findings(folder, found, evidence.stored_marks(field.client, keys, recount.partitions))
         items, users = {each.item_id for each in wrong}, {line.partition(": ")[0] for line in found.stale}
         for name, names in ((EVENTS, items | users), (RECOMMENDATIONS, users)) if items | users else ():
-            records = (record for _, record in read_topic(settings.bootstrap, settings.topic(name)))
+            records = (record for _, record in read_topic(settings.brokers, settings.topic(name)))
             evidence.write_records(folder / f"{name}.jsonl", records, names)
     return recount, found
 

@@ -13,6 +13,7 @@ import msgspec
 from kafka.errors import KafkaError
 
 from recsys.events import MAX_BYTES
+from streams.brokers import Brokers
 from streams.demo.mishaps import sendings
 from streams.demo.pace import on_time
 from streams.demo.sender import Sender
@@ -98,10 +99,10 @@ class Load:
     What the broker never acknowledged is perhaps on the topic and perhaps not; it is told, and a new producer goes on.
     """
 
-    def __init__(self, bootstrap: list[str], topic: str, seed: int, rate: float) -> None:
+    def __init__(self, brokers: Brokers, topic: str, seed: int, rate: float) -> None:
         self.sent = self.acknowledged = self.producers = 0
         self.failure: Exception | None = None
-        self._bootstrap = bootstrap
+        self._brokers = brokers
         self._topic = topic
         self._end = threading.Event()
         self._sender = self._new_sender()
@@ -140,7 +141,7 @@ class Load:
         self.producers += 1
         while True:
             try:
-                return Sender(self._bootstrap, self._topic)
+                return Sender(self._brokers, self._topic)
             except KafkaError:  # the broker is down
                 if self._end.wait(AGAIN_S):
                     raise

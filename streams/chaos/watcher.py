@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Self
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
+from streams.brokers import Brokers
 from streams.demo.listener import source
 
 POLL_MS = 100
@@ -31,13 +32,13 @@ class Newest(NamedTuple):
 class Watcher:
     """A thread that reads the whole topic. `served` is called with the event's partition and the record's time in seconds."""
 
-    def __init__(self, bootstrap: list[str], topic: str, partitions: int, served: Callable[[int, float], None]) -> None:
+    def __init__(self, brokers: Brokers, topic: str, partitions: int, served: Callable[[int, float], None]) -> None:
         self.newest: dict[str, Newest] = {}
         self.read = 0
         self.served_at = dict.fromkeys(range(partitions), 0.0)
         """By partition of `events`, the time of the newest recommendation, in seconds since 1970."""
         self.failure: Exception | None = None
-        self._bootstrap = bootstrap
+        self._brokers = brokers
         self._served = served
         self._positions = {TopicPartition(topic, number): 0 for number in range(partitions)}
         self._end = threading.Event()
@@ -64,7 +65,7 @@ class Watcher:
             consumer.close()
 
     def _consumer(self) -> Any:
-        consumer: Any = KafkaConsumer(bootstrap_servers=self._bootstrap, group_id=None, enable_auto_commit=False)
+        consumer: Any = KafkaConsumer(bootstrap_servers=self._brokers, group_id=None, enable_auto_commit=False)
         try:
             consumer.assign(list(self._positions))
             for part, position in self._positions.items():

@@ -42,8 +42,8 @@ def explained(error: Exception) -> str | None:
         return f"Redis at {address_of('redis')} is a node of a cluster: set FRESHET_REDIS to redis+cluster://host:port"
     if isinstance(error, loaded("redis.exceptions", "OutOfMemoryError")):
         return (
-            f"Redis at {address_of('redis')} is full: give it more memory (maxmemory). Nothing is lost: what could not be written "
-            "is counted after the next start"
+            f"Redis at {address_of('redis')} is full: give it more memory (maxmemory). Nothing is lost: what could not be "
+            "written is counted after the next start"
         )
     if isinstance(error, loaded("redis.exceptions", "RedisError")):
         return f"Redis at {address_of('redis')} refuses: {one_line(str(error))[:200]}: see FRESHET_REDIS and freshet doctor"
