@@ -1,4 +1,4 @@
-"""The demo's recount: small cases counted by hand, and a whole shop counted twice."""
+"""The recount: small cases counted by hand, and a whole shop counted twice."""
 
 import json
 from itertools import islice
@@ -11,7 +11,7 @@ import pytest
 
 from recsys.rules import Rules
 from streams.demo.mishaps import sendings
-from streams.demo.recount import Record, Recount, compare, forwarded, home
+from streams.recount import Record, Recount, compare, forwarded, home
 from streams.shop.catalogue import build_catalogue
 from streams.shop.shoppers import crowd
 from streams.shop.traffic import events

@@ -19,8 +19,8 @@ from recsys.events import Event, Kind, decode
 from streams.demo.measure import most_popular
 from streams.demo.mishaps import BROKEN, TWICE, WRONG_KEY, sendings
 from streams.demo.pace import on_time
-from streams.demo.recount import home, read_topic
 from streams.lag import read_spans
+from streams.recount import home, read_topic
 from streams.settings import Settings
 from streams.shop.catalogue import build_catalogue
 from streams.shop.shoppers import crowd

@@ -7,7 +7,6 @@ from streams.demo.board import Board
 from streams.demo.listener import Listener
 from streams.demo.opening import OpenShop
 from streams.demo.plan import Plan
-from streams.demo.recount import compare, recount_topic
 from streams.demo.sender import Sender
 from streams.demo.settling import exported, settle
 from streams.demo.show import Show
@@ -15,6 +14,7 @@ from streams.demo.stopping import Stopping
 from streams.demo.summary import Summary, summed_up
 from streams.demo.worker import Worker
 from streams.local.system import LocalSystem
+from streams.recount import compare, recount_topic
 from streams.settings import Settings
 from streams.topics import EVENTS, RECOMMENDATIONS, create_missing
 

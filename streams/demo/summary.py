@@ -10,8 +10,8 @@ from recsys.marks import UserMark
 from streams.demo.board import Board
 from streams.demo.measure import percentile
 from streams.demo.plan import Plan
-from streams.demo.recount import Comparison
 from streams.demo.words import milliseconds, share
+from streams.recount import Comparison
 
 
 class Summary(Struct, frozen=True, kw_only=True):
