@@ -31,6 +31,14 @@ class Seen(NamedTuple):
     event_id: str | None
 
 
+class Last(NamedTuple):
+    """A user's last interaction: where its record is, and the ids of the user's events from it on."""
+
+    partition: int
+    offset: int
+    event_ids: list[str | None]
+
+
 class Record(NamedTuple):
     """What of a Kafka record matters here."""
 
@@ -57,12 +65,15 @@ class Recount:
         self.interactions: Counter[str] = Counter()
         self.pairs: Counter[Pair] = Counter()
         """By the two items' ids, the smaller first."""
-        self.records = self.repeats = self.rejected = 0
+        self.records = self.repeats = 0
+        self.rejected: list[Record] = []
         self.elsewhere = 0
         """Records that are not in their user's home partition: what was sent on from there counts instead."""
         self.histories: dict[str, deque[Seen]] = {}
         self.forwarded: dict[tuple[int, int], int] = {}
         """By home and source partition, the offset of the last forwarded record that was counted."""
+        self.last: dict[str, Last] = {}
+        """By user."""
 
     def take(self, record: Record) -> None:
         """Counts one record."""
@@ -71,7 +82,7 @@ class Recount:
         try:
             event = decode(record.value, origin[2] if origin else record.timestamp)
         except InvalidEvent:
-            self.rejected += 1
+            self.rejected.append(record)
             return
         if origin is None:
             if home(event.home_id, self.partitions) != record.partition:
@@ -88,8 +99,11 @@ class Recount:
             self.repeats += 1
             return
         if event.kind.is_interaction:
+            self.last[event.user_id] = Last(record.partition, record.offset, [])
             for line in event.lines:
                 self.interact(history, Seen(line.item_id, event.time_ms, event.session_id, event.event_id))
+        if event.user_id in self.last:
+            self.last[event.user_id].event_ids.append(event.event_id)
 
     def interact(self, history: deque[Seen], new: Seen) -> None:
         """Counts one interaction and adds it to the user's history."""
@@ -142,6 +156,48 @@ def forwarded(headers: Headers) -> tuple[int, int, int] | None:
     return None
 
 
+class Difference(NamedTuple):
+    """A count in Redis that is not the recount's: of an item's interactions, or of its pair with another."""
+
+    item_id: str
+    other: str | None
+    counted: int | None
+    """None: the item has no row."""
+    recounted: int
+
+    def __str__(self) -> str:
+        if self.other is not None:
+            return f"{self.item_id} and {self.other}: {self.counted}, recounted {self.recounted}"
+        there = "not there" if self.counted is None else f"{self.counted} interactions"
+        return f"{self.item_id}: {there}, recounted {self.recounted}{' interactions' * (self.counted is None)}"
+
+
+def differences(recount: Recount, exported: Iterable[dict[str, Any]]) -> Iterator[Difference]:
+    """Holds rows as `freshet export` gives them against a recount.
+
+    A row with fewer neighbours than the limit was never cut, and must be equal. One that may have been cut may lack
+    pairs, and may have begun some of them again: there no count may be above the recount's.
+    """
+    partners: dict[str, dict[str, int]] = {item: {} for item in recount.interactions}
+    for (a, b), count in recount.pairs.items():
+        partners[a][b] = partners[b][a] = count
+    missing = set(partners)
+    for row in exported:
+        item = row["item_id"]
+        missing.discard(item)
+        if row["interactions"] != recount.interactions[item]:
+            yield Difference(item, None, row["interactions"], recount.interactions[item])
+        counts = {neighbour["item_id"]: neighbour["count"] for neighbour in row["neighbours"] if neighbour["count"]}
+        cut = len(row["neighbours"]) >= recount.rules.neighbours
+        expected = partners.get(item, {})
+        for other in sorted(counts.keys() if cut else counts.keys() | expected.keys()):
+            here, there = counts.get(other, 0), expected.get(other, 0)
+            if here > there or (here < there and not cut):
+                yield Difference(item, other, here, there)
+    for item in sorted(missing):
+        yield Difference(item, None, None, recount.interactions[item])
+
+
 class Comparison(Struct, frozen=True):
     """What came of holding the counts in Redis against a recount."""
 
@@ -157,35 +213,14 @@ class Comparison(Struct, frozen=True):
 
 
 def compare(recount: Recount, exported: Iterable[dict[str, Any]]) -> Comparison:
-    """Holds rows as `freshet export` gives them against a recount.
-
-    A row with fewer neighbours than the limit was never cut, and must be equal. One that may have been cut may lack
-    pairs, and may have begun some of them again: there no count may be above the recount's.
-    """
-    partners: dict[str, dict[str, int]] = {item: {} for item in recount.interactions}
-    for (a, b), count in recount.pairs.items():
-        partners[a][b] = partners[b][a] = count
-    found: list[str] = []
-    missing = set(partners)
-    for row in exported:
-        item = row["item_id"]
-        missing.discard(item)
-        if row["interactions"] != recount.interactions[item]:
-            found.append(f"{item}: {row['interactions']} interactions, recounted {recount.interactions[item]}")
-        counts = {neighbour["item_id"]: neighbour["count"] for neighbour in row["neighbours"] if neighbour["count"]}
-        cut = len(row["neighbours"]) >= recount.rules.neighbours
-        expected = partners.get(item, {})
-        for other in sorted(counts.keys() if cut else counts.keys() | expected.keys()):
-            here, there = counts.get(other, 0), expected.get(other, 0)
-            if here > there or (here < there and not cut):
-                found.append(f"{item} and {other}: {here}, recounted {there}")
-    found += [f"{item}: not there, recounted {recount.interactions[item]} interactions" for item in sorted(missing)]
+    """The differences of exported rows from a recount, summed up."""
+    found = list(differences(recount, exported))
     return Comparison(
         interactions=recount.interactions.total(),
-        items=len(partners),
+        items=len(recount.interactions),
         pairs=len(recount.pairs),
         differences=len(found),
-        examples=tuple(found[:EXAMPLES]),
+        examples=tuple(map(str, found[:EXAMPLES])),
     )
 
 

@@ -93,7 +93,7 @@ def test_users_do_not_mix_and_an_anonymous_one_is_somebody_else() -> None:
 def test_bad_records_are_set_aside() -> None:
     result = recount({"item_id": "a"}, {"item_id": ""}, {"event_type": "stare", "item_id": "a"})
     result.take(Record(0, 9, NOW_MS, None))
-    assert result.rejected == 3
+    assert [record.offset for record in result.rejected] == [1, 2, 9]
     assert result.interactions == {"a": 1}
 
 
@@ -110,6 +110,14 @@ def test_a_record_counts_at_home_and_a_forwarded_one_once() -> None:
     assert result.interactions == {"a": 1}
     assert (result.elsewhere, result.repeats) == (1, 1)
     assert forwarded([("other", b"1")]) is None
+
+
+def test_a_users_last_interaction_is_known_with_the_events_that_followed_it() -> None:
+    first, second = {"item_id": "a", "event_id": "1"}, {"item_id": "b", "event_id": "2"}
+    refund = {"event_type": "refund", "item_id": "a", "event_id": "3"}
+    assert recount(first, refund, second, first).last["u"] == (0, 2, ["2"])
+    assert recount(first, second, refund).last["u"] == (0, 1, ["2", "3"])
+    assert not recount(refund).last
 
 
 def row(item: str, interactions: int, **counts: int) -> dict[str, Any]:
@@ -179,5 +187,5 @@ def test_a_whole_shop_with_its_mishaps_is_counted_as_the_oracle_counts_it() -> N
     assert result.pairs.total() > 3_000
     assert result.interactions == told.interactions
     assert result.pairs == told.pairs
-    assert (result.rejected, result.elsewhere) == (len(told.rejected), len(told.forwarded))
+    assert (len(result.rejected), result.elsewhere) == (len(told.rejected), len(told.forwarded))
     assert result.repeats == len(told.repeated) > 0
