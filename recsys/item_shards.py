@@ -25,8 +25,8 @@ class DamagedState(RuntimeError):
 
 def missing_row(item: int) -> DamagedState:
     return DamagedState(
-        f"the row of item {item:016x} is missing: did Redis evict or lose keys? Set maxmemory-policy noeviction, and "
-        "rebuild with another FRESHET_KEY_PREFIX"
+        f"the row of item {item:016x} is missing: did Redis evict or lose keys? Set maxmemory-policy noeviction, and build "
+        "the state anew from the topic: freshet rebuild"
     )
 
 

@@ -20,6 +20,7 @@ from streams.app import group_id
 from streams.cli.failure import one_line
 from streams.driver import FAUST_VERSION
 from streams.lag import behind, read_published, read_spans
+from streams.live import live_keys
 from streams.settings import PREFIX, Settings, names, unknown, without_password
 
 OLDEST_REDIS = (6, 2)
@@ -107,13 +108,29 @@ def _redis(settings: Settings, client: "Redis") -> Generator[Finding, None, Layo
         f"{used / 1e6:.0f} MB used" + (f" of {most / 1e6:.0f}" if most else ", no limit"),
         "give Redis more memory: a full one refuses writes, and the workers stop" if full else "",
     )  # fmt: skip
-    stored: Any = client.get(Keys(settings.key_prefix).state)
+    yield from _generations(client, settings.key_prefix)
+    stored: Any = client.get(live_keys(client, settings.key_prefix).state)
     if stored is None:
         yield Finding("state", "layout", "ok", f"nothing is counted under {settings.key_prefix} yet")
         return None
     layout = msgspec.json.decode(stored, type=Layout)
     yield Finding("state", "layout", "ok", f"{layout.topic}, {layout.partitions} partitions, form {layout.format}")
     return layout
+
+
+def _generations(client: "Redis", prefix: str) -> Iterator[Finding]:
+    """Nothing where the state was never rebuilt."""
+    keys = Keys(prefix)
+    names: Any = client.mget([keys.live, keys.before, keys.building])
+    live, before, building = names
+    if live:
+        kept = f", {before.decode()} is kept until freshet rebuild --drop" if before else ""
+        yield Finding("state", "generation", "ok", f"{live.decode()} is live{kept}")
+    if building:
+        yield Finding(
+            "state", "rebuild", "warning", "one is unfinished, or runs",
+            "freshet rebuild goes on with it, freshet rebuild --drop frees its memory",
+        )  # fmt: skip
 
 
 def _kafka(settings: Settings) -> Iterator[Finding]:
@@ -143,14 +160,14 @@ def _members(admin: KafkaAdminClient, group: str) -> int:
 
 
 def _counted(settings: Settings, client: "Redis", layout: Layout) -> Iterator[Finding]:
-    keys = Keys(settings.key_prefix)
+    keys = live_keys(client, settings.key_prefix)
     events = settings.topic(topics.EVENTS)
     spans = read_spans(settings.bootstrap, events)
     if (layout.topic, layout.partitions) != (events, len(spans)):
         yield Finding(
             "state", "topic", "failure",
             f"the state is that of {layout.topic} with {layout.partitions} partitions; {events} has {len(spans)}",
-            "rebuild: start the workers with another FRESHET_KEY_PREFIX, then point the readers to it",
+            "build the state anew from the topic: freshet rebuild",
         )  # fmt: skip
         return
     published = read_published(client, keys, spans)
@@ -193,7 +210,7 @@ def _lag(events: str, partition: int, waiting: int, mark: UserMark, begin: int, 
             what,
             "failure",
             f"counted up to {mark.offset}, the topic ends at {end}",
-            "the topic was made anew: use another FRESHET_KEY_PREFIX",
+            "the topic was made anew: freshet rebuild --accept-loss counts it as it is now",
         )
     if mark.version and begin > mark.offset + 1:
         return Finding(

@@ -10,9 +10,10 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 
 import faust
+from aiokafka import AIOKafkaProducer
 
 from recsys.engine import Engine
-from recsys.keys import Keys
+from recsys.generations import open_live
 from recsys.layout import Layout, claim
 from recsys.store import RedisStore, connect
 from streams import topics
@@ -31,8 +32,20 @@ DRAIN_S, STOP_APP_S, STOP_PRODUCER_S = 1.0, 5.0, 1.0
 log = logging.getLogger("freshet.worker")
 
 
-async def run(settings: Settings) -> None:
-    """Runs a worker until it is cancelled. Raises what ended it otherwise."""
+def say_ready(partitions: str) -> None:
+    """The line on stdout by which a supervisor knows that a worker is ready."""
+    print(f"freshet worker: ready, partitions {partitions}", flush=True)
+
+
+async def run(
+    settings: Settings,
+    outbox_over: Callable[[AIOKafkaProducer], Outbox] = Outbox,
+    when_ready: Callable[[str], None] = say_ready,
+) -> None:
+    """Runs a worker until it is cancelled. Raises what ended it otherwise.
+
+    `outbox_over` makes what writes to Kafka; `when_ready` is called once, with the partitions that it has, in words.
+    """
     async with AsyncExitStack() as stack:
         redis = connect(settings.redis)
         stack.push_async_callback(redis.aclose)
@@ -42,26 +55,28 @@ async def run(settings: Settings) -> None:
         await producer.start()
         # An idempotent producer waits for its broker for ever; what it still holds is written again after the next start.
         stack.push_async_callback(within, STOP_PRODUCER_S, producer.stop)
-        outbox = Outbox(producer)
+        outbox = outbox_over(producer)
 
         events = settings.topic(topics.EVENTS)
-        store, keys = RedisStore(redis), Keys(settings.key_prefix)
+        store = await open_live(RedisStore(redis), settings.key_prefix)
+        keys = store.keys
         partitions = await outbox.partitions(events)
         await claim(store, keys, Layout(events, partitions))
         engine = Engine(store, keys, settings.rules, settings.retention_s)
         rejected_partitions = await outbox.partitions(settings.topic(topics.REJECTED))
         counting = Counting(settings, engine, outbox, partitions, rejected_partitions)
-        publishing = Publishing(settings, engine, store, outbox)
+        publishing = Publishing(settings, keys, engine, store, outbox)
         await asyncio.to_thread(warm_up, settings.rules)
         gc.freeze()  # what is loaded by now stays: collections need not look at it
 
-        app = build_app(settings, engine, counting)
+        app = build_app(settings, engine, counting, when_ready)
         background = [
             asyncio.create_task(coroutine)
             for coroutine in (
                 counting.run(app.consumer, publishing),
                 publishing.run(),
                 publishing.run_rounds(),
+                store.watch(),
                 watch(settings.bootstrap, events, counting.counted, app.consumer),
                 serve(app),
             )

@@ -8,9 +8,9 @@ import msgspec
 from redis import Redis
 
 from recsys.export import export_items
-from recsys.keys import Keys
 from recsys.marks import UserMark, user_mark
 from streams.lag import read_published, read_spans, total_behind
+from streams.live import live_keys
 from streams.settings import Settings
 from streams.topics import EVENTS
 
@@ -28,11 +28,12 @@ def settle(settings: Settings, check: Callable[[], None]) -> list[UserMark]:
     The ends are asked for last: a record that is sent on stands in its home partition before the original is done with,
     so nothing can be missing then. Calls `check` while it waits. Raises `NotSettled`.
     """
-    topic, keys = settings.topic(EVENTS), Keys(settings.key_prefix)
+    topic = settings.topic(EVENTS)
     until = time.monotonic() + PATIENCE_S
     partitions = list(read_spans(settings.bootstrap, topic))
     with Redis.from_url(settings.redis) as client:
         while True:
+            keys = live_keys(client, settings.key_prefix)
             published = read_published(client, keys, partitions)
             left = total_behind(read_spans(settings.bootstrap, topic), published)
             if not left:
@@ -46,5 +47,5 @@ def settle(settings: Settings, check: Callable[[], None]) -> list[UserMark]:
 def exported(settings: Settings) -> Iterator[dict[str, Any]]:
     """The counted state, as `freshet export` gives it."""
     with Redis.from_url(settings.redis) as client:
-        for item in export_items(client, Keys(settings.key_prefix), settings.rules.half_life_ms):
+        for item in export_items(client, live_keys(client, settings.key_prefix), settings.rules.half_life_ms):
             yield msgspec.to_builtins(item)
