@@ -215,7 +215,7 @@ class Engine:
         if await self._items.have(partition) and (await self._store.read([[key]]))[0][0] is None:
             raise DamagedState(
                 f"the mark of partition {partition} is missing, but its events are counted: did Redis evict or lose keys? Set "
-                "maxmemory-policy noeviction, and rebuild with another FRESHET_KEY_PREFIX"
+                "maxmemory-policy noeviction, and build the state anew from the topic: freshet rebuild"
             )
         await self._store.swap([Swap(key, None, marks.encode(UserMark(version=1, born=born)), {})])
 

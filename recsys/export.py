@@ -11,7 +11,7 @@ from recsys import rows
 from recsys.connection import Client, read_values
 from recsys.events import MAX_ID
 from recsys.item_shards import missing_row, row_key
-from recsys.keys import Keys
+from recsys.keys import Keys, literal
 from recsys.rows import worth
 
 BATCH = 500
@@ -98,9 +98,8 @@ def _heads(client: Client, batch: Sequence[bytes]) -> Iterator[tuple[int, str]]:
 
 
 def _row_keys(client: Client, keys: Keys) -> Iterator[bytes]:
-    escaped = "".join(f"\\{c}" if c in "*?[]\\^" else c for c in keys.prefix)
     seen: set[bytes] = set()
-    for key in client.scan_iter(match=f"{escaped}{{i*}}:row:*", count=5000):
+    for key in client.scan_iter(match=f"{literal(keys.internal)}{{i*}}:row:*", count=5000):
         if key not in seen:  # SCAN may give a key twice
             seen.add(key)
             yield key

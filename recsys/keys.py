@@ -4,8 +4,18 @@ The public keys are part of the contract, the others are internal. `p` is the ke
 hash tag that puts a shard into one slot of a Redis Cluster. An id stands only at the end of a key, after a fixed part, so no
 id can reach a key of another kind, user or shard.
 
+A state that was built anew beside another is a generation, and has a name (`recsys.generations`). The internal keys of the
+first one, `g1`, stand right under the prefix; those of another stand under `p g2:`. The public keys of whichever is live
+stand right under the prefix, those of another under its own name (`p g1:recs:<user>`).
+
 | key | type | lifetime | written by | what |
 |---|---|---|---|---|
+| `p live` | string | none: one key | switch | the name of the live generation; missing: `g1` |
+| `p before` | string | none: one key | switch | the name of the generation that was live before it |
+| `p newest` | string | none: one key | rebuild | the name of the newest generation that was begun: no name is used twice |
+| `p building` | string | none: one key | rebuild | the generation that is being built, and by what rules (`streams.rebuild`) |
+| `p unpublished` | string | none: one key | switch | there until the topic has the recommendations of the live generation |
+| `p rebuilding` | string | seconds | rebuild | held by the one rebuild that runs |
 | `p recs:<user>` | string | retention | publish | public: the Recommendation JSON |
 | `p similar:<item>` | string | none: one an item | publish | public: the item's strongest neighbours as JSON |
 | `p trending` | string | none: one key | publish | public: the most popular items as JSON |
@@ -20,17 +30,37 @@ id can reach a key of another kind, user or shard.
 
 from msgspec import Struct
 
+LIVE = "live"
+"""What follows the prefix in the key that names the live generation: the one key that is read before `Keys` are known."""
+
+
+PUBLIC = ("recs:", "similar:", "trending")
+"""What public keys begin with after the prefix."""
+
+
+def literal(text: str) -> str:
+    """The pattern of Redis that matches this text and nothing else.
+
+    >>> literal("shop*:")
+    'shop\\\\*:'
+    """
+    return "".join(f"\\{c}" if c in "*?[]\\^" else c for c in text)
+
 
 class Keys(Struct, frozen=True):
-    """The keys under one prefix.
+    """The keys under one prefix, of one generation.
 
     >>> Keys("freshet:").recs("u1")
     'freshet:recs:u1'
     >>> Keys("freshet:").user(7, "u1")
     'freshet:{u7}:user:u1'
+    >>> Keys("freshet:", "g2:").user(7, "u1")
+    'freshet:g2:{u7}:user:u1'
     """
 
     prefix: str
+    generation: str = ""
+    """What stands before the internal keys: nothing for the first one, else its name and a colon."""
 
     def recs(self, user: str) -> str:
         return f"{self.prefix}recs:{user}"
@@ -43,24 +73,53 @@ class Keys(Struct, frozen=True):
         return f"{self.prefix}trending"
 
     @property
+    def live(self) -> str:
+        return f"{self.prefix}{LIVE}"
+
+    @property
+    def before(self) -> str:
+        return f"{self.prefix}before"
+
+    @property
+    def newest(self) -> str:
+        return f"{self.prefix}newest"
+
+    @property
+    def building(self) -> str:
+        return f"{self.prefix}building"
+
+    @property
+    def unpublished(self) -> str:
+        return f"{self.prefix}unpublished"
+
+    @property
+    def rebuilding(self) -> str:
+        return f"{self.prefix}rebuilding"
+
+    @property
+    def internal(self) -> str:
+        """What all internal keys of the generation begin with."""
+        return f"{self.prefix}{self.generation}"
+
+    @property
     def state(self) -> str:
-        return f"{self.prefix}state"
+        return f"{self.internal}state"
 
     def user_mark(self, partition: int) -> str:
-        return f"{self.prefix}{{u{partition}}}:mark"
+        return f"{self.internal}{{u{partition}}}:mark"
 
     def published(self, partition: int) -> str:
-        return f"{self.prefix}{{u{partition}}}:published"
+        return f"{self.internal}{{u{partition}}}:published"
 
     def user(self, partition: int, user: str) -> str:
-        return f"{self.prefix}{{u{partition}}}:user:{user}"
+        return f"{self.internal}{{u{partition}}}:user:{user}"
 
     def item_mark(self, shard: int) -> str:
-        return f"{self.prefix}{{i{shard}}}:mark"
+        return f"{self.internal}{{i{shard}}}:mark"
 
     def row(self, shard: int, item: int) -> str:
         """`item` is the 64-bit hash of the item's id."""
-        return f"{self.prefix}{{i{shard}}}:row:{item:016x}"
+        return f"{self.internal}{{i{shard}}}:row:{item:016x}"
 
     def top(self, shard: int) -> str:
-        return f"{self.prefix}{{i{shard}}}:top"
+        return f"{self.internal}{{i{shard}}}:top"

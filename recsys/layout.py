@@ -41,8 +41,8 @@ async def claim(store: Store, keys: Keys, layout: Layout) -> None:
         if getattr(stored, name) != getattr(layout, name)
     ]
     raise LayoutChanged(
-        f"the state under {keys.prefix!r} was built otherwise: {', '.join(differences)}. To rebuild it from the topic, "
-        "start the workers with another FRESHET_KEY_PREFIX: the new state fills itself, then point the readers to it"
+        f"the state under {keys.prefix!r} was built otherwise: {', '.join(differences)}. `freshet rebuild` builds it anew from "
+        "the topic"
     )
 
 

@@ -1,7 +1,7 @@
 """The Faust app: one agent that takes chunks of events, and where it reads on after every rebalance."""
 
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
 
@@ -28,8 +28,10 @@ FETCH_BYTES = 1 << 16
 log = logging.getLogger("freshet.worker")
 
 
-def build_app(settings: Settings, engine: Engine, counting: Counting, publishing: Publishing) -> faust.App:
-    """An app set for quick recovery, without tables or a web server. Prints one line when it is ready."""
+def build_app(
+    settings: Settings, engine: Engine, counting: Counting, publishing: Publishing, when_ready: Callable[[str], None]
+) -> faust.App:
+    """An app set for quick recovery, without tables or a web server. Calls `when_ready` once, with its partitions in words."""
     app = App(
         group_id(settings),
         broker=settings.broker,
@@ -51,7 +53,7 @@ def build_app(settings: Settings, engine: Engine, counting: Counting, publishing
         consumer_auto_offset_reset="earliest",
         stream_wait_empty=False,
     )
-    announce = _announcer()
+    announce = _announcer(when_ready)
 
     async def positions(consumer: ChunkConsumer, assigned: frozenset[TP]) -> Mapping[TP, int]:
         """Where to read on in the partitions that were just assigned."""
@@ -85,15 +87,15 @@ def build_app(settings: Settings, engine: Engine, counting: Counting, publishing
     return app
 
 
-def _announcer() -> Any:
-    """Says which partitions the worker has: the first time on stdout, too, as the sign that it is ready."""
+def _announcer(when_ready: Callable[[str], None]) -> Callable[[str], None]:
+    """Says which partitions the worker has; the first time that is the sign that it is ready."""
     ready = False
 
     def announce(partitions: str) -> None:
         nonlocal ready
         log.info("ready, has partitions: %s", partitions)
         if not ready:
-            print(f"freshet worker: ready, partitions {partitions}", flush=True)
+            when_ready(partitions)
         ready = True
 
     return announce
@@ -105,7 +107,7 @@ def check_partitions(assigned: Sequence[TP], partitions: int) -> None:
     if added:
         raise LayoutChanged(
             f"the topic {assigned[0].topic} has a partition {max(added)} now, the state was built with {partitions}: "
-            "to rebuild it, start the workers with another FRESHET_KEY_PREFIX, then point the readers to it"
+            "`freshet rebuild` builds it anew from the topic"
         )
 
 

@@ -24,6 +24,7 @@ from streams.cli.failure import one_line
 from streams.driver import FAUST_VERSION
 from streams.finding import Finding
 from streams.lag import behind, read_published, read_spans
+from streams.live import live_keys
 from streams.redis_health import examine_redis
 from streams.roles import OPERATOR, WORKER, lacking
 from streams.settings import PREFIX, Settings, names, unknown, without_password
@@ -95,13 +96,28 @@ def _versions() -> Iterator[Finding]:
 def _redis(settings: Settings) -> Generator[Finding, None, Layout | None]:
     with open_client(settings.redis) as client:
         yield from examine_redis(client)
-        [stored] = read_values(client, [Keys(settings.key_prefix).state])
+        yield from _generations(client, settings.key_prefix)
+        [stored] = read_values(client, [live_keys(client, settings.key_prefix).state])
     if stored is None:
         yield Finding("state", "layout", "ok", f"nothing is counted under {settings.key_prefix} yet")
         return None
     layout = msgspec.json.decode(stored, type=Layout)
     yield Finding("state", "layout", "ok", f"{layout.topic}, {layout.partitions} partitions, form {layout.format}")
     return layout
+
+
+def _generations(client: Client, prefix: str) -> Iterator[Finding]:
+    """Nothing where the state was never rebuilt."""
+    keys = Keys(prefix)
+    live, before, building = read_values(client, [keys.live, keys.before, keys.building])
+    if live:
+        kept = f", {before.decode()} is kept until freshet rebuild --drop" if before else ""
+        yield Finding("state", "generation", "ok", f"{live.decode()} is live{kept}")
+    if building:
+        yield Finding(
+            "state", "rebuild", "warning", "one is unfinished, or runs",
+            "freshet rebuild goes on with it, freshet rebuild --drop frees its memory",
+        )  # fmt: skip
 
 
 def _kafka(settings: Settings) -> Iterator[Finding]:
@@ -145,14 +161,14 @@ def _members(admin: KafkaAdminClient, group: str) -> int:
 
 
 def _counted(settings: Settings, client: Client, layout: Layout) -> Iterator[Finding]:
-    keys = Keys(settings.key_prefix)
+    keys = live_keys(client, settings.key_prefix)
     events = settings.topic(topics.EVENTS)
     spans = read_spans(settings.brokers, events)
     if (layout.topic, layout.partitions) != (events, len(spans)):
         yield Finding(
             "state", "topic", "failure",
             f"the state is that of {layout.topic} with {layout.partitions} partitions; {events} has {len(spans)}",
-            "rebuild: start the workers with another FRESHET_KEY_PREFIX, then point the readers to it",
+            "build the state anew from the topic: freshet rebuild",
         )  # fmt: skip
         return
     published = read_published(client, keys, spans)
@@ -195,7 +211,7 @@ def _lag(events: str, partition: int, waiting: int, mark: UserMark, begin: int, 
             what,
             "failure",
             f"counted up to {mark.offset}, the topic ends at {end}",
-            "the topic was made anew: use another FRESHET_KEY_PREFIX",
+            "the topic was made anew: freshet rebuild --accept-loss counts it as it is now",
         )
     if mark.version and begin > mark.offset + 1:
         return Finding(

@@ -35,7 +35,7 @@ async def find_positions(engine: Engine, logs: Mapping[int, Log], topic: str, *,
         if mark >= log.end:
             raise LostRecords(
                 f"partition {partition} of {topic} ends at offset {log.end}, but counted is up to {mark}: the topic was made "
-                "anew or cut. Start with another FRESHET_KEY_PREFIX to count the topic as it is now"
+                "anew or cut. `freshet rebuild --accept-loss` counts the topic as it is now"
             )
         missing = log.first - (mark + 1)
         if missing > 0:

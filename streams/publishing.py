@@ -53,8 +53,8 @@ class Outcome(NamedTuple):
 class Publishing:
     """Publishes counted chunks, one after the other."""
 
-    def __init__(self, settings: Settings, engine: Engine, store: Store, outbox: Outbox) -> None:
-        self._keys = Keys(settings.key_prefix)
+    def __init__(self, settings: Settings, keys: Keys, engine: Engine, store: Store, outbox: Outbox) -> None:
+        self._keys = keys
         self._retention_s = settings.retention_s
         self._events = settings.topic(topics.EVENTS)
         self._recommendations = settings.topic(topics.RECOMMENDATIONS)

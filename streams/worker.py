@@ -10,10 +10,11 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 
 import faust
+from aiokafka import AIOKafkaProducer
 
 from recsys.connection import open_store
 from recsys.engine import Engine
-from recsys.keys import Keys
+from recsys.generations import open_live
 from recsys.layout import Layout, claim
 from streams import topics
 from streams.app import build_app
@@ -34,37 +35,51 @@ DRAIN_S, STOP_APP_S, STOP_PRODUCER_S, MOVE_BACK_S = 1.0, 5.0, 1.0, 5.0
 log = logging.getLogger("freshet.worker")
 
 
-async def run(settings: Settings) -> None:
-    """Runs a worker until it is cancelled. Raises what ended it otherwise."""
+def say_ready(partitions: str) -> None:
+    """The line on stdout by which a supervisor knows that a worker is ready."""
+    print(f"freshet worker: ready, partitions {partitions}", flush=True)
+
+
+async def run(
+    settings: Settings,
+    outbox_over: Callable[[AIOKafkaProducer], Outbox] = Outbox,
+    when_ready: Callable[[str], None] = say_ready,
+) -> None:
+    """Runs a worker until it is cancelled. Raises what ended it otherwise.
+
+    `outbox_over` makes what writes to Kafka; `when_ready` is called once, with the partitions that it has, in words.
+    """
     async with AsyncExitStack() as stack:
         await asyncio.to_thread(demand_commands, settings, WORKER)
         await asyncio.to_thread(demand, settings, WORKER)
-        store = await stack.enter_async_context(open_store(settings.redis))
+        plain = await stack.enter_async_context(open_store(settings.redis))
         await asyncio.to_thread(topics.create_missing, settings)
         producer = new_producer(settings.brokers)
         await producer.start()
         # An idempotent producer waits for its broker for ever; what it still holds is written again after the next start.
         stack.push_async_callback(within, STOP_PRODUCER_S, producer.stop)
-        outbox = Outbox(producer)
+        outbox = outbox_over(producer)
 
         events = settings.topic(topics.EVENTS)
-        keys = Keys(settings.key_prefix)
+        store = await open_live(plain, settings.key_prefix)
+        keys = store.keys
         partitions = await outbox.partitions(events)
         await claim(store, keys, Layout(events, partitions))
         engine = Engine(store, keys, settings.rules, settings.retention_s)
         rejected_partitions = await outbox.partitions(settings.topic(topics.REJECTED))
         counting = Counting(settings, engine, outbox, partitions, rejected_partitions)
-        publishing = Publishing(settings, engine, store, outbox)
+        publishing = Publishing(settings, keys, engine, store, outbox)
         await asyncio.to_thread(warm_up, settings.rules)
         gc.freeze()  # what is loaded by now stays: collections need not look at it
 
-        app = build_app(settings, engine, counting, publishing)
+        app = build_app(settings, engine, counting, publishing, when_ready)
         background = [
             asyncio.create_task(coroutine)
             for coroutine in (
                 counting.run(app.consumer, publishing),
                 publishing.run(),
                 publishing.run_rounds(app.consumer),
+                store.watch(),
                 watch_sleep(),
                 warn_of_evictions(settings.redis),
                 watch(settings.brokers, events, publishing.marks.offsets, app.consumer),

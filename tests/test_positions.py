@@ -63,7 +63,7 @@ def test_an_accepted_loss_is_noted_in_the_mark() -> None:
 
 
 def test_a_mark_beyond_the_end_of_the_topic_is_refused() -> None:
-    with pytest.raises(LostRecords, match=r"ends at offset 3, but counted is up to 5.*FRESHET_KEY_PREFIX"):
+    with pytest.raises(LostRecords, match=r"ends at offset 3, but counted is up to 5.*freshet rebuild"):
         positions(counted(5, 5), Log(0, 3))
 
 
@@ -71,7 +71,7 @@ def test_a_state_built_with_another_number_of_partitions_is_refused_with_the_way
     store = MemoryStore()
     asyncio.run(claim(store, KEYS, Layout("events", 4)))
     asyncio.run(claim(store, KEYS, Layout("events", 4)))
-    with pytest.raises(LayoutChanged, match=r"partitions was 4 and is 6.*FRESHET_KEY_PREFIX"):
+    with pytest.raises(LayoutChanged, match=r"partitions was 4 and is 6.*freshet rebuild"):
         asyncio.run(claim(store, KEYS, Layout("events", 6)))
     with pytest.raises(LayoutChanged, match=r"topic was 'events' and is 'other'"):
         asyncio.run(claim(store, KEYS, Layout("other", 4)))

@@ -227,7 +227,7 @@ def account(field: Field, folder: Path, unsettling: list[str]) -> tuple[Recount,
     """The recount of the whole topic, and everything that is not as it should be."""
     settings, keys = field.settings, Keys(field.settings.key_prefix)
     topic = settings.topic(EVENTS)
-    recount = recount_topic(settings.brokers, topic, settings.rules)
+    recount = recount_topic(settings.brokers, topic, settings.rules, settings.secret)
     wrong = list(differences(recount, exported(settings)))
     found = findings(
         wrong,

@@ -14,9 +14,9 @@ import msgspec
 from recsys.connection import open_client
 from recsys.export import count_items, export_items
 from recsys.item_shards import DamagedState
-from recsys.keys import Keys
 from streams.cli.failure import Failure
 from streams.cli.progress import Progress
+from streams.live import live_keys
 from streams.settings import read_settings
 
 SHOW_EVERY = 100
@@ -28,8 +28,8 @@ SHOW_EVERY = 100
 def export(file: Path | None, as_json: bool) -> None:  # noqa: ARG001 (every command that prints data takes --json)
     """Write the whole counted state as JSON lines, one item a line, sorted by item id; to stdout without FILE."""
     settings = read_settings()
-    keys = Keys(settings.key_prefix)
     with open_client(settings.redis) as client:
+        keys = live_keys(client, settings.key_prefix)
         total = count_items(client, keys)
         if not total:
             click.echo(f"nothing is counted under {keys.prefix!r} in this Redis", err=True)

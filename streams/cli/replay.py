@@ -16,12 +16,12 @@ import kafka.errors
 from msgspec import Struct
 
 from recsys.connection import Client, open_client
-from recsys.keys import Keys
 from recsys.readers import FORMATS, FormatError, Passed, Reader, Record, read
 from streams.bulk import open_bulk
 from streams.cli.failure import Failure, explained
 from streams.cli.progress import Progress
 from streams.lag import read_published, read_spans, total_behind
+from streams.live import live_keys
 from streams.roles import PRODUCER, demand
 from streams.settings import Settings, read_settings
 from streams.topics import EVENTS, create_missing
@@ -152,15 +152,15 @@ def wait_until_processed(settings: Settings, redis: Client) -> float:
 
 
 def _wait_until_published(settings: Settings, redis: Client, progress: Progress) -> None:
-    keys = Keys(settings.key_prefix)
+    prefix = settings.key_prefix
     spans = read_spans(settings.brokers, settings.topic(EVENTS))
-    at_first = left = total_behind(spans, read_published(redis, keys, spans))
+    at_first = left = total_behind(spans, read_published(redis, live_keys(redis, prefix), spans))
     moved = time.monotonic()
     hinted = False
     while left:
         progress.show(1 - left / at_first, at_first - left)
         time.sleep(POLL_S)
-        now_left = total_behind(spans, read_published(redis, keys, spans))
+        now_left = total_behind(spans, read_published(redis, live_keys(redis, prefix), spans))
         if now_left < left:
             moved = time.monotonic()
         elif not hinted and time.monotonic() - moved > HINT_S:

@@ -47,7 +47,7 @@ def run(plan: Plan, show: Show, stopping: Stopping) -> Summary:
             marks = settle(settings, worker.check)
             worker.finish()
             listener.close()
-            recount = recount_topic(settings.brokers, settings.topic(EVENTS), settings.rules)
+            recount = recount_topic(settings.brokers, settings.topic(EVENTS), settings.rules, settings.secret)
             comparison = compare(recount, exported(settings))
     return summed_up(plan, board, seconds, marks, comparison)
 

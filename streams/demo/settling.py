@@ -8,9 +8,9 @@ import msgspec
 
 from recsys.connection import open_client, read_values
 from recsys.export import export_items
-from recsys.keys import Keys
 from recsys.marks import UserMark, user_mark
 from streams.lag import read_published, read_spans, total_behind
+from streams.live import live_keys
 from streams.settings import Settings
 from streams.topics import EVENTS
 
@@ -28,11 +28,12 @@ def settle(settings: Settings, check: Callable[[], None], patience_s: float = PA
     The ends are asked for last: a record that is sent on stands in its home partition before the original is done with,
     so nothing can be missing then. Calls `check` while it waits. Raises `NotSettled`.
     """
-    topic, keys = settings.topic(EVENTS), Keys(settings.key_prefix)
+    topic = settings.topic(EVENTS)
     until = time.monotonic() + patience_s
     partitions = list(read_spans(settings.brokers, topic))
     with open_client(settings.redis) as client:
         while True:
+            keys = live_keys(client, settings.key_prefix)
             published = read_published(client, keys, partitions)
             left = total_behind(read_spans(settings.brokers, topic), published)
             if not left:
@@ -46,5 +47,5 @@ def settle(settings: Settings, check: Callable[[], None], patience_s: float = PA
 def exported(settings: Settings) -> Iterator[dict[str, Any]]:
     """The counted state, as `freshet export` gives it."""
     with open_client(settings.redis) as client:
-        for item in export_items(client, Keys(settings.key_prefix), settings.rules.half_life_ms):
+        for item in export_items(client, live_keys(client, settings.key_prefix), settings.rules.half_life_ms):
             yield msgspec.to_builtins(item)

@@ -1,0 +1,72 @@
+"""The generation that is being built: what it is built from, noted in Redis, so that an interrupted build can go on."""
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from redis import Redis
+
+from recsys.generations import aside, live_name, number
+from recsys.keys import Keys
+from streams.cli.failure import Failure
+from streams.lag import Span
+from streams.settings import PREFIX, Settings
+from streams.topics import EVENTS
+
+COUNTED_BY = ("history", "window", "session_gap", "neighbours")
+"""The settings that say what is counted."""
+
+
+class Building(Struct, frozen=True):
+    """A generation that is being built."""
+
+    generation: str
+    topic: str
+    partitions: int
+    counted_by: dict[str, float]
+    """The settings it is counted by."""
+    begins: dict[int, int]
+    """By partition, the offset at which the log began when the build did."""
+
+    def keys(self, prefix: str) -> Keys:
+        """Its keys while it is not live: the public ones, too, stand under its name."""
+        return Keys(aside(prefix, self.generation))
+
+
+def read_building(client: Redis, prefix: str) -> Building | None:
+    stored: Any = client.get(Keys(prefix).building)
+    return msgspec.json.decode(stored, type=Building) if stored else None
+
+
+def begin(client: Redis, settings: Settings, spans: dict[int, Span]) -> Building:
+    """A new generation, noted as the one that is being built. No name is used twice: a `drop` may have been interrupted."""
+    keys = Keys(settings.key_prefix)
+    stored: Any = client.mget([keys.live, keys.before, keys.newest])
+    newest = max(number(live_name(value)) for value in stored)
+    building = Building(
+        generation=f"g{newest + 1}",
+        topic=settings.topic(EVENTS),
+        partitions=len(spans),
+        counted_by={name: float(getattr(settings, name)) for name in COUNTED_BY},
+        begins={partition: span.begin for partition, span in spans.items()},
+    )
+    client.mset({keys.newest: building.generation, keys.building: msgspec.json.encode(building)})
+    return building
+
+
+def check_same(building: Building, settings: Settings, partitions: int) -> None:
+    """Raises `Failure` where an unfinished generation was begun with something else than is there now."""
+    differences = [
+        f"{PREFIX}{name.upper()} was {building.counted_by.get(name, 0):g} and is {getattr(settings, name):g}"
+        for name in COUNTED_BY
+        if building.counted_by.get(name) != getattr(settings, name)
+    ]
+    if building.topic != settings.topic(EVENTS):
+        differences.append(f"the topic was {building.topic} and is {settings.topic(EVENTS)}")
+    if building.partitions != partitions:
+        differences.append(f"the topic had {building.partitions} partitions and has {partitions}")
+    if differences:
+        raise Failure(
+            f"the unfinished generation {building.generation} was begun otherwise: {', '.join(differences)}. "
+            "Begin it anew: freshet rebuild --anew"
+        )
