@@ -85,7 +85,8 @@ def read_origin(headers: Sequence[tuple[str, bytes]], partition: int, partitions
         if name != FORWARDED or not value:
             continue
         parts = value.split(b"/")[:3]
-        if len(parts) == 3 and all(part.isdigit() and len(part) <= 18 for part in parts):
+        digits = [*parts[:2], parts[-1].removeprefix(b"-")]  # a record without a timestamp has −1
+        if len(parts) == 3 and all(part.isdigit() and len(part) <= 19 for part in digits):
             origin = Origin(*map(int, parts))
             if origin.partition < partitions and origin.partition != partition:
                 return origin
