@@ -1,16 +1,22 @@
 """Nothing that comes in can break a worker: every record is counted, or set aside with a reason that is short and escaped."""
 
 import time
+from pathlib import Path
 
+import hypothesis
 import pytest
 from hostile import LONGEST_REASON
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from oracle import Bad, parse
+from siege import besiege, prepare
 from strategies import NOW_MS, click, encoded, raw
-from trial import trial
+from trial import PARTITIONS, trial
+from workers import Workers
 
 from recsys.events import DEEPEST, LATEST_MS, InvalidEvent, decode
+from streams.settings import Settings
 
 
 def reason(value: bytes, recorded_ms: int = NOW_MS) -> str:
@@ -24,7 +30,7 @@ def test_ten_thousand_hostile_records_are_each_counted_or_rejected_with_a_reason
     assert trial(seed, 2_500).differences == []
 
 
-@settings(deadline=None, max_examples=15)
+@hypothesis.settings(deadline=None, max_examples=15)
 @given(st.integers(0, 2**32))
 def test_so_is_any_small_log_of_them(seed: int) -> None:
     assert trial(seed, 60).differences == []
@@ -87,3 +93,14 @@ def test_a_strangers_text_in_a_reason_is_short_and_in_ascii(name: str) -> None:
     assert said.isascii()
     assert said.isprintable()
     assert len(said) <= LONGEST_REASON
+
+
+def test_a_real_worker_stands_a_siege(namespace: Settings, environ: dict[str, str], tmp_path: Path) -> None:
+    settings = replace(namespace, neighbours=10_000, partitions=PARTITIONS)
+    prepare(settings)
+    with Workers(environ, tmp_path).supervised() as workers:
+        worker = workers.start(FRESHET_NEIGHBOURS="10000").wait_ready()
+        outcomes = besiege(settings, worker, seed=7, inputs=3_000, told=lambda *_: None)
+        assert worker.terminate() == 0
+    assert outcomes.differences == []
+    assert outcomes.rejected > 500 < outcomes.interactions
