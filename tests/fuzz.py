@@ -54,8 +54,8 @@ def in_memory(seed: int, inputs: int) -> Outcomes:
             number = seed + first // ROUND
             found = trial(number, min(ROUND, inputs - first))
             named = [f"seed {number}: {difference}" for difference in found.differences]
-            sums = (a + b for a, b in zip(total[:-1], found[:-1], strict=True))
-            total = Outcomes(*sums, differences=[*total.differences, *named])
+            sums = [int(a) + int(b) for a, b in zip(total[:-1], found[:-1], strict=True)]
+            total = Outcomes._make((*sums, [*total.differences, *named]))
             progress.show(total.inputs / inputs, total.inputs)
     return total
 
