@@ -1,7 +1,9 @@
 """What the state takes in Redis: predicted from how many items and users there are, and how much is remembered of each.
 
-    item = 480 + 16 a neighbour in its row + 62 a neighbour in its public list      (bytes)
-    user = 480 + 28 an interaction in the history + 150 an item recommended
+    item = 370 + 16 a neighbour in its row + 46 a neighbour in its public list      (bytes)
+    user = 330 + 28 an interaction in the history + 208 an item recommended, with its reasons
+
+Ids of six characters; the constants are two keys each with what Redis itself takes for them.
 
 `python -m benchmarks.footprint redis://…` prints both, and what Redis says, for a running system.
 """
@@ -18,8 +20,8 @@ from recsys import rows
 from recsys.histories import BYTES_PER_INTERACTION
 from recsys.keys import Keys
 
-ITEM, NEIGHBOUR, LISTED = 480, 16, 62
-USER, INTERACTION, RECOMMENDED = 480, BYTES_PER_INTERACTION, 150
+ITEM, NEIGHBOUR, LISTED = 370, 16, 46
+USER, INTERACTION, RECOMMENDED = 330, BYTES_PER_INTERACTION, 208
 BATCH = 1000
 
 
