@@ -1,5 +1,6 @@
 """Nothing that comes in can break a worker: every record is counted, or set aside with a reason that is short and escaped."""
 
+import json
 import time
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from trial import PARTITIONS, trial
 from workers import Workers
 
 from recsys.events import DEEPEST, LATEST_MS, InvalidEvent, decode
+from recsys.recommendation import Reason, Recommendation, RecommendedItem, encode
+from streams.publishing import LARGEST_MESSAGE, within_a_record
 from streams.settings import Settings
 
 
@@ -93,6 +96,19 @@ def test_a_strangers_text_in_a_reason_is_short_and_in_ascii(name: str) -> None:
     assert said.isascii()
     assert said.isprintable()
     assert len(said) <= LONGEST_REASON
+
+
+def test_recommendations_of_the_longest_ids_fit_into_a_record() -> None:
+    def message(items: int, item: str) -> Recommendation:
+        reasons = [Reason("also_viewed", 0.2, item) for _ in range(5)]
+        return Recommendation(
+            "u", "r", "t", "t", "personal", [RecommendedItem(item, 1.0, reasons) for _ in range(items)], "e" * 65_000
+        )
+
+    assert len(encode(message(500, "\x01" * 128))) > LARGEST_MESSAGE
+    shortened = json.loads(within_a_record(message(500, "\x01" * 128)))
+    assert 100 < len(shortened["items"]) < 500
+    assert within_a_record(message(20, "\x01" * 128)) == encode(message(20, "\x01" * 128))
 
 
 def test_a_real_worker_stands_a_siege(namespace: Settings, environ: dict[str, str], tmp_path: Path) -> None:
