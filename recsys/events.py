@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from contextlib import suppress
 from datetime import datetime
 from enum import IntEnum
 from functools import lru_cache
@@ -13,9 +14,13 @@ from msgspec import Meta, Struct
 
 MAX_BYTES = 65_536
 MAX_ID = 128
+DEEPEST = 500
+"""Arrays and objects inside one another, the event itself among them."""
 MAX_AHEAD_MS = 10 * 60 * 1000
 EARLIEST_MS = 788_918_400_000
 """1995-01-01: an older time is a mistake of the producer's clock or unit."""
+LATEST_MS = 253_402_300_799_999
+"""The end of 9999, and of what a time in RFC 3339 can say; a record's timestamp may be any number of 64 bits."""
 ANONYMOUS = "anon:"
 
 
@@ -119,6 +124,8 @@ class _Wire(Struct):
 
 
 _decoder = msgspec.json.Decoder(_Wire)
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_lines_of_fields = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 
 
 def decode(value: bytes | None, recorded_ms: int) -> Event:
@@ -163,10 +170,11 @@ def decode(value: bytes | None, recorded_ms: int) -> Event:
 def quoted(text: str) -> str:
     """A stranger's text, escaped and short enough for a header or a log line.
 
-    >>> quoted("a" * 99)
-    "'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa…'"
+    >>> quoted("a" * 99), quoted("é" * 5)
+    ("'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa...'", "'\\\\xe9\\\\xe9\\\\xe9\\\\xe9\\\\xe9'")
     """
-    return ascii(text[:40] + "…" * (len(text) > 40)).replace("\\u2026", "…")
+    shown = 40 if text[:40].isascii() else 20  # a character may become ten
+    return ascii(text[:shown] + "..." * (len(text) > shown))
 
 
 def _parse(value: bytes | None) -> _Wire:
@@ -177,15 +185,28 @@ def _parse(value: bytes | None) -> _Wire:
     try:
         if not value.isascii():
             value.decode()
-        return _decoder.decode(value)
+        deep = _deep_field(value)
+        if deep is not None:
+            raise InvalidEvent(f"{deep or 'not an event'}: nested deeper than {DEEPEST}")
+        return _wire(value)
     except msgspec.ValidationError as error:
         raise InvalidEvent(_field_first(str(error))) from None
     except UnicodeDecodeError as error:
         raise InvalidEvent(f"not UTF-8: byte {error.start} cannot be decoded") from None
     except msgspec.DecodeError as error:
         raise InvalidEvent(_diagnosis(value) or f"not JSON: {str(error)[:200]}") from None
-    except RecursionError:
-        raise InvalidEvent(f"{_deep_field(value)}: nesting too deep") from None
+
+
+def _wire(value: bytes) -> _Wire:
+    """Decodes an object; of a name that stands twice the last counts, and the others may be of any type."""
+    try:
+        return _decoder.decode(value)
+    except msgspec.ValidationError:
+        fields = _fields.decode(value)
+        if "items" in fields:
+            with suppress(msgspec.ValidationError):
+                fields["items"] = msgspec.Raw(msgspec.json.encode(_lines_of_fields.decode(fields["items"])))
+        return _decoder.decode(msgspec.json.encode(fields))
 
 
 def _field_first(message: str) -> str:
@@ -211,20 +232,25 @@ def _diagnosis(value: bytes) -> str | None:
     return None
 
 
-_TOKEN = re.compile(rb'"((?:[^"\\]|\\.)*)"|[\[{]|[]}]', re.DOTALL)
+_TOKEN = re.compile(rb'"((?:[^"\\]|\\.)*+)"?|[\[{]|[]}]', re.DOTALL)
 
 
-def _deep_field(value: bytes) -> str:
-    """The field that is nested so deep that no reader takes it."""
+def _deep_field(value: bytes) -> str | None:
+    """The field that is nested deeper than `DEEPEST`; None where none is.
+
+    What the readers themselves take depends on how deep the stack is when they are called, and so on who asks.
+    """
+    if value.count(b"[") + value.count(b"{") <= DEEPEST:
+        return None
     depth, name = 0, b""
     for token in _TOKEN.finditer(value):
         if token[1] is not None:
             name = token[1] if depth == 1 else name
         else:
             depth += 1 if token[0] in b"[{" else -1
-        if depth > 100:
-            break
-    return quoted(name.decode())[1:-1]
+        if depth > DEEPEST:
+            return quoted(name.decode())[1:-1]
+    return None
 
 
 def _fault(content: Any) -> str | None:
@@ -283,15 +309,19 @@ def _id(name: str, given: str | int) -> str:
 
 def _time(given: str | float | None, recorded_ms: int) -> int:
     if given is None:
-        if recorded_ms < EARLIEST_MS:
-            raise InvalidEvent("event_time: missing, and the record's timestamp is before 1995")
+        if not EARLIEST_MS <= recorded_ms <= LATEST_MS:
+            raise InvalidEvent(f"event_time: missing, and the record's timestamp is {_outside(recorded_ms)}")
         return recorded_ms
     time_ms = _epoch_ms(given)
-    if time_ms < EARLIEST_MS:
-        raise InvalidEvent("event_time: before 1995")
+    if not EARLIEST_MS <= time_ms <= LATEST_MS:
+        raise InvalidEvent(f"event_time: {_outside(time_ms)}")
     if time_ms > recorded_ms + MAX_AHEAD_MS:
         raise InvalidEvent("event_time: more than 10 minutes ahead of the record's timestamp")
     return time_ms
+
+
+def _outside(time_ms: float) -> str:
+    return "before 1995" if time_ms < EARLIEST_MS else "after 9999"
 
 
 def _epoch_ms(given: str | float) -> int:

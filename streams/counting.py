@@ -19,7 +19,9 @@ from streams.seal import Seal
 from streams.settings import Settings
 
 LARGEST_REJECTED = 900_000
-"""Bytes; brokers take a megabyte by default, headers and all."""
+"""Bytes of key, value and headers; brokers take a megabyte by default, all in all."""
+OURS = frozenset({"reason", "topic", "partition", "offset", "truncated", "truncated-key", "dropped-headers"})
+"""Headers of a rejected record that are Freshet's own, whatever the producer wrote there."""
 
 
 class Counting:
@@ -114,11 +116,7 @@ class Counting:
         counted = self.counted.get(partition, -1)
         await self._outbox.deliver(
             self._rejected,
-            [
-                Letter(partition % self._rejected_partitions, r.record.key, *fitting(r))
-                for r in found.rejected
-                if r.record.offset > counted
-            ],
+            [Letter(partition % self._rejected_partitions, *fitting(r)) for r in found.rejected if r.record.offset > counted],
         )
         await self._outbox.deliver(
             self._events,
@@ -130,21 +128,38 @@ class Counting:
         )
 
 
-def fitting(rejected: Rejected) -> tuple[bytes | None, list[tuple[str, bytes]]]:
-    """The value and headers of a rejected record: the original ones, why it was set aside, and where it came from.
+def fitting(rejected: Rejected) -> tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]:
+    """Key, value and headers of a rejected record: the original ones, why it was set aside, and where it came from.
 
-    Of a value too large to be written uncompressed the beginning is written, with its true length in the header `truncated`.
+    Of a record too large to be written uncompressed, the beginning of a large value and a large key is written, and of large
+    headers none. The headers `truncated` and `truncated-key` then have the true lengths, `dropped-headers` the number.
     """
     record = rejected.record
+    key, value = record.key, record.value
+    theirs = [(name, content) for name, content in record.headers if name not in OURS]
     ours = [
         ("reason", rejected.reason.encode()),
         ("topic", record.topic.encode()),
         ("partition", str(record.partition).encode()),
         ("offset", str(record.offset).encode()),
     ]
-    value = record.value
-    if value is not None and len(value) > LARGEST_REJECTED:
-        ours.append(("truncated", str(len(value)).encode()))
-        value = value[:MAX_BYTES]
-    names = {name for name, _ in ours}
-    return value, [*((name, content) for name, content in record.headers if name not in names), *ours]
+    if len(key or b"") + len(value or b"") + size_of(theirs) > LARGEST_REJECTED:
+        if value is not None and len(value) > MAX_BYTES:
+            ours.append(("truncated", str(len(value)).encode()))
+            value = value[:MAX_BYTES]
+        if key is not None and len(key) > MAX_BYTES:
+            ours.append(("truncated-key", str(len(key)).encode()))
+            key = key[:MAX_BYTES]
+        if size_of(theirs) > MAX_BYTES:
+            ours.append(("dropped-headers", str(len(theirs)).encode()))
+            theirs = []
+    return key, value, [*theirs, *ours]
+
+
+def size_of(headers: Sequence[tuple[str, bytes | None]]) -> int:
+    """Bytes of headers on the wire, at most: each has two lengths beside its name and content.
+
+    >>> size_of([("a", b"bc"), ("d", None)])
+    24
+    """
+    return sum(len(name.encode()) + len(content or b"") + 10 for name, content in headers)

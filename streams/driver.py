@@ -16,6 +16,8 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from faust.transport.drivers import aiokafka as stock
 from faust.types import TP, ConsumerMessage
 
+from streams.batches import use_batches
+
 FAUST_VERSION = "0.15.3"
 """The version whose inner methods these are."""
 
@@ -189,6 +191,7 @@ class App(faust.App):  # type: ignore[misc]
 
 def use_chunks(app: faust.App, find_positions: FindPositions, settle: Callable[[], Awaitable[None]]) -> None:
     """Makes `app` consume in chunks, from the positions that `find_positions` gives; partitions are given up after `settle`."""
+    use_batches()
     transport = ChunkTransport(app.conf.broker_consumer, app, loop=app.loop)
     transport.find_positions = find_positions
     transport.settle = settle

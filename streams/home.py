@@ -75,8 +75,6 @@ def sort_records(records: Iterable[ConsumerRecord], partition: int, seal: Seal) 
 def read_origin(record: ConsumerRecord, partition: int, seal: Seal) -> tuple[Origin, int] | None:
     """Where a record was forwarded from, and under how many partitions; None for one that no worker forwarded."""
     for name, content in record.headers:
-        if name == FORWARDED and content:
-            found = seal.opened(content, partition, record.value)
-            if found:
-                return found
+        if name == FORWARDED and (found := seal.opened(content, partition, record.value)):
+            return found
     return None

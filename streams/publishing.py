@@ -14,7 +14,7 @@ from faust.types import TP
 
 from recsys.engine import Counted, Engine
 from recsys.keys import Keys
-from recsys.recommendation import encode
+from recsys.recommendation import Recommendation, encode
 from recsys.store import Entry, Store
 from streams import topics
 from streams.driver import ChunkConsumer, Records
@@ -33,6 +33,10 @@ SETTLE_S = 5.0
 """How long a rebalance may wait for what is being published."""
 ITEMS_AT_ONCE = 200
 """Neighbour lists made without letting anything else run."""
+
+
+LARGEST_MESSAGE = 900_000
+"""Bytes; brokers take a megabyte by default. Only hundreds of items (`FRESHET_TOP_N`) with the longest ids come near it."""
 
 
 class Outcome(NamedTuple):
@@ -112,7 +116,7 @@ class Publishing:
         if not self._trending_known:
             await self._publish_trending()
         answers = await self._engine.recommend(counted, int(time.time() * 1000))
-        encoded = [(newest, message.user_id, encode(message)) for newest, message in answers]
+        encoded = [(newest, message.user_id, within_a_record(message)) for newest, message in answers]
         entries = [Entry(self._keys.recs(user), value, self._retention_s) for _, user, value in encoded]
         messages = [
             (user.encode(), value, [("source", f"{self._events}/{newest.partition}/{newest.arrival.offset}".encode())])
@@ -156,3 +160,12 @@ class Publishing:
         if popular:
             self._trending_known = True
             await self._store.put([Entry(self._keys.trending, encode(popular), version=popular.version)])
+
+
+def within_a_record(message: Recommendation) -> bytes:
+    """The encoded message; of one that no broker would take, the first items."""
+    value = encode(message)
+    while len(value) > LARGEST_MESSAGE:
+        del message.items[len(message.items) // 2 :]
+        value = encode(message)
+    return value

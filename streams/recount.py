@@ -125,8 +125,8 @@ class Recount:
         """Where a record was forwarded from, by its header's seal."""
         for name, content in record.headers:
             if name == "forwarded":
-                found = Seal.of(self.secrets, self.topic, self.partitions).opened(content, record.partition, record.value)
-                if found:
+                seal = Seal.of(self.secrets, self.topic, self.partitions)
+                if found := seal.opened(content, record.partition, record.value):
                     return found
         return None
 

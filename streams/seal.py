@@ -5,10 +5,13 @@ and on a secret from the settings, not on anything in Redis, which may be emptie
 """
 
 import hmac
+import re
 from hashlib import sha256
 from typing import NamedTuple, Self
 
 MAC_BYTES = 16
+HEADER = re.compile(rb"(\d{1,19})/(\d{1,19})/(-?\d{1,19})/(\d{1,9})-([0-9a-f]{%d})" % (2 * MAC_BYTES))
+"""Partition, offset and timestamp (-1 where there is none) of the original; the number of partitions, and the signature."""
 NO_SECRET = "freshet"
 """Keeps accidents out, and whoever does not read this."""
 
@@ -39,26 +42,19 @@ class Seal(NamedTuple):
         >>> Seal.of("secret", "events", 4).header(Origin(3, 17, 1_700_000_000_000), 0, b"{}")
         b'3/17/1700000000000/4-4a25b80ab64c5769d15401681ed52fa3'
         """
-        mac = self._mac(self.secrets[0], self.partitions, origin, home, value)
-        return b"%d/%d/%d/%d-%s" % (*origin, self.partitions, mac)
+        return self._sealed(self.secrets[0], origin, self.partitions, home, value)
 
-    def opened(self, header: bytes, home: int, value: bytes | None) -> tuple[Origin, int] | None:
+    def opened(self, header: bytes | None, home: int, value: bytes | None) -> tuple[Origin, int] | None:
         """The origin, and the number of partitions it was sent on under; None for a header that is not ours."""
-        parts = header.split(b"/")
-        if len(parts) != 4 or value is None or not all(part.isdigit() and len(part) <= 18 for part in parts[:3]):
+        parts = HEADER.fullmatch(header or b"")
+        if header is None or parts is None or value is None:
             return None
-        under, _, given = parts[3].partition(b"-")
-        if not (under.isdigit() and len(under) <= 9):
-            return None
-        origin = Origin(*map(int, parts[:3]))
-        macs = (self._mac(secret, int(under), origin, home, value) for secret in self.secrets)
-        if b"%d/%d/%d/%d" % (*origin, int(under)) == header.rpartition(b"-")[0] and any(
-            hmac.compare_digest(mac, given) for mac in macs
-        ):
-            return origin, int(under)
-        return None
+        origin, under = Origin(*map(int, parts.groups()[:3])), int(parts[4])
+        ours = (self._sealed(secret, origin, under, home, value) for secret in self.secrets)
+        return (origin, under) if any(hmac.compare_digest(header, each) for each in ours) else None
 
-    def _mac(self, secret: bytes, partitions: int, origin: Origin, home: int, value: bytes) -> bytes:
+    def _sealed(self, secret: bytes, origin: Origin, under: int, home: int, value: bytes) -> bytes:
         """Signs all that decides: else a genuine header could be put on another record, or the record elsewhere."""
-        message = b"%s/%d/%d/%d/%d/%d/" % (self.topic.encode(), partitions, home, *origin)
-        return hmac.digest(secret, message + value, sha256)[:MAC_BYTES].hex().encode()
+        message = b"%s/%d/%d/%d/%d/%d/" % (self.topic.encode(), under, home, *origin)
+        mac = hmac.digest(secret, message + value, sha256)[:MAC_BYTES].hex().encode()
+        return b"%d/%d/%d/%d-%s" % (*origin, under, mac)

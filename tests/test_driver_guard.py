@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 from aiokafka.consumer.consumer import AIOKafkaConsumer
+from aiokafka.consumer.fetcher import Fetcher, PartitionRecords
+from aiokafka.record.default_records import _DefaultRecordBatchPy
 from faust.app.base import App
 from faust.tables.recovery import Recovery
 from faust.transport.consumer import Consumer, ThreadDelegateConsumer
@@ -34,6 +36,9 @@ STOOD_ON = {
     stock.AIOKafkaConsumerThread.assignment: "is safe to call from any thread",
     Recovery._resume_streams: "seeks with perform_seek before it resumes the flow, when there are no tables",
     AIOKafkaConsumer.seek: "is synchronous",
+    Fetcher._proc_fetch_request: "makes the MemoryRecords of its module from the bytes of a partition",
+    PartitionRecords._unpack_records: "iterates over the batches and over the records of each, and asks for their properties",
+    _DefaultRecordBatchPy._maybe_uncompress: "leaves the records in _buffer from _pos on",
 }
 """What the driver calls or overrides, and what it relies on in each."""
 
@@ -55,6 +60,9 @@ DIGESTS = {
     "AIOKafkaConsumerThread.assignment": "259720cd491412f0",
     "Recovery._resume_streams": "fbe0f747b84c0b27",
     "AIOKafkaConsumer.seek": "fec4e1829687b7a8",
+    "Fetcher._proc_fetch_request": "ace04969424fc674",
+    "PartitionRecords._unpack_records": "047f7fc3f005c220",
+    "_DefaultRecordBatchPy._maybe_uncompress": "373cfd89b30da68e",
 }
 """Digest of each method's source as it was when the driver was written and tested against it."""
 

@@ -4,8 +4,9 @@ from typing import Any
 from unittest.mock import Mock
 
 import oracle
+import pytest
 
-from streams.counting import LARGEST_REJECTED, fitting
+from streams.counting import LARGEST_REJECTED, OURS, fitting, size_of
 from streams.home import FORWARDED, Rejected, read_origin, sort_records
 from streams.seal import Origin, Seal
 
@@ -14,22 +15,34 @@ GOOD = b'{"event_type":"click","user_id":"u1","item_id":"i"}'
 SEAL = Seal.of("key", "events", 4)
 
 
-def record(value: bytes | None, offset: int = 7, headers: tuple[Any, ...] = ()) -> Any:
-    return Mock(value=value, offset=offset, partition=2, topic="events", timestamp=NOW_MS, headers=headers)
+def record(value: bytes | None, offset: int = 7, headers: tuple[Any, ...] = (), key: bytes | None = None) -> Any:
+    return Mock(value=value, offset=offset, partition=2, topic="events", timestamp=NOW_MS, headers=headers, key=key)
 
 
 def test_a_rejected_record_keeps_its_bytes_and_says_where_it_came_from() -> None:
-    value, headers = fitting(Rejected(record(b"\xff"), "not UTF-8"))
-    assert value == b"\xff"
-    assert headers == [("reason", b"not UTF-8"), ("topic", b"events"), ("partition", b"2"), ("offset", b"7")]
-    assert fitting(Rejected(record(None), "no value"))[0] is None
+    key, value, headers = fitting(Rejected(record(b"\xff", headers=(("a", None), ("offset", b"99")), key=b"\0"), "not UTF-8"))
+    assert (key, value) == (b"\0", b"\xff")
+    assert headers == [("a", None), ("reason", b"not UTF-8"), ("topic", b"events"), ("partition", b"2"), ("offset", b"7")]
+    assert fitting(Rejected(record(None), "no value"))[:2] == (None, None)
 
 
-def test_a_value_that_no_broker_would_take_uncompressed_is_cut_and_says_so() -> None:
-    value, headers = fitting(Rejected(record(b"x" * 3_000_000), "too large"))
-    assert value is not None
-    assert len(value) < LARGEST_REJECTED
-    assert headers[-1] == ("truncated", b"3000000")
+LARGE = [("trace", b"h" * 500_000)] * 2, [(str(n), b"") for n in range(90_000)]
+
+
+@pytest.mark.parametrize("headers", [(), *LARGE])
+@pytest.mark.parametrize("key", [None, b"k", b"k" * 1_000_000])
+@pytest.mark.parametrize("value", [None, b"v", b"v" * 60_000, b"v" * 3_000_000])
+def test_what_no_broker_would_take_uncompressed_is_cut_and_says_so(
+    value: bytes | None, key: bytes | None, headers: tuple[tuple[str, bytes], ...]
+) -> None:
+    whole = len(key or b"") + len(value or b"") + size_of(headers)
+    short_key, short_value, written = fitting(Rejected(record(value, headers=tuple(headers), key=key), "wrong"))
+    assert len(short_key or b"") + len(short_value or b"") + size_of(written) < LARGEST_REJECTED + 1_000
+    said = dict(written)
+    assert short_value == value or (whole > LARGEST_REJECTED and said["truncated"] == str(len(value or b"")).encode())
+    assert short_key == key or (whole > LARGEST_REJECTED and said["truncated-key"] == str(len(key or b"")).encode())
+    kept = [header for header in written if header[0] not in OURS]
+    assert kept == list(headers) or (whole > LARGEST_REJECTED and said["dropped-headers"] == str(len(headers)).encode())
 
 
 def test_records_are_sorted_by_what_becomes_of_them() -> None:

@@ -1,0 +1,115 @@
+"""No id can reach a key of another kind, user, item or shard, whatever stands in it."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from hostile import STRANGE_IDS
+from hypothesis import given
+from hypothesis import strategies as st
+from redis.crc import key_slot
+
+from recsys.hashing import hash_id
+from recsys.item_shards import ITEM_SHARDS, row_key
+from recsys.keys import Keys
+from streams.settings import Settings, SettingsError, read_settings
+
+FORMS: dict[str, tuple[Callable[..., Any], int, bool]] = {
+    "recs": (Keys.recs, 0, True),
+    "similar": (Keys.similar, 0, True),
+    "user": (Keys.user, 1, True),
+    "user_mark": (Keys.user_mark, 1, False),
+    "published": (Keys.published, 1, False),
+    "item_mark": (Keys.item_mark, 1, False),
+    "top": (Keys.top, 1, False),
+    "trending": (lambda keys: keys.trending, 0, False),
+    "state": (lambda keys: keys.state, 0, False),
+}
+"""Every kind of key but that of rows: what builds it, how many numbers that takes, and whether it takes an id."""
+IDS = st.one_of(
+    st.sampled_from(STRANGE_IDS), st.text(min_size=1, max_size=128), st.text("{}:ui0recs\n", min_size=1, max_size=12)
+)
+PREFIXES = st.one_of(st.sampled_from(["freshet:", "a", "recs:", ":"]), st.from_regex(r"\A[^{}\s]{1,20}\Z"))
+NUMBERS = st.integers(0, 40)
+
+
+@st.composite
+def named(draw: st.DrawFn) -> tuple[Any, ...]:
+    """A kind of key, and what it is built of."""
+    kind = draw(st.sampled_from([*FORMS, "row"]))
+    if kind == "row":
+        return kind, hash_id(draw(IDS))
+    _, numbers, has_id = FORMS[kind]
+    return (kind, *(draw(NUMBERS) for _ in range(numbers)), *([draw(IDS)] if has_id else []))
+
+
+def built(keys: Keys, name: tuple[Any, ...]) -> str:
+    kind, *parts = name
+    return row_key(keys, *parts) if kind == "row" else str(FORMS[kind][0](keys, *parts))
+
+
+PARSED = re.compile(
+    r"(?P<kind>recs|similar):(?P<id>.+)|(?P<alone>trending|state)|\{(?P<side>[ui])(?P<shard>\d+)\}:(?P<what>mark|published|top)"
+    r"|\{u(?P<home>\d+)\}:user:(?P<user>.+)|\{i(?P<at>\d+)\}:row:(?P<row>[0-9a-f]{16})",
+    re.DOTALL,
+)
+
+
+def read_back(key: str, prefix: str) -> tuple[Any, ...]:
+    """What a key was built of, told from its text alone."""
+    found = PARSED.fullmatch(key.removeprefix(prefix))
+    assert found is not None, key
+    if found["kind"]:
+        return found["kind"], found["id"]
+    if found["alone"]:
+        return (found["alone"],)
+    if found["user"]:
+        return "user", int(found["home"]), found["user"]
+    if found["row"]:
+        assert int(found["row"], 16) % ITEM_SHARDS == int(found["at"])
+        return "row", int(found["row"], 16)
+    kind = {"u": {"mark": "user_mark", "published": "published"}, "i": {"mark": "item_mark", "top": "top"}}
+    return kind[found["side"]][found["what"]], int(found["shard"])
+
+
+@given(PREFIXES, named())
+def test_a_key_says_of_what_it_was_built(prefix: str, name: tuple[Any, ...]) -> None:
+    assert read_back(built(Keys(prefix), name), prefix) == name
+
+
+@given(PREFIXES, named(), named())
+def test_two_keys_are_the_same_only_if_they_were_built_of_the_same(
+    prefix: str, one: tuple[Any, ...], two: tuple[Any, ...]
+) -> None:
+    keys = Keys(prefix)
+    assert (built(keys, one) == built(keys, two)) == (one == two)
+
+
+@given(PREFIXES, NUMBERS, IDS)
+def test_a_users_history_is_in_the_slot_of_its_shard_whatever_the_id(prefix: str, partition: int, user: str) -> None:
+    keys = Keys(prefix)
+    slots = {
+        key_slot(key.encode()) for key in (keys.user(partition, user), keys.user_mark(partition), keys.published(partition))
+    }
+    assert slots == {key_slot(f"u{partition}".encode())}
+
+
+@given(PREFIXES, IDS)
+def test_an_items_row_is_in_the_slot_of_its_shard_whatever_the_id(prefix: str, item: str) -> None:
+    keys, shard = Keys(prefix), hash_id(item) % ITEM_SHARDS
+    slots = {key_slot(key.encode()) for key in (row_key(keys, hash_id(item)), keys.item_mark(shard), keys.top(shard))}
+    assert slots == {key_slot(f"i{shard}".encode())}
+
+
+def test_shards_have_slots_of_their_own() -> None:
+    tags = [f"u{n}" for n in range(64)] + [f"i{n}" for n in range(ITEM_SHARDS)]
+    assert len({key_slot(tag.encode()) for tag in tags}) == len(tags)
+
+
+@given(st.text(max_size=12))
+def test_a_prefix_that_is_taken_leaves_the_shard_to_the_key(prefix: str) -> None:
+    try:
+        settings: Settings = read_settings({"FRESHET_KEY_PREFIX": prefix})
+    except SettingsError:
+        return
+    assert key_slot(Keys(settings.key_prefix).user(3, "{u1}").encode()) == key_slot(b"u3")
