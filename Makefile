@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test targets lock format clean
+.PHONY: help setup demo test targets chaos fuzz soak hot lock format clean
 
 # An environment whose interpreter is gone, or that was made in another folder, is made again.
 ifneq ($(wildcard $(VENV)/.made),)
@@ -21,6 +21,10 @@ help:
 	@echo "make demo    set up, then show Freshet at work: Kafka, Redis, a worker, a shop of events"
 	@echo "make test    set up, then ruff, mypy and the tests"
 	@echo "make targets measure what the README states"
+	@echo "make chaos   strike at a whole system a hundred times, and prove that every event counted once (10 minutes)"
+	@echo "make fuzz    a million hostile records: each counted, or rejected with a reason (10 minutes)"
+	@echo "make soak    ten million events through one worker, recounted exactly (half an hour or more)"
+	@echo "make hot     what a hot user and a hot item cost the others"
 	@echo "make format  let ruff format and sort the sources"
 	@echo "make lock    write both lock files anew from pyproject.toml (needs uv)"
 	@echo "make clean   remove $(VENV) and everything that tools left in this folder"
@@ -43,6 +47,19 @@ test: setup
 # What version 0.1 must reach, measured; takes some minutes. FRESHET_TEST_DATA adds the Online Retail part.
 targets: setup
 	@$(BIN)/python -m benchmarks.targets
+
+# The slow campaigns; ARGS are theirs: make chaos ARGS='--faults 20 --seed 7'.
+chaos: setup
+	@$(BIN)/freshet chaos $(ARGS)
+
+fuzz: setup
+	@$(BIN)/python tests/fuzz.py $(ARGS)
+
+soak: setup
+	@$(BIN)/python -m benchmarks.soak $(ARGS)
+
+hot: setup
+	@$(BIN)/python -m benchmarks.hot $(ARGS)
 
 format: setup
 	@$(BIN)/python -m ruff check --quiet --fix --select I

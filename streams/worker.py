@@ -20,7 +20,7 @@ from streams import topics
 from streams.app import build_app
 from streams.counting import Counting
 from streams.eviction import warn_of_evictions
-from streams.lease import Overslept, watch_sleep
+from streams.lease import watch_sleep
 from streams.outbox import Outbox, new_producer
 from streams.publishing import Publishing
 from streams.roles import WORKER, demand, demand_commands
@@ -93,8 +93,9 @@ async def run(
         except asyncio.CancelledError:
             await within(DRAIN_S, publishing.drain)
             raise
-        except Overslept:
-            # What the producer still holds goes out late; the partitions' owners publish once more after it.
+        except Exception:
+            # Perhaps it stood still, and knows only what it met then. What the producer still holds goes out late; the partitions'
+            # owners publish once more after it.
             await within(STOP_PRODUCER_S, producer.stop)
             await within(MOVE_BACK_S, publishing.marks.move_back)
             raise
