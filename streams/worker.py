@@ -94,8 +94,8 @@ async def run(
             await within(DRAIN_S, publishing.drain)
             raise
         except Exception:
-            # Perhaps it stood still, and knows only what it met then. What the producer still holds goes out late; the partitions'
-            # owners publish once more after it.
+            # Perhaps it stood still, and knows only what it met then. What the producer still holds goes out late; whoever owns
+            # the partitions publishes once more after it.
             await within(STOP_PRODUCER_S, producer.stop)
             await within(MOVE_BACK_S, publishing.marks.move_back)
             raise
