@@ -65,7 +65,7 @@ class Watcher:
             consumer.close()
 
     def _consumer(self) -> Any:
-        consumer: Any = KafkaConsumer(bootstrap_servers=self._brokers, group_id=None, enable_auto_commit=False)
+        consumer: Any = KafkaConsumer(**self._brokers.connection(), group_id=None, enable_auto_commit=False)
         try:
             consumer.assign(list(self._positions))
             for part, position in self._positions.items():
