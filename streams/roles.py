@@ -69,7 +69,7 @@ OPERATOR = Role(
         Right("Describe", "group", GROUP),
     ),
     ("freshet:*",),
-    ("ping", "get", "mget", "getrange", "scan", "info"),
+    ("ping", "mget", "getrange", "scan", "info"),
 )
 ROLES = (WORKER, READER, PRODUCER, OPERATOR)
 

@@ -76,7 +76,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     ] = False
     secret: Annotated[
         str,
-        Meta(description="signs forwarded records, the same for all workers; to change it: the new one, a comma, the old ones"),
+        Meta(
+            description="signs forwarded records, the same for all workers; to change it: the new one, a comma, the old ones",
+            pattern=r"^([^,\s]+(\s*,\s*[^,\s]+)*)?\Z",
+        ),
     ] = ""
     sources: frozenset[str] = field(default=frozenset())
     """Names of the fields that came from the environment; the others are defaults."""
@@ -123,7 +126,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         """
-        >>> "secret" in repr(Settings(redis="redis://:secret@h", kafka_password="secret"))
+        >>> "hunter2" in repr(Settings(redis="redis://:hunter2@h", kafka_password="hunter2", secret="hunter2"))
         False
         """
         return f"Settings({', '.join(f'{name}={self.shown(name)!r}' for name in names())})"

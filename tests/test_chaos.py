@@ -151,6 +151,7 @@ def test_the_same_seed_makes_the_same_events_with_mishaps_of_every_kind() -> Non
     assert len(values) - len(set(values)) > 20  # sent twice
     assert sum(dispatch.key is None for dispatch in sent) > 20
     assert sum((dispatch.key or b"").startswith(b"till-") for dispatch in sent) > 20
+    assert sum(bool(dispatch.headers) for dispatch in sent) > 10  # forged
     assert sum("session_id" not in event for event in good) > 200
     at = [datetime.fromisoformat(event["event_time"]).timestamp() * 1000 for event in good if "event_time" in event]
     assert sum(time_ms < NOW_MS for time_ms in at) > 50  # late

@@ -261,7 +261,6 @@ def test_a_command_of_redis_that_is_taken_away_ends_a_running_worker_and_is_name
         ("getrange", ["export"]),
         ("mget", ["export"]),
         ("info", ["doctor"]),
-        ("get", ["doctor"]),
         ("ping", ["replay"]),
     ],
 )

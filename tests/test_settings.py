@@ -23,6 +23,7 @@ DEFAULTS: dict[str, Any] = {
     "hide": "current,purchased",
     "retention": 90.0,
     "accept_loss": False,
+    "secret": "",
 }
 """The contract's, but for the half-life, which is measured."""
 
@@ -51,6 +52,7 @@ ALLOWED: list[tuple[str, str, Any]] = [
     ("hide", "current, seen", "current, seen"),
     ("retention", "0.01", 0.01),
     ("accept_loss", "true", True),
+    ("secret", "new-key, old,older", "new-key, old,older"),
     ("window", " 7 ", 7),
 ]
 
@@ -72,6 +74,7 @@ REFUSED: list[tuple[str, str]] = [
     *(("session_gap", "0"), ("retention", "0")),
     *(("hide", value) for value in ("", "everything", "current,", "none,seen", "Seen", "current;seen")),
     *(("accept_loss", value) for value in ("", "yes", "maybe", "2")),
+    *(("secret", value) for value in ("a,,b", ",a", "a,", "a b")),
 ]
 
 FALSE_ADDRESSES = [

@@ -46,7 +46,7 @@ def topic(namespace: Settings, monkeypatch: pytest.MonkeyPatch) -> str:
 def watched(namespace: Settings, topic: str, published: Mapping[int, int], *, has_read_all: bool = False) -> None:
     """Watches for some seconds, with half a second of patience."""
     consumer = Consumer(topic, has_read_all=has_read_all)
-    asyncio.run(asyncio.wait_for(watch(namespace.brokers, topic, published, consumer, 0.5), 4))  # type: ignore[arg-type]
+    asyncio.run(asyncio.wait_for(watch(namespace.brokers, topic, published, consumer, 0.5), 2))  # type: ignore[arg-type]
 
 
 def test_a_worker_that_stands_still_although_records_wait_is_told_so(namespace: Settings, topic: str) -> None:

@@ -86,7 +86,7 @@ def dispatches(rng: Random, fields: Fields) -> list[Dispatch]:
     if chance < NO_KEY:
         found = [dispatch._replace(key=None) for dispatch in found]
     elif chance < NO_KEY + HOSTILE:
-        header = f"{rng.randrange(3)}/999999999/{time.time_ns() // 1_000_000}".encode()
+        header = f"{rng.randrange(3)}/999999999/1764000000000".encode()
         found = [dispatch._replace(headers=((FORWARDED, header),)) for dispatch in found]
     elif chance < NO_KEY + HOSTILE + BAD:
         found.append(Dispatch(rng.choice(BAD_VALUES), b"bad-%d" % rng.randrange(100)))
