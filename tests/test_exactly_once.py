@@ -19,6 +19,8 @@ from workers import Worker, Workers, wait_until
 from recsys.connection import Client, open_client, read_values
 from recsys.keys import Keys
 from recsys.marks import user_mark
+from streams.chaos.proxy import Proxy
+from streams.doctor import examine
 from streams.lag import read_published, read_spans, total_behind
 from streams.local import LocalSystem
 from streams.local.cluster import LocalCluster
@@ -370,6 +372,30 @@ def test_a_broker_that_is_killed_and_comes_back_costs_nothing(
 
     wait_until(caught_up, "everything was counted", CAUGHT_UP_S, every=0.3)
     assert_exactly_once(shop, environ)
+
+
+def test_a_slow_redis_costs_time_and_neither_memory_nor_events(
+    shop: Shop, workers: Workers, environ: dict[str, str], system: LocalSystem
+) -> None:
+    with Proxy(system.redis.port) as proxy:
+        worker = workers.start(FRESHET_REDIS=f"redis://127.0.0.1:{proxy.port}/0").wait_ready()
+        shop.send(3000)
+        wait_caught_up(shop)
+        before = worker.memory_mb
+        proxy.delay(0.7)
+        shop.send(12_000)
+        most = 0.0
+        for _ in range(20):
+            time.sleep(0.25)  # nothing is to be waited for: it is watched
+            most = max(most, worker.memory_mb)
+        lag = [finding for finding in examine(shop.settings) if finding.area == "lag"]
+        assert any(not finding.found.startswith("0 ") for finding in lag), lag
+        assert worker.code is None
+        assert most < before + 60, f"{before:.0f} MB before, {most:.0f} MB at most"
+        proxy.delay(0)
+        wait_caught_up(shop)
+        assert worker.code is None
+        assert_exactly_once(shop, environ)
 
 
 def test_bad_input_of_every_kind_is_set_aside_and_the_rest_counts(

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
+
 READY_S = 60.0
 
 
@@ -47,6 +49,11 @@ class Worker:
     def last_line(self) -> str:
         """The last line on stderr."""
         return next((line for line in reversed(self.stderr.splitlines()) if line.strip()), "")
+
+    @property
+    def memory_mb(self) -> float:
+        """What it holds in memory, in 10⁶ bytes."""
+        return float(psutil.Process(self._process.pid).memory_info().rss) / 1e6
 
     @property
     def code(self) -> int | None:
