@@ -4,7 +4,6 @@ decode → set aside what is wrong, forward what came elsewhere → count and co
 """
 
 import asyncio
-import time
 from collections.abc import Sequence
 
 from recsys.engine import Chunk, Counted, Engine, LostPartition
@@ -18,6 +17,8 @@ from streams.publishing import Outcome, Publishing
 from streams.seal import Seal
 from streams.settings import Settings
 
+BATCH_RECORDS = 5000
+"""Records after which no more chunks are counted together: a batch must be out well within the lease (`streams.lease`)."""
 LARGEST_REJECTED = 900_000
 """Bytes of key, value and headers; brokers take a megabyte by default, all in all."""
 OURS = frozenset({"reason", "topic", "partition", "offset", "truncated", "truncated-key", "dropped-headers"})
@@ -45,17 +46,16 @@ class Counting:
         await self._waiting.put(chunk)
 
     async def run(self, consumer: ChunkConsumer, publishing: Publishing) -> None:
-        """Counts what was taken and hands it on, for ever: all that waits at once, so that many are cheaper than few."""
+        """Counts what was taken and hands it on, for ever: much of what waits at once, so that many are cheaper than few."""
         while True:
             taken = [await self._waiting.get()]
-            while not self._waiting.empty():
+            while not self._waiting.empty() and sum(len(chunk.records) for chunk in taken) < BATCH_RECORDS:
                 taken.append(self._waiting.get_nowait())
             # A stale chunk is passed over: its records come again, here or elsewhere.
             chunks = [chunk for chunk in taken if not consumer.is_stale(chunk)]
             if chunks:
-                since = time.monotonic()
                 counted = await self.count(consumer, chunks)
-                await publishing.take(Outcome(consumer, chunks, counted, since))
+                await publishing.take(Outcome(consumer, chunks, counted))
             for chunk in taken:
                 consumer.done(chunk)
 

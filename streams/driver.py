@@ -6,8 +6,9 @@ Everything else stays Faust's: groups, rebalancing, supervision. The driver stan
 """
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from functools import cached_property
 from time import monotonic
 from typing import Any, NamedTuple, cast
 
@@ -16,7 +17,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from faust.transport.drivers import aiokafka as stock
 from faust.types import TP, ConsumerMessage
 
-from streams.batches import use_batches
+from streams.record_batches import use_batches
 
 FAUST_VERSION = "0.15.3"
 """The version whose inner methods these are."""
@@ -51,7 +52,8 @@ class Records(NamedTuple):
 
 
 class ChunkConsumerThread(stock.AIOKafkaConsumerThread):  # type: ignore[misc]
-    """Runs the aiokafka consumer. Only this thread changes what is kept here, but for `seeks` in a rebalance."""
+    """Runs the aiokafka consumer. Only this thread changes what is kept here, but for `seeks`, which others raise, too: what
+    was fetched with a lower number is stale."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -117,6 +119,11 @@ class ChunkConsumer(stock.Consumer):  # type: ignore[misc]
 
     _thread: ChunkConsumerThread
 
+    @cached_property
+    def _seeking(self) -> "Counter[TP]":
+        """How many seeks of a partition are under way: until they are done, what was fetched is stale."""
+        return Counter()
+
     def _new_consumer_thread(self) -> ChunkConsumerThread:
         return ChunkConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
@@ -134,10 +141,12 @@ class ChunkConsumer(stock.Consumer):  # type: ignore[misc]
     async def seek_by_mark(self, partitions: frozenset[TP]) -> Mapping[TP, int]:
         """Seeks partitions to where Redis says; what was fetched of them before is stale from now on."""
         transport = cast("ChunkTransport", self.transport)
-        for tp in partitions:
-            self._thread.seeks[tp] += 1
-        positions = await transport.find_positions(self, partitions)
-        await self._thread.seek_all(positions)
+        self._seeking.update(partitions)
+        try:
+            positions = await transport.find_positions(self, partitions)
+            await self._thread.seek_all(positions)
+        finally:
+            self._seeking.subtract(partitions)
         return positions
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
@@ -145,7 +154,7 @@ class ChunkConsumer(stock.Consumer):  # type: ignore[misc]
         is out before another worker may publish what comes after it."""
         for tp in revoked:
             self._thread.seeks[tp] += 1
-        await cast("ChunkTransport", self.transport).settle()
+        await cast("ChunkTransport", self.transport).settle({tp.partition for tp in revoked})
         await super().on_partitions_revoked(revoked)
 
     async def has_read_all(self, tp: TP, end: int) -> bool:
@@ -158,7 +167,8 @@ class ChunkConsumer(stock.Consumer):  # type: ignore[misc]
 
     def is_stale(self, records: Records) -> bool:
         """Whether the partition was sought or lost since, so that these records are, or were, read by somebody once more."""
-        return records.tp not in self.assignment() or records.seek != self._thread.seeks[records.tp]
+        tp = records.tp
+        return tp not in self.assignment() or self._seeking[tp] > 0 or records.seek != self._thread.seeks[tp]
 
     def _new_offset(self, tp: TP) -> int | None:
         """A chunk that is acknowledged covers all before it, so the highest is what may be committed."""
@@ -179,7 +189,7 @@ class ChunkTransport(stock.Transport):  # type: ignore[misc]
 
     Consumer = ChunkConsumer
     find_positions: FindPositions
-    settle: Callable[[], Awaitable[None]]
+    settle: Callable[[Collection[int]], Awaitable[None]]
 
 
 class App(faust.App):  # type: ignore[misc]
@@ -189,7 +199,7 @@ class App(faust.App):  # type: ignore[misc]
         pass
 
 
-def use_chunks(app: faust.App, find_positions: FindPositions, settle: Callable[[], Awaitable[None]]) -> None:
+def use_chunks(app: faust.App, find_positions: FindPositions, settle: Callable[[Collection[int]], Awaitable[None]]) -> None:
     """Makes `app` consume in chunks, from the positions that `find_positions` gives; partitions are given up after `settle`."""
     use_batches()
     transport = ChunkTransport(app.conf.broker_consumer, app, loop=app.loop)

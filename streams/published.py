@@ -16,7 +16,7 @@ Ends = Mapping[int, tuple[int, int]]
 
 
 class PublishedMarks:
-    """The marks of the partitions that this worker has or had, as it knows them, and what is out since they were written."""
+    """The marks of the partitions that this worker has, as it knows them, and what is out since they were written."""
 
     def __init__(self, store: Store, keys: Keys, engine: Engine) -> None:
         self._store = store
@@ -25,6 +25,8 @@ class PublishedMarks:
         self._known: dict[int, int] = {}
         self._begun: dict[int, int] = defaultdict(int)
         self._out: dict[int, tuple[int, int]] = {}
+        self._floor: dict[int, int] = {}
+        """The marks when what is being published was begun: a partition may be lost and come back before it is out."""
 
     @property
     def offsets(self) -> Mapping[int, int]:
@@ -36,8 +38,19 @@ class PublishedMarks:
         self._known[partition] = published
         self._begun[partition] += 1
 
+    def give_up(self, partitions: Iterable[int]) -> None:
+        """The partitions are another worker's, and nothing of ours is on its way any more."""
+        for partition in partitions:
+            self._known.pop(partition, None)
+            self._begun[partition] += 1
+
+    def open(self, partitions: Iterable[int]) -> None:
+        """Something of these partitions is about to be published."""
+        self._floor = {partition: self._known[partition] for partition in partitions}
+
     def note(self, ends: Mapping[int, int]) -> None:
         """Everything up to these ends, by partition, is out."""
+        self._floor = {}
         self._out |= {partition: (self._begun[partition], end) for partition, end in ends.items()}
 
     def take(self) -> Ends:
@@ -51,7 +64,7 @@ class PublishedMarks:
 
     async def write(self, out: Ends) -> list[int]:
         """Writes what is out; returns the partitions whose marks somebody else has moved."""
-        current = {p: end for p, (begun, end) in out.items() if begun == self._begun[p]}
+        current = {p: end for p, (begun, end) in out.items() if begun == self._begun[p] and p in self._known}
         swaps = [Swap(self._keys.published(p), mark(self._known[p]), mark(end), {}) for p, end in current.items()]
         done = await self._store.swap(swaps) if swaps else []
         moved = []
@@ -64,10 +77,15 @@ class PublishedMarks:
                 moved.append(partition)
         return moved
 
-    async def move_back(self, partitions: Iterable[int] | None = None) -> None:
-        """What this worker published since its last marks, of these partitions or of all, may have been late."""
-        for partition in list(self._known) if partitions is None else partitions:
-            await self._engine.publish_again(partition, self._known[partition])
+    async def move_back(self) -> None:
+        """What is being published, and what was published since the last marks, may have been late."""
+        for partition, offset in {**self._known, **self._floor}.items():
+            await self._engine.publish_again(partition, min(offset, self._known.get(partition, offset)))
+
+    async def move_back_open(self, partitions: Iterable[int]) -> None:
+        """What was being published of these partitions was late."""
+        for partition in partitions:
+            await self._engine.publish_again(partition, self._floor[partition])
 
 
 def mark(offset: int) -> bytes:

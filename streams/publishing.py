@@ -6,7 +6,7 @@ but not noted as published is read and published once more by whoever has the pa
 
 import asyncio
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence, Set
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ from recsys.recommendation import Recommendation, encode
 from recsys.store import Entry, Store
 from streams import topics
 from streams.driver import ChunkConsumer, Records
-from streams.lease import LEASE_S
+from streams.lease import LEASE_S, now
 from streams.outbox import Outbox
 from streams.published import PublishedMarks
 from streams.settings import Settings
@@ -45,8 +45,6 @@ class Outcome(NamedTuple):
     consumer: ChunkConsumer
     chunks: Sequence[Records]
     counted: Counted
-    since: float
-    """When counting began (`time.monotonic`)."""
 
     def ours(self) -> dict[int, int]:
         """By partition, the ends of the chunks that are counted and still ours: the others are published where they are now."""
@@ -86,12 +84,12 @@ class Publishing:
 
     async def run_rounds(self, consumer: ChunkConsumer) -> None:
         """Publishes the rest every `ROUND_S`, for ever."""
-        looked = time.monotonic()
+        looked = now()
         while True:
             await asyncio.sleep(ROUND_S)
             mine: set[TP] = set()
-            if time.monotonic() - looked > LOOK_S:
-                mine, looked = consumer.assignment(), time.monotonic()
+            if now() - looked > LOOK_S:
+                mine, looked = consumer.assignment(), now()
             moved = await self._round({tp.partition for tp in mine})
             again = frozenset(tp for tp in consumer.assignment() if tp.partition in moved)
             if again:
@@ -102,15 +100,16 @@ class Publishing:
         await self._waiting.join()
         await self._round()
 
-    async def settle(self) -> None:
-        """Returns when nothing is being published; not later than the group may wait for it."""
+    async def settle(self, revoked: Collection[int]) -> None:
+        """Returns when nothing of the revoked partitions is being published; not later than the group may wait for it."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._one_batch.acquire(), SETTLE_S)
-            self._one_batch.release()
+            async with asyncio.timeout(SETTLE_S), self._one_batch:
+                self.marks.give_up(revoked)
 
     async def _publish(self, outcome: Outcome) -> None:
         """Recommendations of the users that the batch touched, to Redis and to the topic."""
-        ends = outcome.ours()
+        ends, begun = outcome.ours(), now()
+        self.marks.open(ends)
         newest = {user: newest for user, newest in outcome.counted.newest.items() if newest.partition in ends}
         counted = outcome.counted._replace(newest=newest)
         if not self._trending_known:
@@ -124,20 +123,21 @@ class Publishing:
         ]
         await asyncio.gather(self._store.put(entries), self._outbox.publish(self._recommendations, messages))
         self._changed.update(counted.changed.tolist())
-        await self._note(outcome, ends)
-
-    async def _note(self, outcome: Outcome, ends: Mapping[int, int]) -> None:
-        """What went out in good time and is still ours is noted; of the rest another worker may have published newer ones."""
-        slow = time.monotonic() - outcome.since > LEASE_S
-        ours = {} if slow else outcome.ours()
-        self.marks.note(ours)
+        ours = outcome.ours() if now() - begun < LEASE_S else {}
         late = ends.keys() - ours.keys()
         if late:
-            await self.marks.move_back(late)
-            still_ours = outcome.ours().keys()
-            again = frozenset(chunk.tp for chunk in outcome.chunks if chunk.tp.partition in late & still_ours)
-            if again:
-                await outcome.consumer.seek_by_mark(again)
+            await self.marks.move_back_open(late)
+        self.marks.note(ours)
+        if late:
+            await self._publish_again(outcome, late)
+
+    async def _publish_again(self, outcome: Outcome, late: Set[int]) -> None:
+        """What went out late is read and published once more by whoever has the partition now; by us, if we have it still."""
+        still_ours = outcome.ours().keys()
+        self.marks.give_up(late - still_ours)
+        again = frozenset(chunk.tp for chunk in outcome.chunks if chunk.tp.partition in late & still_ours)
+        if again:
+            await outcome.consumer.seek_by_mark(again)
 
     async def _round(self, look_at: Collection[int] = ()) -> list[int]:
         """Neighbour lists of the items that were changed, what is popular; then, for what is all out, the published marks.

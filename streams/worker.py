@@ -73,10 +73,10 @@ async def run(
         gc.freeze()  # what is loaded by now stays: collections need not look at it
 
         app = build_app(settings, engine, counting, publishing, when_ready)
-        background = [
+        count = asyncio.create_task(counting.run(app.consumer, publishing))
+        background = [count] + [
             asyncio.create_task(coroutine)
             for coroutine in (
-                counting.run(app.consumer, publishing),
                 publishing.run(),
                 publishing.run_rounds(app.consumer),
                 store.watch(),
@@ -91,29 +91,39 @@ async def run(
             for task in done:
                 task.result()
         except asyncio.CancelledError:
-            await within(DRAIN_S, publishing.drain)
+            count.cancel()
+            if not await within(DRAIN_S, publishing.drain):
+                await withdraw(producer, publishing)
             raise
         except Exception:
-            # Perhaps it stood still, and knows only what it met then. What the producer still holds goes out late; whoever owns
-            # the partitions publishes once more after it.
-            await within(STOP_PRODUCER_S, producer.stop)
-            await within(MOVE_BACK_S, publishing.marks.move_back)
+            # Perhaps it stood still, and knows only what it met then.
+            await withdraw(producer, publishing)
             raise
         finally:
             log.info("stopping")
+            for task in background:
+                task.cancel()
             # What Faust's consumer thread trips over when it is stopped without a broker is no news.
             threading.excepthook = lambda failed: log.debug("in a thread while stopping: %r", failed.exc_value)
             await within(STOP_APP_S, app.stop)
-            for task in background:
-                task.cancel()
 
 
-async def within(seconds: float, stop: Callable[[], Awaitable[object]]) -> None:
-    """Lets something end, but not for longer than `seconds`; what goes wrong in it must not hide why the worker ends."""
+async def withdraw(producer: AIOKafkaProducer, publishing: Publishing) -> None:
+    """Lets nothing more go out, and then has whoever owns the partitions publish once more what may have gone out late."""
+    if not await within(STOP_PRODUCER_S, producer.stop):
+        await within(STOP_PRODUCER_S, producer.client.close)
+    await within(MOVE_BACK_S, publishing.marks.move_back)
+
+
+async def within(seconds: float, stop: Callable[[], Awaitable[object]]) -> bool:
+    """Lets something end, but not for longer than `seconds`, and says whether it did; what goes wrong in it must not hide why
+    the worker ends."""
     try:
         await asyncio.wait_for(stop(), seconds)
     except Exception as error:  # noqa: BLE001 (said, not hidden: the worker is ending anyway)
         log.info("%s while stopping: %s", type(error).__name__, error)
+        return False
+    return True
 
 
 def cancel_on_signals(task: "asyncio.Task[None]") -> None:

@@ -19,9 +19,9 @@ from workers import Worker
 
 from recsys.keys import Keys
 from recsys.store import MemoryStore
-from streams.batches import use_batches
 from streams.lag import read_published, read_spans, total_behind
 from streams.outbox import Letter
+from streams.record_batches import use_batches
 from streams.settings import Settings
 from streams.topics import create_missing
 

@@ -8,7 +8,7 @@ from aiokafka.codec import gzip_encode
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.util import calc_crc32c
 
-from streams.batches import Batches
+from streams.record_batches import Batches
 
 HEADERS = [("source", b"ios"), ("naXe", b"1"), ("naXe", None), ("größe", b"")]
 

@@ -60,7 +60,7 @@ def test_an_owner_with_nothing_to_publish_meets_it_when_it_looks() -> None:
     scene = Scene()
     scene.publish(scene.owner, 20)
     assert asyncio.run(scene.owner.write(scene.owner.known([0, 1]))) == []
-    asyncio.run(scene.late.move_back([0]))
+    asyncio.run(scene.late.move_back())
     assert asyncio.run(scene.owner.write(scene.owner.known([0, 1]))) == [0]
 
 
@@ -70,6 +70,31 @@ def test_what_was_out_before_a_partition_was_begun_anew_is_not_noted() -> None:
     taken = scene.owner.take()
     scene.owner.begin(0, 10)
     assert asyncio.run(scene.owner.write(taken)) == []
+    assert scene.published == 10
+
+
+def test_a_partition_that_was_given_up_in_good_time_is_not_moved_back() -> None:
+    scene = Scene()
+    scene.late.give_up([0])
+    scene.publish(scene.owner, 20)
+    asyncio.run(scene.late.move_back())
+    assert scene.published == 20
+    assert scene.publish(scene.late, 30) == []
+    assert scene.published == 20
+
+
+def test_what_was_under_way_when_a_partition_was_lost_is_moved_back_to_before_it_although_the_partition_came_back() -> None:
+    scene = Scene()
+    scene.late.open([0])
+    scene.publish(scene.owner, 20)
+    scene.late.begin(0, 20)
+    asyncio.run(scene.late.move_back_open([0]))
+    assert scene.published == 10
+    scene = Scene()
+    scene.late.open([0])
+    scene.publish(scene.owner, 20)
+    scene.late.begin(0, 20)
+    asyncio.run(scene.late.move_back())
     assert scene.published == 10
 
 

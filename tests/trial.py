@@ -7,7 +7,6 @@ of its home partition. Nothing may be raised, and every record is counted as the
 import asyncio
 import json
 import random
-import time
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, cast
 
@@ -156,7 +155,7 @@ async def work(topic: Topic, desk: Desk, store: MemoryStore, rng: random.Random)
             chunks.append(Records(TP(topics.EVENTS, partition), start, taken, 0))
             done[partition] += len(taken)
         counted = await counting.count(consumer, chunks)
-        await publishing.take(Outcome(consumer, chunks, counted, time.monotonic()))
+        await publishing.take(Outcome(consumer, chunks, counted))
         if out.done():
             out.result()
     drained = asyncio.create_task(publishing.drain())

@@ -40,7 +40,7 @@ def rebuild(*, anew: bool, accept_loss: bool, no_recount: bool, back: bool, drop
     settings = read_settings()
     for library in LIBRARIES:
         logging.getLogger(library).setLevel(logging.CRITICAL + 1)
-    from streams.rebuild.lease import only_one
+    from streams.rebuild.lock import only_one
     from streams.rebuild.run import refuse_cluster
 
     refuse_cluster(settings)
