@@ -215,7 +215,8 @@ class Engine:
         if await self._items.have(partition) and (await self._store.read([[key]]))[0][0] is None:
             raise DamagedState(
                 f"the mark of partition {partition} is missing, but its events are counted: did Redis evict or lose keys? Set "
-                "maxmemory-policy noeviction, and build the state anew from the topic: freshet rebuild"
+                "maxmemory-policy noeviction, and build the state anew from the topic: freshet rebuild (on a cluster: another "
+                "FRESHET_KEY_PREFIX)"
             )
         await self._store.swap([Swap(key, None, marks.encode(UserMark(version=1, born=born)), {})])
 

@@ -85,6 +85,10 @@ class LiveStore:
     async def check(self) -> None:
         """Raises `StateReplaced` if another generation is live now."""
         [[live]] = await self._store.read([[self._key]])
+        if live is None and self._live is not None:
+            raise StateReplaced(
+                "Redis has lost the state, or came back as it was before a rebuild: start again, to go on with it"
+            )
         if live != self._live:
             raise StateReplaced(
                 f"the state was rebuilt: start again, to go on with {live_name(live)} in place of {live_name(self._live)}"

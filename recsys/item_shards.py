@@ -28,14 +28,14 @@ def fallen_back(shard: int, giving: "Giving", has: int) -> DamagedState:
     return DamagedState(
         f"item shard {shard} has the events of partition {giving.partition} up to offset {has} only, but was given them up to "
         f"{giving.given[shard]}: did Redis evict or lose keys? Set maxmemory-policy noeviction, and build the state anew from "
-        "the topic: freshet rebuild"
+        "the topic: freshet rebuild (on a cluster: another FRESHET_KEY_PREFIX)"
     )
 
 
 def missing_row(item: int) -> DamagedState:
     return DamagedState(
         f"the row of item {item:016x} is missing: did Redis evict or lose keys? Set maxmemory-policy noeviction, and build "
-        "the state anew from the topic: freshet rebuild"
+        "the state anew from the topic: freshet rebuild (on a cluster: another FRESHET_KEY_PREFIX)"
     )
 
 

@@ -20,6 +20,7 @@ stand right under the prefix, those of another under its own name (`p g1:recs:<u
 | `p similar:<item>` | string | none: one an item | publish | public: the item's strongest neighbours as JSON |
 | `p trending` | string | none: one key | publish | public: the most popular items as JSON |
 | `p state` | string | none: one key | first worker | what the state was built with (`recsys.layout.Layout`) |
+| `p signer` | string | none: one key | worker | whose signature forwarded records have: a fingerprint of the secret |
 | `p {u7}:mark` | string | none: one a partition | commit | the shard's version, mark, counters (`recsys.marks.UserMark`) |
 | `p {u7}:published` | string | none: one a partition | publish | the last offset whose recommendations are out |
 | `p {u7}:user:<user>` | string | retention | commit | the user's history, packed (`recsys.histories`) |
@@ -104,6 +105,10 @@ class Keys(Struct, frozen=True):
     @property
     def state(self) -> str:
         return f"{self.internal}state"
+
+    @property
+    def signer(self) -> str:
+        return f"{self.internal}signer"
 
     def user_mark(self, partition: int) -> str:
         return f"{self.internal}{{u{partition}}}:mark"

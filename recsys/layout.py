@@ -1,5 +1,7 @@
 """The layout: what the state was built with, kept beside it, so that a worker that counts differently does not touch it."""
 
+from collections.abc import Sequence
+
 import msgspec
 from msgspec import Struct
 
@@ -20,6 +22,12 @@ class Layout(Struct, frozen=True):
     """Its number of partitions, on which every user's home depends."""
     item_shards: int = ITEM_SHARDS
     format: int = FORMAT
+
+
+OTHER_SIGNER = (
+    "the records that were forwarded so far were signed with another FRESHET_SECRET: give all workers the same. To change it, "
+    "set the old one (freshet, where none was set), a comma and the new one everywhere, and then the new one first"
+)
 
 
 class LayoutChanged(RuntimeError):
@@ -44,6 +52,18 @@ async def claim(store: Store, keys: Keys, layout: Layout) -> None:
         f"the state under {keys.prefix!r} was built otherwise: {', '.join(differences)}. `freshet rebuild` builds it anew from "
         "the topic"
     )
+
+
+async def claim_signer(store: Store, keys: Keys, signers: Sequence[bytes]) -> None:
+    """Makes the first of `signers` the one whose signature forwarded records have from now on.
+
+    Raises `LayoutChanged` where they have had one that is none of these: they would be counted twice.
+    """
+    [[stored]] = await store.read([[keys.signer]])
+    if stored is not None and stored not in signers:
+        raise LayoutChanged(OTHER_SIGNER)
+    if stored != signers[0]:
+        await store.swap([Swap(keys.signer, stored, signers[0], {})])
 
 
 async def stored_layout(store: Store, keys: Keys) -> Layout | None:

@@ -22,15 +22,14 @@ class Log(NamedTuple):
 async def find_positions(engine: Engine, logs: Mapping[int, Log], topic: str, *, accept_loss: bool) -> dict[int, int]:
     """The offset from which each partition is read: after what was counted and published.
 
-    A new state begins with the first record there is. What Redis lost of the counts is to be published again when it is counted
-    again. Raises `LostRecords` where records that were not counted yet are
-    gone, unless that loss is accepted: then it is noted in the mark. Raises it as well for a mark beyond the topic's end.
+    A new state begins with the first record there is. Raises `LostRecords` where records that were not counted yet are gone,
+    unless that loss is accepted: then it is noted in the mark. Raises it as well for a mark beyond the topic's end.
     """
     positions = {}
     for partition, log in logs.items():
         await engine.begin(partition, born=uuid4().hex[:12])
         mark, published = await engine.position(partition)
-        if published > mark:
+        if published > mark:  # Redis lost some of the counts, and so what was published of them
             published = await engine.publish_again(partition, mark)
         if mark >= log.end:
             raise LostRecords(

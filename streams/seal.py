@@ -36,6 +36,11 @@ class Seal(NamedTuple):
         """From the setting: secrets with commas between, the newest first."""
         return cls(tuple(part.strip().encode() for part in (secrets or NO_SECRET).split(",")), topic, partitions)
 
+    @property
+    def signers(self) -> list[bytes]:
+        """What tells the secrets apart and gives none of them away, the one that signs first."""
+        return [hmac.digest(secret, b"signer", sha256)[:8].hex().encode() for secret in self.secrets]
+
     def header(self, origin: Origin, home: int, value: bytes) -> bytes:
         """The header of a record with this value on its way to partition `home`.
 

@@ -77,7 +77,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     secret: Annotated[
         str,
         Meta(
-            description="signs forwarded records, the same for all workers; to change it: the new one, a comma, the old ones",
+            description="signs forwarded records, the same for all workers; of several, with commas, the first signs",
             pattern=r"^([^,\s]+(\s*,\s*[^,\s]+)*)?\Z",
         ),
     ] = ""

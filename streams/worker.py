@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaProducer
 from recsys.connection import open_store
 from recsys.engine import Engine
 from recsys.generations import open_live
-from recsys.layout import Layout, claim
+from recsys.layout import Layout, claim, claim_signer
 from streams import topics
 from streams.app import build_app
 from streams.counting import Counting
@@ -24,6 +24,7 @@ from streams.lease import watch_sleep
 from streams.outbox import Outbox, new_producer
 from streams.publishing import Publishing
 from streams.roles import WORKER, demand, demand_commands
+from streams.seal import Seal
 from streams.settings import Settings
 from streams.warmup import warm_up
 from streams.watchdog import watch
@@ -65,6 +66,7 @@ async def run(
         keys = store.keys
         partitions = await outbox.partitions(events)
         await claim(store, keys, Layout(events, partitions))
+        await claim_signer(store, keys, Seal.of(settings.secret, events, partitions).signers)
         engine = Engine(store, keys, settings.rules, settings.retention_s)
         rejected_partitions = await outbox.partitions(settings.topic(topics.REJECTED))
         counting = Counting(settings, engine, outbox, partitions, rejected_partitions)

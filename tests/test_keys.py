@@ -24,6 +24,7 @@ FORMS: dict[str, tuple[Callable[..., Any], int, bool]] = {
     "top": (Keys.top, 1, False),
     "trending": (lambda keys: keys.trending, 0, False),
     "state": (lambda keys: keys.state, 0, False),
+    "signer": (lambda keys: keys.signer, 0, False),
 }
 """Every kind of key but that of rows: what builds it, how many numbers that takes, and whether it takes an id."""
 IDS = st.one_of(
@@ -49,7 +50,7 @@ def built(keys: Keys, name: tuple[Any, ...]) -> str:
 
 
 PARSED = re.compile(
-    r"(?P<kind>recs|similar):(?P<id>.+)|(?P<alone>trending|state)|\{(?P<side>[ui])(?P<shard>\d+)\}:(?P<what>mark|published|top)"
+    r"(?P<kind>recs|similar):(?P<id>.+)|(?P<alone>trending|state|signer)|\{(?P<side>[ui])(?P<shard>\d+)\}:(?P<what>mark|published|top)"
     r"|\{u(?P<home>\d+)\}:user:(?P<user>.+)|\{i(?P<at>\d+)\}:row:(?P<row>[0-9a-f]{16})",
     re.DOTALL,
 )

@@ -8,11 +8,12 @@ from recsys.batch import Arrival
 from recsys.engine import Chunk, Engine
 from recsys.events import Event, Kind, Line
 from recsys.keys import Keys
-from recsys.layout import Layout, LayoutChanged, claim
+from recsys.layout import Layout, LayoutChanged, claim, claim_signer
 from recsys.marks import user_mark
 from recsys.rules import Rules
 from recsys.store import Entry, MemoryStore
 from streams.positions import Log, LostRecords, find_positions
+from streams.seal import Seal
 
 KEYS = Keys("p:")
 
@@ -75,3 +76,21 @@ def test_a_state_built_with_another_number_of_partitions_is_refused_with_the_way
         asyncio.run(claim(store, KEYS, Layout("events", 6)))
     with pytest.raises(LayoutChanged, match=r"topic was 'events' and is 'other'"):
         asyncio.run(claim(store, KEYS, Layout("other", 4)))
+
+
+def test_another_secret_is_refused_and_changed_in_two_steps() -> None:
+    store = MemoryStore()
+
+    def start(secrets: str) -> None:
+        asyncio.run(claim_signer(store, KEYS, Seal.of(secrets, "events", 4).signers))
+
+    start("")
+    with pytest.raises(LayoutChanged, match="another FRESHET_SECRET"):
+        start("new")
+    start("freshet,new")
+    start("new,freshet")
+    start("freshet,new")
+    start("new,freshet")
+    start("new")
+    with pytest.raises(LayoutChanged, match="another FRESHET_SECRET"):
+        start("")

@@ -1,7 +1,8 @@
 """The build: a worker that counts the log from its beginning into the new generation, until hardly anything is left."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ from redis import Redis
 
 from recsys.generations import aside
 from recsys.keys import Keys
+from recsys.layout import Layout
 from recsys.marks import UserMark, user_mark
 from streams.cli.progress import Progress
 from streams.lag import Span, behind, read_published, read_spans, total_behind
@@ -22,16 +24,19 @@ from streams.topics import EVENTS, RECOMMENDATIONS, REJECTED
 from streams.worker import run
 
 POLL_S = 0.5
+STILL_S = 10.0
+"""After so long without progress what is left, if it is little, is left to the workers."""
 NEARLY = 1000
 """Records that may be left when the new generation takes over: less than a second's work."""
 
 
 class Past(NamedTuple):
-    """What of the log was dealt with by the live generation: by partition, the last offset it has counted."""
+    """What of the log was dealt with by the live generation."""
 
     recommendations: str
     rejected: str
-    counted: Mapping[int, int]
+    counted: Callable[[], Mapping[int, int]]
+    """By partition, the last offset that it has counted by now."""
 
 
 class PastOutbox(Outbox):
@@ -49,15 +54,26 @@ class PastOutbox(Outbox):
             await super().publish(topic, messages)
 
     async def deliver(self, topic: str, letters: Iterable[Letter]) -> None:
-        if topic == self._past.rejected:
-            letters = [letter for letter in letters if not self._is_there(dict(letter.headers))]
+        letters = list(letters)
+        if letters and topic == self._past.rejected:
+            counted = await asyncio.to_thread(self._past.counted)
+            letters = [letter for letter in letters if not is_there(dict(letter.headers), counted)]
         await super().deliver(topic, letters)
 
-    def _is_there(self, headers: Mapping[str, bytes]) -> bool:
-        return int(headers["offset"]) <= self._past.counted.get(int(headers["partition"]), -1)
+
+def is_there(headers: Mapping[str, bytes], counted: Mapping[int, int]) -> bool:
+    """Whether the live generation has rejected the record with these headers."""
+    return int(headers["offset"]) <= counted.get(int(headers["partition"]), -1)
 
 
-def past_of(settings: Settings, counted: Mapping[int, int]) -> Past:
+def past_of(settings: Settings, client: Redis, building: Building, layout: Layout | None, live: Keys) -> Past:
+    """The past of a live generation; one of another topic or number of partitions has rejected nothing of this log."""
+
+    def counted() -> dict[int, int]:
+        if layout != Layout(building.topic, building.partitions):
+            return {}
+        return {partition: mark.offset for partition, mark in read_marks(client, live, building.partitions).items()}
+
     return Past(settings.topic(RECOMMENDATIONS), settings.topic(REJECTED), counted)
 
 
@@ -103,16 +119,19 @@ async def _until_nearly_all_is_counted(
     first = True
     done_before = 0
     while True:
-        marks = read_marks(client, *live)
+        marks = await asyncio.to_thread(read_marks, client, *live)
         spans = await asyncio.to_thread(read_spans, settings.brokers, settings.topic(EVENTS))
         total = sum(span.end - span.begin for span in spans.values())
-        at_look = left = left_of(spans, client, keys)
+        at_look = left = await asyncio.to_thread(left_of, spans, client, keys)
         if first:
             done_before = total - left
-        while left:
+        moved = time.monotonic()
+        # Where a partition ends in a transaction's marker its last offset is no record: that one is never counted.
+        while left and not (left <= NEARLY and time.monotonic() - moved > STILL_S):
             progress.show(1 - left / total, total - left - done_before)
             await asyncio.sleep(POLL_S)
-            left = left_of(spans, client, keys)
+            before, left = left, await asyncio.to_thread(left_of, spans, client, keys)
+            moved = time.monotonic() if left < before else moved
         if at_look <= NEARLY and not first:
             return marks
         first = False

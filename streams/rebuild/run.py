@@ -11,15 +11,17 @@ from msgspec import Struct
 from msgspec.structs import replace
 from redis import Redis
 
-from recsys.generations import aside, live_name, named
+from recsys.engine import LostPartition
+from recsys.generations import StateReplaced, aside, live_name, named
 from recsys.item_shards import DamagedState
 from recsys.keys import Keys
-from recsys.layout import FORMAT, Layout, LayoutChanged
+from recsys.layout import FORMAT, OTHER_SIGNER, Layout, LayoutChanged
 from streams.app import group_id
 from streams.cli.failure import Failure
 from streams.cli.progress import Progress
 from streams.lag import read_spans
-from streams.live import read_live
+from streams.lease import Overslept
+from streams.live import live_keys, read_live
 from streams.positions import LostRecords
 from streams.rebuild.build import NEARLY, build, past_of, read_marks, uncounted
 from streams.rebuild.building import Building, begin, check_same, read_building
@@ -29,8 +31,10 @@ from streams.rebuild.dropping import drop_one
 from streams.rebuild.publication import publish
 from streams.rebuild.switch import Switched, switch
 from streams.recount import Comparison
+from streams.seal import Seal
 from streams.settings import Settings, without_password
 from streams.topics import ANSWER_MS, EVENTS
+from streams.watchdog import NoProgress
 
 T = TypeVar("T")
 
@@ -76,7 +80,10 @@ def finish_publication(settings: Settings, client: Redis) -> None:
 
 
 def open_building(settings: Settings, client: Redis, *, anew: bool) -> Building:
-    """The generation to build: an unfinished one, or a new one."""
+    """The generation to build: an unfinished one, or a new one. Raises `Failure` where our secret is not the workers'."""
+    signer: Any = client.get(live_keys(client, settings.key_prefix).signer)
+    if signer is not None and signer not in Seal.of(settings.secret, "", 0).signers:
+        raise Failure(OTHER_SIGNER)
     unfinished = read_building(client, settings.key_prefix)
     try:
         spans = read_spans(settings.brokers, settings.topic(EVENTS))
@@ -98,9 +105,7 @@ def build_and_compare(settings: Settings, client: Redis, building: Building, *, 
     of_live, of_new = named(prefix, live), building.keys(prefix)
     layout = read_layout(client, of_live)
     partitions = layout.partitions if layout else building.partitions
-    before = read_marks(client, of_live, partitions)
-    alike = layout == Layout(building.topic, building.partitions)
-    past = past_of(settings, {partition: mark.offset for partition, mark in before.items()} if alike else {})
+    past = past_of(settings, client, building, layout, of_live)
     live_marks = building_failures(lambda: build(settings, client, building, past, (of_live, partitions)))
     new_marks = read_marks(client, of_new, building.partitions)
     readable = layout is None or layout.format == FORMAT
@@ -123,8 +128,9 @@ def catch_up(settings: Settings, client: Redis, building: Building) -> None:
     """Counts what has come since the build, if it is more than a moment's work for the workers."""
     marks = read_marks(client, building.keys(settings.key_prefix), building.partitions)
     if uncounted(read_spans(settings.brokers, building.topic), marks) > NEARLY:
-        live = named(settings.key_prefix, read_live(client, settings.key_prefix)), building.partitions
-        building_failures(lambda: build(settings, client, building, past_of(settings, {}), live))
+        live = named(settings.key_prefix, read_live(client, settings.key_prefix))
+        past = past_of(settings, client, building, read_layout(client, live), live)
+        building_failures(lambda: build(settings, client, building, past, (live, building.partitions)))
 
 
 def take_over(settings: Settings, client: Redis, compared: Compared) -> Taken:
@@ -160,6 +166,15 @@ def go_back(settings: Settings, client: Redis) -> Taken:
             f"generation {before} was built from {layout.topic} with {layout.partitions} partitions, {topic} has {partitions}: "
             "there is no way back to it. `freshet rebuild` builds a new one, `freshet rebuild --drop` frees the memory"
         )
+    marks = read_marks(client, named(prefix, before), partitions)
+    spans = read_spans(settings.brokers, topic)
+    gone = [str(number) for number, span in spans.items() if marks[number].version and span.begin > marks[number].offset + 1]
+    if gone:
+        raise Failure(
+            f"Kafka no longer holds what came after generation {before} counted last (partitions {', '.join(gone)} of "
+            f"{topic}): there is no way back to it. `freshet rebuild` builds a new one, `freshet rebuild --drop` frees the "
+            "memory"
+        )
     done = switch(client, prefix, live, before, partitions, leave_none=False)
     return taken(settings, client, before, live, done)
 
@@ -178,5 +193,7 @@ def building_failures(work: Callable[[], T]) -> T:
     """What stops a build, as one line."""
     try:
         return work()
+    except (Overslept, NoProgress, LostPartition, StateReplaced) as error:
+        raise Failure(f"the build was interrupted ({error}): run freshet rebuild again, it goes on where it was") from error
     except (LostRecords, LayoutChanged, DamagedState) as error:
         raise Failure(f"the new generation cannot be built further ({error}). Begin it anew: freshet rebuild --anew") from error
