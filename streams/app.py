@@ -9,7 +9,7 @@ import faust
 from faust.types import TP
 from mode.supervisors import CrashingSupervisor
 
-from recsys.engine import Engine
+from recsys.engine import Engine, LostPartition
 from recsys.layout import LayoutChanged
 from streams import topics
 from streams.counting import Counting
@@ -62,7 +62,12 @@ def build_app(
         first = await consumer.earliest_offsets(*ordered)
         end = await consumer.highwaters(*ordered)
         logs = {tp.partition: Log(first[tp], end[tp]) for tp in ordered}
-        found = await find_positions(engine, logs, settings.topic(topics.EVENTS), accept_loss=settings.accept_loss)
+        committed = await consumer.committed(ordered)
+        told = {tp.partition: offset - 1 for tp, offset in committed.items()}
+        found = await find_positions(engine, logs, told, settings.topic(topics.EVENTS), accept_loss=settings.accept_loss)
+        back = {tp: found[tp.partition] for tp in ordered if committed.get(tp) != found[tp.partition]}
+        if back and not await consumer.commit_back(back):
+            raise LostPartition(f"partitions {in_words(tp.partition for tp in back)} were given to another worker meanwhile")
         for partition in found:
             counted, published = await engine.position(partition)
             counting.counted[partition] = counted
@@ -70,7 +75,7 @@ def build_app(
         announce(in_words(found))
         return {tp: found[tp.partition] for tp in ordered}
 
-    use_chunks(app, positions, publishing.settle)
+    use_chunks(app, positions, publishing.settle, publishing.marks.offsets)
     channel = app.topic(settings.topic(topics.EVENTS), key_serializer="raw", value_serializer="raw")
 
     @app.agent(channel, name="count")  # type: ignore[untyped-decorator]

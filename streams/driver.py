@@ -7,7 +7,7 @@ Everything else stays Faust's: groups, rebalancing, supervision. The driver stan
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from time import monotonic
 from typing import Any, NamedTuple, cast
@@ -68,6 +68,16 @@ class ChunkConsumerThread(stock.AIOKafkaConsumerThread):  # type: ignore[misc]
 
     async def seek_all(self, positions: Mapping[TP, int]) -> None:
         await self.call_thread(self._seek_all, positions)
+
+    async def committed(self, partitions: Iterable[TP]) -> dict[TP, int]:
+        """The committed offsets of those partitions that have one."""
+        found: dict[TP, int] = await self.call_thread(self._committed, list(partitions))
+        return found
+
+    async def _committed(self, partitions: Sequence[TP]) -> dict[TP, int]:
+        consumer: AIOKafkaConsumer = self._ensure_consumer()
+        found = {tp: await consumer.committed(stock.ensure_aiokafka_TP(tp)) for tp in partitions}
+        return {tp: offset for tp, offset in found.items() if offset is not None}
 
     async def _seek_all(self, positions: Mapping[TP, int]) -> None:
         consumer: AIOKafkaConsumer = self._ensure_consumer()
@@ -134,8 +144,19 @@ class ChunkConsumer(stock.Consumer):  # type: ignore[misc]
             tp=tp, generation_id=self.app.consumer_generation_id,
         )  # fmt: skip
 
+    async def committed(self, partitions: Iterable[TP]) -> dict[TP, int]:
+        """By partition, Kafka's committed offset: everything before it is out on the topic of recommendations."""
+        return await self._thread.committed(partitions)
+
+    async def commit_back(self, offsets: Mapping[TP, int]) -> bool:
+        """Commits these offsets, lower ones than before, too; False if the group is rebalanced, so that they are not ours."""
+        if not await self._thread.commit(offsets):
+            return False
+        self._committed_offset.update(offsets)
+        return True
+
     async def seek_to_committed(self) -> Mapping[TP, int]:
-        """Seeks every assigned partition to where Redis says; Kafka's committed offsets only inform lag monitors."""
+        """Seeks every assigned partition to where `find_positions` says."""
         return await self.seek_by_mark(frozenset(self.assignment()))
 
     async def seek_by_mark(self, partitions: frozenset[TP]) -> Mapping[TP, int]:
@@ -171,14 +192,15 @@ class ChunkConsumer(stock.Consumer):  # type: ignore[misc]
         return tp not in self.assignment() or self._seeking[tp] > 0 or records.seek != self._thread.seeks[tp]
 
     def _new_offset(self, tp: TP) -> int | None:
-        """A chunk that is acknowledged covers all before it, so the highest is what may be committed."""
-        acked = self._acked[tp]
-        if not acked:
+        """What may be committed: not what was taken, but what is out, and that is known for certain."""
+        published = cast("ChunkTransport", self.transport).published.get(tp.partition)
+        if published is None:
             return None
-        highest: int = max(acked)
-        acked.clear()
-        self._acked_index[tp].clear()
-        return highest + 1
+        acked = self._acked[tp]
+        if acked and max(acked) <= published:
+            acked.clear()
+            self._acked_index[tp].clear()
+        return published + 1
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         """Offsets between chunks are not gaps."""
@@ -190,6 +212,7 @@ class ChunkTransport(stock.Transport):  # type: ignore[misc]
     Consumer = ChunkConsumer
     find_positions: FindPositions
     settle: Callable[[Collection[int]], Awaitable[None]]
+    published: Mapping[int, int]
 
 
 class App(faust.App):  # type: ignore[misc]
@@ -199,10 +222,19 @@ class App(faust.App):  # type: ignore[misc]
         pass
 
 
-def use_chunks(app: faust.App, find_positions: FindPositions, settle: Callable[[Collection[int]], Awaitable[None]]) -> None:
-    """Makes `app` consume in chunks, from the positions that `find_positions` gives; partitions are given up after `settle`."""
+def use_chunks(
+    app: faust.App,
+    find_positions: FindPositions,
+    settle: Callable[[Collection[int]], Awaitable[None]],
+    published: Mapping[int, int],
+) -> None:
+    """Makes `app` consume in chunks, from the positions that `find_positions` gives; partitions are given up after `settle`.
+
+    What is committed to Kafka is what `published` says: by partition, the last offset that is out.
+    """
     use_batches()
     transport = ChunkTransport(app.conf.broker_consumer, app, loop=app.loop)
     transport.find_positions = find_positions
     transport.settle = settle
+    transport.published = published
     app.transport = transport

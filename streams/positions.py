@@ -19,8 +19,14 @@ class Log(NamedTuple):
     end: int
 
 
-async def find_positions(engine: Engine, logs: Mapping[int, Log], topic: str, *, accept_loss: bool) -> dict[int, int]:
+async def find_positions(
+    engine: Engine, logs: Mapping[int, Log], told: Mapping[int, int], topic: str, *, accept_loss: bool
+) -> dict[int, int]:
     """The offset from which each partition is read: after what was counted and published.
+
+    `told` is up to where Kafka was told that everything is out, for the partitions of which it was told anything. It is behind
+    Redis' own mark where Redis was restored to a later state while an earlier one was being counted again: what went out then
+    was older than what had been out before.
 
     A new state begins with the first record there is. Raises `LostRecords` where records that were not counted yet are gone,
     unless that loss is accepted: then it is noted in the mark. Raises it as well for a mark beyond the topic's end.
@@ -46,7 +52,7 @@ async def find_positions(engine: Engine, logs: Mapping[int, Log], topic: str, *,
                 )
             await engine.skip(partition, log.first - 1, lost=missing if mark != START else 0)
             mark = published = log.first - 1
-        positions[partition] = max(min(mark, published) + 1, log.first)
+        positions[partition] = max(min(mark, published, told.get(partition, mark)) + 1, log.first)
     return positions
 
 

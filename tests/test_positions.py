@@ -31,8 +31,9 @@ def counted(offsets: int, published: int) -> MemoryStore:
     return asyncio.run(count())
 
 
-def positions(store: MemoryStore, log: Log, *, accept_loss: bool = False) -> dict[int, int]:
-    return asyncio.run(find_positions(Engine(store, KEYS, Rules()), {0: log}, "events", accept_loss=accept_loss))
+def positions(store: MemoryStore, log: Log, told: int | None = None, *, accept_loss: bool = False) -> dict[int, int]:
+    known = {} if told is None else {0: told}
+    return asyncio.run(find_positions(Engine(store, KEYS, Rules()), {0: log}, known, "events", accept_loss=accept_loss))
 
 
 def test_a_new_state_begins_with_the_first_record_there_is() -> None:
@@ -49,6 +50,19 @@ def test_reading_goes_on_after_what_was_counted_and_published() -> None:
 def test_what_was_counted_but_not_published_is_read_again() -> None:
     assert positions(counted(5, 2), Log(0, 10)) == {0: 3}
     assert positions(counted(5, 2), Log(4, 10)) == {0: 4}
+
+
+def test_what_redis_says_is_out_and_kafka_was_not_told_of_is_published_again() -> None:
+    assert positions(counted(5, 5), Log(0, 10), told=2) == {0: 3}
+    assert positions(counted(5, 5), Log(4, 10), told=2) == {0: 4}
+    assert positions(counted(5, 5), Log(0, 10), told=5) == {0: 6}
+    assert positions(counted(5, 2), Log(0, 10), told=8) == {0: 3}
+
+
+def test_what_redis_lost_of_the_counts_is_to_be_published_again() -> None:
+    store = counted(5, 9)
+    assert positions(store, Log(0, 10)) == {0: 6}
+    assert store.values[KEYS.published(0)] == b"5"
 
 
 def test_uncounted_records_that_kafka_no_longer_has_are_named_and_not_passed_over() -> None:
