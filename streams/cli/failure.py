@@ -47,6 +47,8 @@ def explained(error: Exception) -> str | None:
         )
     if isinstance(error, loaded("redis.exceptions", "RedisError")):
         return f"Redis at {address_of('redis')} refuses: {one_line(str(error))[:200]}: see FRESHET_REDIS and freshet doctor"
+    if isinstance(error, RuntimeError) and "TCPTransport closed" in str(error):  # uvloop's word for a connection that was cut
+        return f"a connection was cut while it was used, most likely that to Redis at {address_of('redis')}: start again"
     if isinstance(error, UnicodeError):
         return f"a text cannot be encoded here: {error.reason if isinstance(error, UnicodeEncodeError) else error}; use UTF-8"
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EFBIG, errno.EIO):
