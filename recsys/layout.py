@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from recsys.item_shards import ITEM_SHARDS
 from recsys.keys import Keys
+from recsys.rules import Rules
 from recsys.store import Store, Swap
 
 FORMAT = 1
@@ -20,8 +21,22 @@ class Layout(Struct, frozen=True):
     """The topic that was counted."""
     partitions: int
     """Its number of partitions, on which every user's home depends."""
+    history: int = Rules().history
+    window: int = Rules().window
+    session_gap_ms: int = Rules().session_gap_ms
+    """The rules that say what is counted (`recsys.rules`); the others may change while a state lives."""
     item_shards: int = ITEM_SHARDS
     format: int = FORMAT
+
+    @property
+    def log(self) -> tuple[str, int]:
+        """What the state was built from: topic and number of partitions."""
+        return self.topic, self.partitions
+
+
+def layout_of(topic: str, partitions: int, rules: Rules) -> Layout:
+    """The layout of a state that is counted by these rules."""
+    return Layout(topic, partitions, rules.history, rules.window, rules.session_gap_ms)
 
 
 OTHER_SIGNER = (

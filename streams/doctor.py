@@ -15,7 +15,7 @@ from redis.exceptions import NoPermissionError
 
 from recsys.connection import Client, open_client, read_values
 from recsys.keys import Keys
-from recsys.layout import Layout
+from recsys.layout import Layout, layout_of
 from recsys.marks import UserMark, user_mark
 from streams import topics
 from streams.access import Refused, knock
@@ -164,7 +164,18 @@ def _counted(settings: Settings, client: Client, layout: Layout) -> Iterator[Fin
     keys = live_keys(client, settings.key_prefix)
     events = settings.topic(topics.EVENTS)
     spans = read_spans(settings.brokers, events)
-    if (layout.topic, layout.partitions) != (events, len(spans)):
+    wanted = layout_of(layout.topic, layout.partitions, settings.rules)
+    if layout != wanted:
+        differences = [
+            f"{name} {getattr(layout, name)}, here it is {getattr(wanted, name)}"
+            for name in Layout.__struct_fields__
+            if getattr(layout, name) != getattr(wanted, name)
+        ]
+        yield Finding(
+            "state", "rules", "failure", f"it was counted by {', '.join(differences)}",
+            "set the variables that it was counted by, or count it anew: freshet rebuild",
+        )  # fmt: skip
+    if layout.log != (events, len(spans)):
         yield Finding(
             "state", "topic", "failure",
             f"the state is that of {layout.topic} with {layout.partitions} partitions; {events} has {len(spans)}",

@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaProducer
 from recsys.connection import open_store
 from recsys.engine import Engine
 from recsys.generations import open_live
-from recsys.layout import Layout, claim, claim_signer
+from recsys.layout import claim, claim_signer, layout_of
 from streams import topics
 from streams.app import build_app
 from streams.counting import Counting
@@ -65,7 +65,7 @@ async def run(
         store = await open_live(plain, settings.key_prefix)
         keys = store.keys
         partitions = await outbox.partitions(events)
-        await claim(store, keys, Layout(events, partitions))
+        await claim(store, keys, layout_of(events, partitions, settings.rules))
         await claim_signer(store, keys, Seal.of(settings.secret, events, partitions).signers)
         engine = Engine(store, keys, settings.rules, settings.retention_s)
         rejected_partitions = await outbox.partitions(settings.topic(topics.REJECTED))

@@ -8,7 +8,7 @@ from recsys.batch import Arrival
 from recsys.engine import Chunk, Engine
 from recsys.events import Event, Kind, Line
 from recsys.keys import Keys
-from recsys.layout import Layout, LayoutChanged, claim, claim_signer
+from recsys.layout import Layout, LayoutChanged, claim, claim_signer, layout_of
 from recsys.marks import user_mark
 from recsys.rules import Rules
 from recsys.store import Entry, MemoryStore
@@ -88,6 +88,9 @@ def test_a_state_built_with_another_number_of_partitions_is_refused_with_the_way
     asyncio.run(claim(store, KEYS, Layout("events", 4)))
     with pytest.raises(LayoutChanged, match=r"partitions was 4 and is 6.*freshet rebuild"):
         asyncio.run(claim(store, KEYS, Layout("events", 6)))
+    with pytest.raises(LayoutChanged, match=r"window was 5 and is 3.*freshet rebuild"):
+        asyncio.run(claim(store, KEYS, layout_of("events", 4, Rules(window=3))))
+    asyncio.run(claim(store, KEYS, layout_of("events", 4, Rules(neighbours=7, top_n=3, half_life_ms=0.0))))
     with pytest.raises(LayoutChanged, match=r"topic was 'events' and is 'other'"):
         asyncio.run(claim(store, KEYS, Layout("other", 4)))
 

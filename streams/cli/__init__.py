@@ -26,6 +26,8 @@ COMMANDS = {
 """Name of each command: where it is, and its line in the help."""
 
 INTERRUPTED = 130
+HINTS = {"rebuild": ": run it again, and it goes on where it was", "chaos": ": nothing is proven"}
+"""What to know after Ctrl-C."""
 BROKEN_PIPE = 141
 
 
@@ -52,6 +54,7 @@ class Commands(click.Group):
             if sys.stdout:
                 sys.stdout.flush()
         except KeyboardInterrupt:
+            click.echo(f"freshet: interrupted{HINTS.get(ctx.invoked_subcommand or '', '')}", err=True)
             ctx.exit(INTERRUPTED)
         except BrokenPipeError:
             # The reader has gone; Python must not try to write the rest to it at exit.

@@ -70,7 +70,7 @@ def past_of(settings: Settings, client: Redis, building: Building, layout: Layou
     """The past of a live generation; one of another topic or number of partitions has rejected nothing of this log."""
 
     def counted() -> dict[int, int]:
-        if layout != Layout(building.topic, building.partitions):
+        if layout is None or layout.log != (building.topic, building.partitions):
             return {}
         return {partition: mark.offset for partition, mark in read_marks(client, live, building.partitions).items()}
 

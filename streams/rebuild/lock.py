@@ -1,9 +1,10 @@
-"""The lease: one rebuild at a time. One that was killed loses it within seconds."""
+"""The lock: one rebuild at a time. One that was killed loses it within seconds."""
 
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
+import click
 from redis import Redis
 from redis.exceptions import LockError, RedisError
 
@@ -20,7 +21,9 @@ PATIENCE_S = LEASE_S + 2.0
 def only_one(client: Redis, prefix: str) -> Iterator[Callable[[], None]]:
     """Holds the lease; gives what raises `Failure` when it was lost. Raises `Failure` if another rebuild keeps it."""
     lock = client.lock(Keys(prefix).rebuilding, timeout=LEASE_S, blocking_timeout=PATIENCE_S, thread_local=False)
-    if not lock.acquire():
+    if not lock.acquire(blocking=False):
+        click.echo("another freshet rebuild works on this state, or was killed a moment ago: waiting for it", err=True)
+    if not lock.owned() and not lock.acquire():
         raise Failure(f"another freshet rebuild works on the state under {prefix!r}: wait until it has ended")
     ended = threading.Event()
 
