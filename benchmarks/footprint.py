@@ -1,7 +1,7 @@
 """What the state takes in Redis: predicted from how many items and users there are, and how much is remembered of each.
 
     item = 370 + 16 a neighbour in its row + 46 a neighbour in its public list      (bytes)
-    user = 330 + 28 an interaction in the history + 208 an item recommended, with its reasons
+    user = 330 + 28 an interaction in the history + 51 an item recommended + 57 a reason for one
 
 Ids of six characters; the constants are two keys each with what Redis itself takes for them.
 
@@ -21,7 +21,7 @@ from recsys.histories import BYTES_PER_INTERACTION
 from recsys.keys import Keys
 
 ITEM, NEIGHBOUR, LISTED = 370, 16, 46
-USER, INTERACTION, RECOMMENDED = 330, BYTES_PER_INTERACTION, 208
+USER, INTERACTION, RECOMMENDED, REASON = 330, BYTES_PER_INTERACTION, 51, 57
 BATCH = 1000
 
 
@@ -45,6 +45,7 @@ class Footprint(NamedTuple):
     users: int
     interactions: int
     recommended: int
+    reasons: int
 
     @property
     def bytes_per_item(self) -> float:
@@ -53,7 +54,8 @@ class Footprint(NamedTuple):
 
     @property
     def bytes_per_user(self) -> float:
-        return USER + (INTERACTION * self.interactions + RECOMMENDED * self.recommended) / max(1, self.users)
+        remembered = INTERACTION * self.interactions + RECOMMENDED * self.recommended + REASON * self.reasons
+        return USER + remembered / max(1, self.users)
 
     @property
     def predicted(self) -> float:
@@ -64,7 +66,7 @@ class Footprint(NamedTuple):
 def footprint(redis: "Redis", keys: Keys) -> Footprint:
     """Reads the whole state."""
     found: list[StoredRow] = []
-    listed = users = interactions = recommended = 0
+    listed = users = interactions = recommended = reasons = 0
     for key, value in stored(redis, keys):
         kind = key.removeprefix(keys.prefix)
         if "}:row:" in kind:
@@ -75,8 +77,10 @@ def footprint(redis: "Redis", keys: Keys) -> Footprint:
             users += 1
             interactions += (len(value) - 1) // BYTES_PER_INTERACTION
         elif kind.startswith("recs:"):
-            recommended += len(msgspec.json.decode(value)["items"])
-    return Footprint(found, listed, users, interactions, recommended)
+            items = msgspec.json.decode(value)["items"]
+            recommended += len(items)
+            reasons += sum(len(item["reasons"]) for item in items)
+    return Footprint(found, listed, users, interactions, recommended, reasons)
 
 
 def stored(redis: "Redis", keys: Keys) -> Iterator[tuple[str, bytes]]:
