@@ -102,9 +102,9 @@ def test_a_defect_keeps_its_traceback() -> None:
     assert isinstance(run_raising(ZeroDivisionError()).exception, ZeroDivisionError)
 
 
-def test_ctrl_c_ends_quietly_with_130() -> None:
+def test_ctrl_c_ends_with_130_and_one_line() -> None:
     result = run_raising(KeyboardInterrupt())
-    assert (result.exit_code, result.output) == (130, "")
+    assert (result.exit_code, result.output) == (130, "freshet: interrupted\n")
 
 
 def test_a_reader_that_has_gone_ends_it_quietly() -> None:

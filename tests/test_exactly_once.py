@@ -295,7 +295,9 @@ def test_events_that_kafka_deleted_before_they_were_counted_are_named_and_passed
     shop: Shop, workers: Workers
 ) -> None:
     shop.send(300)
-    assert workers.start().wait_ready().terminate() == 0
+    first = workers.start().wait_ready()
+    wait_caught_up(shop)
+    assert first.terminate() == 0
     shop.send(600)
     ends = {number: span.end for number, span in read_spans(shop.settings.brokers, shop.events).items()}
     with KafkaAdminClient(**shop.settings.brokers.connection()) as admin:
