@@ -93,7 +93,7 @@ class Shop:
 
     def truth(self, partitions: int = PARTITIONS, **rules: Any) -> Recount:
         log = [Record(r.partition, r.offset, r.timestamp, r.key, r.value, tuple(r.headers)) for r in self.read(self.events)]
-        return recount(log, partitions, **rules)
+        return recount(log, partitions, topic=self.events, **rules)
 
     def caught_up(self) -> bool:
         """Whether everything was counted and published in the live generation."""
