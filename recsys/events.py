@@ -285,14 +285,15 @@ def _user(wire: _Wire) -> str:
 
 
 def _lines(wire: _Wire, kind: Kind) -> tuple[Line, ...]:
+    one = None if wire.item_id is None else _id("item_id", wire.item_id)
     if wire.items is not None:
-        if wire.item_id is not None:
+        if one is not None:
             raise InvalidEvent("items: give item_id or items, not both")
         lines = tuple(
             Line(_id(f"items[{n}].item_id", line.item_id), line.quantity, line.price) for n, line in enumerate(wire.items)
         )
-    elif wire.item_id is not None:
-        lines = (Line(_id("item_id", wire.item_id), wire.quantity, wire.price),)
+    elif one is not None:
+        lines = (Line(one, wire.quantity, wire.price),)
     elif kind is not Kind.SEARCH:
         raise InvalidEvent("item_id: required field is missing (or give items)")
     return () if kind is Kind.SEARCH else lines

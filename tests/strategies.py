@@ -125,6 +125,7 @@ BAD = [
     bad("item_id", "empty", click(item_id="")),
     bad("item_id", "129 characters", click(item_id="😀" * 129)),
     bad("item_id", "an integer of 129 digits", click(item_id=-(10**127))),
+    bad("item_id", "129 digits beside items", click(item_id=10**128, items=[{"item_id": "b"}])),
     bad("item_id", "a search's of 129 digits", click(event_type="search", item_id=10**128)),
     *(bad("item_id", repr(content), click(item_id=content)) for content in NO_ID),
     bad("items", "empty", without("item_id", items=[])),
