@@ -18,7 +18,7 @@ from recsys.compiled import U64, Bools
 from recsys.fold import REFUND, Deltas, fold
 from recsys.hashing import NONE, hash_item
 from recsys.histories import Histories
-from recsys.item_shards import DamagedState, Giving, ItemShards, StateMoved, given_after
+from recsys.item_shards import Giving, ItemShards, StateMoved, damaged, given_after
 from recsys.keys import Keys
 from recsys.marks import UserMark
 from recsys.popularity import Popular
@@ -213,11 +213,7 @@ class Engine:
         if stored is not None:
             return
         if await self._items.have(partition) and (await self._store.read([[key]]))[0][0] is None:
-            raise DamagedState(
-                f"the mark of partition {partition} is missing, but its events are counted: did Redis evict or lose keys? Set "
-                "maxmemory-policy noeviction, and build the state anew from the topic: freshet rebuild (on a cluster: another "
-                "FRESHET_KEY_PREFIX)"
-            )
+            raise damaged(f"the mark of partition {partition} is missing, but its events are counted")
         await self._store.swap([Swap(key, None, marks.encode(UserMark(version=1, born=born)), {})])
 
     async def publish_again(self, partition: int, offset: int) -> int:

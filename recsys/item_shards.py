@@ -24,19 +24,23 @@ class DamagedState(RuntimeError):
     """Something that must be in Redis is not there: keys were evicted or lost."""
 
 
-def fallen_back(shard: int, giving: "Giving", has: int) -> DamagedState:
+def damaged(what: str) -> DamagedState:
+    """The error for what is missing, with the way out."""
     return DamagedState(
+        f"{what}: did Redis evict or lose keys? Set maxmemory-policy noeviction, and build the state anew from the topic: "
+        "freshet rebuild (on a cluster: another FRESHET_KEY_PREFIX)"
+    )
+
+
+def fallen_back(shard: int, giving: "Giving", has: int) -> DamagedState:
+    return damaged(
         f"item shard {shard} has the events of partition {giving.partition} up to offset {has} only, but was given them up to "
-        f"{giving.given[shard]}: did Redis evict or lose keys? Set maxmemory-policy noeviction, and build the state anew from "
-        "the topic: freshet rebuild (on a cluster: another FRESHET_KEY_PREFIX)"
+        f"{giving.given[shard]}"
     )
 
 
 def missing_row(item: int) -> DamagedState:
-    return DamagedState(
-        f"the row of item {item:016x} is missing: did Redis evict or lose keys? Set maxmemory-policy noeviction, and build "
-        "the state anew from the topic: freshet rebuild (on a cluster: another FRESHET_KEY_PREFIX)"
-    )
+    return damaged(f"the row of item {item:016x} is missing")
 
 
 class StateMoved(RuntimeError):

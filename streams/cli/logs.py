@@ -18,6 +18,14 @@ WIRE = (
 anywhere, where `Discreet` cannot know them."""
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
+LIBRARIES = ("kafka", "aiokafka", "faust", "mode", "asyncio", "streams.driver")
+"""These tell of every attempt and every heartbeat; what matters our own lines say, the last one how it ended."""
+
+
+def silence_libraries() -> None:
+    for library in LIBRARIES:
+        logging.getLogger(library).setLevel(logging.CRITICAL + 1)
+
 
 class Discreet(logging.Formatter):
     """Hides secrets in whatever is logged, tracebacks too.

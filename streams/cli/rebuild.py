@@ -1,7 +1,6 @@
 """`freshet rebuild`: the state anew from the log, beside the live one, compared with it, and in its place in one step."""
 
 import json
-import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -12,11 +11,10 @@ from rich.console import Console
 from rich.table import Table
 
 from streams.cli.failure import Failure
+from streams.cli.logs import silence_libraries
 from streams.settings import Settings, read_settings
 
 ROWS = ("items", "interactions", "users", "pairs", "rejected", "forwarded", "lost")
-LIBRARIES = ("kafka", "aiokafka", "faust", "mode", "asyncio", "streams.driver")
-"""These tell of every attempt and every heartbeat; what matters our own lines say."""
 
 
 @click.command()
@@ -38,8 +36,7 @@ def rebuild(*, anew: bool, accept_loss: bool, no_recount: bool, back: bool, drop
     if back + drop + building > 1:
         raise click.UsageError("--back and --drop stand alone")
     settings = read_settings()
-    for library in LIBRARIES:
-        logging.getLogger(library).setLevel(logging.CRITICAL + 1)
+    silence_libraries()
     from streams.rebuild.lock import only_one
     from streams.rebuild.run import refuse_cluster
 

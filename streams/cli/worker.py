@@ -11,7 +11,7 @@ import click
 import uvloop
 
 from streams.cli.failure import Failure, explained
-from streams.cli.logs import log_to_stderr
+from streams.cli.logs import log_to_stderr, silence_libraries
 from streams.settings import Settings, read_settings
 
 
@@ -27,9 +27,7 @@ def worker(log_level: str) -> None:
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # until the loop runs, nothing is open
     settings = read_settings()
     if log_level != "debug":
-        # These tell of every attempt and every heartbeat; what matters our own lines say, the last one how it ended.
-        for library in ("kafka", "aiokafka", "faust", "mode", "asyncio", "streams.driver"):
-            logging.getLogger(library).setLevel(logging.CRITICAL + 1)
+        silence_libraries()
     log_to_stderr(log_level, settings)
     logging.getLogger("freshet").setLevel(min(logging.INFO, logging.getLogger().level))
     code = 0

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import msgspec
 from kafka.admin import KafkaAdminClient
@@ -11,6 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from redis import Redis
 
+from recsys.connection import is_cluster
 from recsys.engine import LostPartition
 from recsys.generations import StateReplaced, aside, live_name, named
 from recsys.item_shards import DamagedState
@@ -66,7 +66,7 @@ class Taken(Struct, frozen=True):
 
 def refuse_cluster(settings: Settings) -> None:
     """Raises `Failure` where the keys are spread over several servers: there nothing is renamed in one step."""
-    if urlsplit(settings.redis).scheme.endswith("+cluster"):
+    if is_cluster(settings.redis):
         raise Failure(
             f"FRESHET_REDIS is {without_password(settings.redis)!r}: on a cluster no step can switch all readers. Start "
             "workers with another FRESHET_KEY_PREFIX: their state fills itself from the log; then point the readers to it"
