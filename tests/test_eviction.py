@@ -8,9 +8,10 @@ from kafka import KafkaProducer
 from redis import Redis
 from workers import Workers, wait_until
 
-from recsys.connection import open_client
 from streams.doctor import examine
 from streams.eviction import evictions_at
+from streams.local.ports import HOST, free_port
+from streams.local.redis import local_redis
 from streams.settings import Settings
 from streams.topics import EVENTS, create_missing
 
@@ -39,18 +40,18 @@ def test_a_redis_that_may_evict_is_a_failure_for_the_doctor_and_a_warning_at_a_w
         wait_until(lambda: "Redis may evict keys" in worker.stderr, "the worker warned")
 
 
-def test_keys_that_were_evicted_are_told(namespace: Settings, forgetful: Redis) -> None:
-    assert "may evict" in evictions_at(namespace.redis)
-    with open_client(namespace.redis) as client:
-        for n in range(200):
-            client.set(f"{namespace.key_prefix}{n}", b"x" * 50_000)
-        used = int(forgetful.info("memory")["used_memory"])
-        try:
-            forgetful.config_set("maxmemory", str(used - 2_000_000))
-            assert "has evicted" in evictions_at(namespace.redis)
-        finally:
-            forgetful.config_set("maxmemory", "8gb")
-            forgetful.config_resetstat()
+def test_keys_that_were_evicted_are_told(tmp_path: Path) -> None:
+    full = local_redis(tmp_path, free_port(), lines="maxmemory 8mb\nmaxmemory-policy allkeys-lru\n")
+    url = f"redis://{HOST}:{full.port}/0"
+    full.start()
+    try:
+        with Redis.from_url(url) as client:
+            assert "may evict" in evictions_at(url)
+            for n in range(400):
+                client.set(f"k{n}", b"x" * 50_000)
+            assert "has evicted" in evictions_at(url)
+    finally:
+        full.stop()
 
 
 def test_a_worker_that_finds_a_part_of_the_state_missing_refuses_to_go_on(
