@@ -96,6 +96,7 @@ def test_the_page_shows_methods_metrics_intervals_differences_and_a_chart_for_ea
     assert seen.tags.count("svg") == 2
     assert "hit_rate@20 over time" in seen.text
     assert "Monday" in seen.text
+    assert "± 0.0200" in seen.text  # the charts in numbers
 
 
 def test_the_drawing_shows_the_same() -> None:

@@ -4,6 +4,7 @@ import gzip
 import importlib
 import itertools
 import math
+import time
 from pathlib import Path
 from typing import Any
 
@@ -198,10 +199,23 @@ def test_what_does_not_fit_together_is_refused(answer: list[list[int]], start: l
 
 
 def test_only_asked_baskets_are_what_came() -> None:
-    user, time = np.zeros(4, np.int32), np.arange(4)
-    baskets = Baskets(user, time, np.array([False, True, False, True]), np.array([0, 1, 3, 4, 6]), np.arange(6, dtype=np.int32))
+    user, moment = np.zeros(4, np.int32), np.arange(4)
+    baskets = Baskets(
+        user, moment, np.array([False, True, False, True]), np.array([0, 1, 3, 4, 6]), np.arange(6, dtype=np.int32)
+    )
     start, item = bought(baskets)
     assert (start.tolist(), item.tolist()) == ([0, 2, 4], [1, 2, 4, 5])
+
+
+def test_a_large_file_is_measured_in_under_two_seconds() -> None:
+    random = np.random.default_rng(1)
+    answers = random.integers(0, 50_000, (700_000, 20), np.int32)
+    target = random.integers(0, 50_000, 700_000, np.int32)
+    learned = random.integers(0, 9, 50_000)
+    summary(next_item(answers[:1], target[:1], 50_000), of_lists(answers[:1], learned))  # compiles
+    began = time.perf_counter()
+    summary(next_item(answers, target, 50_000), of_lists(answers, learned))
+    assert time.perf_counter() - began < 2.0
 
 
 # Intervals
@@ -325,8 +339,8 @@ def test_ages_are_divided_at_an_hour_a_day_and_a_week_and_repeats_can_be_left_ou
 
 
 def test_slices_of_time_are_equally_long_and_labelled_with_their_beginning() -> None:
-    time = 1_400_000_000_000 + np.array([0, 1, 2, 3, 19]) * 86_400_000
-    groups = over_time(time, 5)
+    days = 1_400_000_000_000 + np.array([0, 1, 2, 3, 19]) * 86_400_000
+    groups = over_time(days, 5)
     assert groups.group.tolist() == [0, 0, 0, 0, 4]
     assert len(set(groups.labels)) == 5
     assert groups.labels[0] == "2014-05-13"

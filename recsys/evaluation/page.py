@@ -4,7 +4,7 @@ from html import escape
 from string import Template
 
 from recsys.evaluation.charts import charts
-from recsys.evaluation.result import Result
+from recsys.evaluation.result import Result, Slice
 from recsys.evaluation.table import Row, facts, methods_table, number, shown
 
 PAGE = Template("""<!doctype html>
@@ -32,8 +32,8 @@ th, td { padding: .4rem .4rem; border-bottom: 1px solid var(--rule); text-align:
   font-weight: normal; vertical-align: baseline }
 thead th { color: var(--soft); font-size: .85rem }
 th:first-child { text-align: left; white-space: normal; overflow-wrap: anywhere; min-width: 7rem }
-tbody tr:first-child { background: var(--ours) }
-tbody tr:first-child th, .highest { font-weight: 650 }
+.methods tbody tr:first-child { background: var(--ours) }
+.methods tbody tr:first-child th, .highest { font-weight: 650 }
 small { display: block; color: var(--soft); font-size: .68rem; font-weight: normal; max-width: 7rem;
   margin-left: auto; overflow: hidden; text-overflow: ellipsis }
 p { color: var(--soft); max-width: 70ch; font-size: .85rem }
@@ -47,7 +47,7 @@ summary { cursor: pointer; color: var(--soft) }
 <h1>$title</h1>
 <dl>$facts</dl>
 <h2>Methods</h2>
-<div class="wide"><table><thead><tr><th>method</th>$heads</tr></thead><tbody>
+<div class="wide"><table class="methods"><thead><tr><th>method</th>$heads</tr></thead><tbody>
 $rows
 </tbody></table></div>
 <p>All metrics are fractions between 0 and 1; the highest of each is bold. Below a number stands its 95&nbsp;% interval, from
@@ -65,8 +65,7 @@ $breakdowns
 """)
 FACT = Template("<div><dt>$name</dt><dd>$value</dd></div>")
 BREAKDOWN = Template("""<h2>$title</h2>
-<div class="wide"><table><thead>
-<tr><th>method</th><th>part</th><th>questions</th><th>mean</th><th>± 95 %</th></tr></thead><tbody>
+<div class="wide"><table><thead><tr><th>part</th><th>questions</th>$heads</tr></thead><tbody>
 $rows
 </tbody></table></div>""")
 
@@ -104,12 +103,27 @@ def _breakdowns(result: Result) -> list[str]:
     return [
         BREAKDOWN.substitute(
             title=_text(f"{result.breakdown_metric}@{result.at} {name}"),
+            heads="".join(f"<th>{_text(method.name)}</th>" for method in result.methods),
             rows="\n".join(
-                f"<tr><th>{_text(method.name)}</th><td>{_text(part.label)}</td><td>{part.questions}</td><td>{number(part.mean)}</td>"
-                f"<td>{'–' if part.half_width is None else number(part.half_width)}</td></tr>"
-                for method in result.methods
-                for part in method.breakdowns.get(name, [])
+                _parts([{part.label: part for part in method.breakdowns.get(name, [])} for method in result.methods])
             ),
         )
         for name in names
     ]
+
+
+def _parts(of_methods: list[dict[str, Slice]]) -> list[str]:
+    """A row for each label, with the parts of all methods that have it."""
+    rows = []
+    for label in dict.fromkeys(label for parts in of_methods for label in parts):
+        parts = [parts.get(label) for parts in of_methods]
+        questions = next(part.questions for part in parts if part)
+        rows.append(f"<tr><th>{_text(label)}</th><td>{questions}</td>{''.join(map(_part, parts))}</tr>")
+    return rows
+
+
+def _part(part: Slice | None) -> str:
+    if part is None:
+        return "<td>–</td>"
+    width = "" if part.half_width is None else f"<small>± {number(part.half_width)}</small>"
+    return f"<td>{number(part.mean)}{width}</td>"
