@@ -5,6 +5,7 @@ import importlib
 import itertools
 import math
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -243,14 +244,25 @@ def test_the_interval_holds_the_truth_as_often_as_it_says_and_one_that_ignores_s
     assert held_without_sessions / 200 < 0.85
 
 
+def answered_better_and_better(random: np.random.Generator, sessions: int) -> tuple[I32, F64]:
+    """Questions of sessions in the order of time, of which the last are answered best: neighbours are alike."""
+    cluster = np.repeat(np.arange(sessions), 2).astype(np.int32)
+    return cluster, np.repeat(random.random(sessions) < np.linspace(0.0, 1.0, sessions), 2).astype(np.float64)
+
+
+@pytest.mark.parametrize("questions", [sessions_of, answered_better_and_better])
 @pytest.mark.parametrize("sessions", [400, 3 * GROUPS + 1], ids=["every session drawn", "sessions in random groups"])
-def test_the_interval_is_that_of_normal_theory_for_many_sessions(sessions: int) -> None:
+def test_the_interval_is_that_of_normal_theory_for_many_sessions(
+    sessions: int, questions: Callable[[np.random.Generator, int], tuple[I32, F64]]
+) -> None:
     random = np.random.default_rng(5)
-    cluster, values = sessions_of(random, sessions)
-    low, high = intervals(resample({"": values}, cluster, random))[""]
+    cluster, values = questions(random, sessions)
+    drawn = resample({"": values}, cluster, random)
+    low, high = intervals(drawn)[""]
     whole = Groups(("",), np.zeros(len(values), np.int32))
     (normal,) = breakdown(values, whole, cluster)
     assert normal.half_width is not None
+    assert drawn[""].mean() == pytest.approx(normal.mean, abs=0.06 * normal.half_width)
     assert (low + high) / 2 == pytest.approx(normal.mean, abs=0.2 * normal.half_width)
     assert (high - low) / 2 == pytest.approx(normal.half_width, rel=0.1)
 
