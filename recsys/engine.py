@@ -7,21 +7,29 @@ Item shards come first and the user shard last: after a crash anywhere in betwee
 the histories have not changed, and each item shard takes only the deltas that are newer than its mark for their partition.
 """
 
+import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from recsys import histories, marks, popularity, rank, rows
+from recsys import histories, learner, marks, popularity, rows
 from recsys.batch import Arrival, Batch, columns, matters
-from recsys.compiled import U64, Bools
+from recsys.compiled import I32, U64, Bools
 from recsys.fold import REFUND, Deltas, fold
 from recsys.hashing import NONE, hash_item
 from recsys.histories import Histories
 from recsys.item_shards import Giving, ItemShards, StateMoved, damaged, given_after
 from recsys.keys import Keys
+from recsys.known import Memory
+from recsys.learner import Weights
 from recsys.marks import UserMark
-from recsys.popularity import Popular
+from recsys.popularity import POPULAR_TO_SPARE, Popular
+from recsys.ranking.candidates import desk
+from recsys.ranking.features import FIRST
+from recsys.ranking.hiding import hidden
+from recsys.ranking.lessons import learn_from
+from recsys.ranking.rank import Ranked, past, rank, recent_items
 from recsys.recommendation import (
     Neighbours,
     Recommendation,
@@ -36,8 +44,10 @@ from recsys.rows import Rows
 from recsys.rules import Rules
 from recsys.store import ANY_LIFE, Store, Swap
 
-POPULAR_TO_SPARE = 200
-"""Popular items kept beyond `top_n`, to fill the places of those that a user must not be shown."""
+FRESH_S = 5.0
+"""Rows of neighbours' neighbours are read again after this long: other workers may have changed them."""
+LOOKS = 3
+"""A ranking that finds something missing is made again with it: first rows may be missing, then items that these have met."""
 
 
 class LostPartition(RuntimeError):
@@ -79,6 +89,8 @@ class Counted(NamedTuple):
     newest: dict[str, Newest]
     """By user."""
     histories: Histories
+    new: I32
+    """How many interactions are new in each history."""
     rows: Rows
     changed: U64
     """The items whose rows the chunks changed."""
@@ -113,6 +125,9 @@ class Engine:
         self._retention_s = retention_s
         self._items = ItemShards(store, keys, rules)
         self._popular = popularity.unpack(rules)
+        self._memory = Memory(rules)
+        self._desk = desk(rules)
+        self._learners: dict[int, Weights] = {}
         self._newest_ms = 0
         self._life = ANY_LIFE
         self._begun: set[int] = set()
@@ -148,7 +163,8 @@ class Engine:
         self._newest_ms = max(self._newest_ms, int(batch.time.max(initial=0)))
         touched = np.unique(np.concatenate([deltas.item, *again]))
         ends = {shard.chunk.partition: shard.chunk.end for shard in shards if shard.chunk.partition not in lost}
-        return Counted(ends, lost, newest, found, loaded, touched)
+        new = np.bincount(batch.user[changed & (batch.kind < REFUND)], minlength=len(found.length)).astype(np.int32)
+        return Counted(ends, lost, newest, found, new, loaded, touched)
 
     async def recommend(self, counted: Counted, now_ms: int) -> list[tuple[Newest, Recommendation]]:
         """A recommendation for each user whose history was changed, with the event that it answers."""
@@ -162,7 +178,7 @@ class Engine:
             else histories.newest_items(found, u)
             for u, newest in enumerate(counted.newest.values())
         ]
-        ranked = rank.rank(rank.context(found, current, self._rules), counted.rows, self._popular, self._rules)
+        ranked = await self._rank(found, current, counted, chosen)
         names = await self._items.named(hashes_to_name(ranked))
         answers = []
         lists = recommended(ranked, names)
@@ -179,6 +195,29 @@ class Engine:
             )
             answers.append((newest, message))
         return answers
+
+    async def _rank(
+        self, found: Histories, current: Sequence[Sequence[int]], counted: Counted, chosen: Sequence[int]
+    ) -> Ranked:
+        """Ranks for the users of some histories, and learns from what is new in them."""
+        now_s = time.monotonic()
+        self._memory.put(counted.rows, now_s)
+        partitions = sorted({newest.partition for newest in counted.newest.values()})
+        learners = [self._learners.setdefault(partition, learner.begin(FIRST)) for partition in partitions]
+        of = np.searchsorted(partitions, [newest.partition for newest in counted.newest.values()]).astype(np.int32)
+        users = past(found, self._rules)
+        out = hidden(found, users, current, self._rules)
+        weights = np.stack([weights.weight for weights in learners])
+        for look in range(LOOKS):
+            known = self._memory.known
+            ranked = rank(users, out, known, self._popular, weights, of, self._desk, self._rules, now_s - FRESH_S)
+            missing = ranked.missing
+            if not len(missing) or look == LOOKS - 1:
+                break
+            self._memory.put((await self._items.load(missing))[0], now_s)
+        if self._rules.learner:
+            learn_from(users, counted.new[chosen], self._memory.known, learners, of, self._desk)
+        return ranked
 
     async def similar(self, items: Sequence[int]) -> list[Neighbours]:
         """The neighbour lists of those items (hashes) that have a row, as it stands in the store now."""
@@ -262,7 +301,7 @@ class Engine:
         Of a chunk that was counted before, but perhaps not published, all that its users touched: their neighbour lists are
         published again, too.
         """
-        parts = [rank.recent_items(found).ravel()]
+        parts = [recent_items(found).ravel()]
         parts += [found.item[s.first : s.first + len(s.users)].ravel() for s in shards if not s.is_new]
         everything = np.concatenate(parts)
         items: U64 = np.unique(everything[everything != NONE])
@@ -306,7 +345,15 @@ class Engine:
 def nothing_counted(shards: Sequence[_UserShard], found: Histories) -> Counted:
     """What is left when the user shards changed while they were counted."""
     nothing = np.empty(0, np.uint64)
-    return Counted({}, [shard.chunk.partition for shard in shards], {}, found, rows.empty(nothing, 0), nothing)
+    return Counted(
+        {},
+        [shard.chunk.partition for shard in shards],
+        {},
+        found,
+        np.zeros(len(found.length), np.int32),
+        rows.empty(nothing, 0),
+        nothing,
+    )
 
 
 def uncounted(chunk: Chunk, mark: UserMark) -> list[Arrival]:

@@ -34,11 +34,34 @@ class Deltas(NamedTuple):
     counts: U32
 
 
+class Lines(NamedTuple):
+    """The columns of a batch that are counted; see `recsys.batch.Batch`."""
+
+    user: I32
+    item: U64
+    event: U64
+    session: U64
+    time: I64
+    kind: U8
+    partition: I32
+    offset: I64
+    opens: Bools
+
+
 def fold(histories: Histories, batch: Batch, rules: Rules) -> tuple[Deltas, Bools]:
     """Counts a batch: changes `histories` in place; returns the deltas, and for each line whether it changed its history."""
+    deltas = no_deltas(len(batch.item), rules)
+    changed = np.zeros(len(batch.item), np.bool_)
+    lines = Lines(*batch[1:])
+    used = count_lines(histories, lines, 0, len(batch.item), deltas, changed, rules.window, float(rules.session_gap_ms))
+    return Deltas._make(column[:used] for column in deltas), changed
+
+
+def no_deltas(lines: int, rules: Rules) -> Deltas:
+    """Room for the deltas of so many lines."""
     # A line pairs with at most `window` items that count and `window` that only have weight, each in both directions.
-    room = len(batch.item) * (1 + 4 * rules.window)
-    deltas = Deltas(
+    room = lines * (1 + 4 * rules.window)
+    return Deltas(
         np.empty(room, np.int32),
         np.empty(room, np.int64),
         np.empty(room, np.int64),
@@ -47,9 +70,6 @@ def fold(histories: Histories, batch: Batch, rules: Rules) -> tuple[Deltas, Bool
         np.empty(room, np.float32),
         np.empty(room, np.uint32),
     )
-    changed = np.zeros(len(batch.item), np.bool_)
-    used = _fold(*histories, *batch[1:], *deltas, changed, rules.window, rules.session_gap_ms)
-    return Deltas._make(column[:used] for column in deltas), changed
 
 
 @compiled
@@ -61,112 +81,94 @@ def in_one_session(session: int, time: int, next_session: int, next_time: int, g
 
 
 @compiled
-def _fold(
-    h_item: U64,
-    h_event: U64,
-    h_session: U64,
-    h_time: I64,
-    h_kind: U8,
-    h_length: I32,
-    user: I32,
-    item: U64,
-    event: U64,
-    session: U64,
-    time: I64,
-    kind: U8,
-    partition: I32,
-    offset: I64,
-    opens: Bools,
-    d_partition: I32,
-    d_offset: I64,
-    d_time: I64,
-    d_item: U64,
-    d_other: U64,
-    d_weight: F32,
-    d_count: U32,
-    changed: Bools,
-    window: int,
-    gap: int,
+def pair_weight(earlier: int, distance: int) -> float:
+    """What a new item and the one `distance` before it weigh in a session that has `earlier` interactions before the new."""
+    return (earlier + 1.0) ** -0.25 * distance**-1.5  # type: ignore[no-any-return]
+
+
+@compiled
+def count_lines(
+    h: Histories, lines: Lines, begin: int, stop: int, d: Deltas, changed: Bools, window: int, gap_ms: float
 ) -> int:
-    room = h_item.shape[1]
+    """Counts the lines from `begin` to `stop`; returns how many deltas there are. `changed` is of these lines."""
+    room = h.item.shape[1]
     used = 0
     repeat = False
-    for k in range(len(item)):
-        u = user[k]
-        y = item[k]
-        end = h_length[u]
-        if opens[k]:
+    for k in range(begin, stop):
+        u = lines.user[k]
+        y = lines.item[k]
+        end = h.length[u]
+        if lines.opens[k]:
             repeat = False
-            if event[k] != NONE:
+            if lines.event[k] != NONE:
                 for i in range(end):
-                    if h_event[u, i] == event[k]:
+                    if h.event[u, i] == lines.event[k]:
                         repeat = True
         if repeat:
             continue
-        if kind[k] == REFUND:
+        if lines.kind[k] == REFUND:
             for i in range(end):
-                if h_item[u, i] == y and h_kind[u, i] == PURCHASE:
-                    h_kind[u, i] = REFUNDED_PURCHASE
-                    changed[k] = True
+                if h.item[u, i] == y and h.kind[u, i] == PURCHASE:
+                    h.kind[u, i] = REFUNDED_PURCHASE
+                    changed[k - begin] = True
             continue
 
         # The session's part of the history: back to the first pair of neighbours that a new session parts.
         start = end
-        s, t = session[k], time[k]
+        s, t = lines.session[k], lines.time[k]
         while start > 0:
-            before_s, before_t = h_session[u, start - 1], h_time[u, start - 1]
-            if not in_one_session(before_s, before_t, s, t, gap):
+            before_s, before_t = h.session[u, start - 1], h.time[u, start - 1]
+            if not in_one_session(before_s, before_t, s, t, gap_ms):
                 break
             start -= 1
             s, t = before_s, before_t
         met_first = True
         for i in range(start, end):
-            if h_item[u, i] == y:
+            if h.item[u, i] == y:
                 met_first = False
 
-        d_partition[used], d_offset[used], d_time[used] = partition[k], offset[k], time[k]
-        d_item[used], d_other[used] = y, NONE
-        d_weight[used], d_count[used] = 1.0, 1
+        d.partition[used], d.offset[used], d.time[used] = lines.partition[k], lines.offset[k], lines.time[k]
+        d.item[used], d.other[used] = y, NONE
+        d.weight[used], d.counts[used] = 1.0, 1
         used += 1
-        length_norm = (end - start + 1.0) ** -0.25
         distinct = 0
         for i in range(end - 1, start - 1, -1):
             distance = end - i
             if distance > window and (not met_first or distinct == window):
                 break
-            other = h_item[u, i]
+            other = h.item[u, i]
             counts = 0
             if met_first and distinct < window:
                 counts = 1
                 for later in range(i + 1, end):
-                    if h_item[u, later] == other:
+                    if h.item[u, later] == other:
                         counts = 0
                 distinct += counts
             weight = 0.0
             if distance <= window:
-                weight = length_norm * distance**-1.5
+                weight = pair_weight(end - start, distance)
             if counts == 0 and weight == 0.0:
                 continue
-            d_partition[used], d_offset[used], d_time[used] = partition[k], offset[k], time[k]
-            d_item[used], d_other[used] = other, y
-            d_weight[used], d_count[used] = weight, counts
+            d.partition[used], d.offset[used], d.time[used] = lines.partition[k], lines.offset[k], lines.time[k]
+            d.item[used], d.other[used] = other, y
+            d.weight[used], d.counts[used] = weight, counts
             used += 1
             if other != y:
-                d_partition[used], d_offset[used], d_time[used] = partition[k], offset[k], time[k]
-                d_item[used], d_other[used] = y, other
-                d_weight[used], d_count[used] = BACKWARD * weight, counts
+                d.partition[used], d.offset[used], d.time[used] = lines.partition[k], lines.offset[k], lines.time[k]
+                d.item[used], d.other[used] = y, other
+                d.weight[used], d.counts[used] = BACKWARD * weight, counts
                 used += 1
 
         if end == room:
             for i in range(room - 1):
-                h_item[u, i] = h_item[u, i + 1]
-                h_event[u, i] = h_event[u, i + 1]
-                h_session[u, i] = h_session[u, i + 1]
-                h_time[u, i] = h_time[u, i + 1]
-                h_kind[u, i] = h_kind[u, i + 1]
+                h.item[u, i] = h.item[u, i + 1]
+                h.event[u, i] = h.event[u, i + 1]
+                h.session[u, i] = h.session[u, i + 1]
+                h.time[u, i] = h.time[u, i + 1]
+                h.kind[u, i] = h.kind[u, i + 1]
             end -= 1
-        h_item[u, end], h_event[u, end], h_session[u, end] = y, event[k], session[k]
-        h_time[u, end], h_kind[u, end] = time[k], kind[k]
-        h_length[u] = end + 1
-        changed[k] = True
+        h.item[u, end], h.event[u, end], h.session[u, end] = y, lines.event[k], lines.session[k]
+        h.time[u, end], h.kind[u, end] = lines.time[k], lines.kind[k]
+        h.length[u] = end + 1
+        changed[k - begin] = True
     return used

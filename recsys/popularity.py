@@ -13,6 +13,8 @@ from recsys.compiled import F64, I64, U64
 from recsys.rows import Rows
 from recsys.rules import Rules
 
+POPULAR_TO_SPARE = 200
+"""Popular items kept beyond `top_n`, to fill the places of those that a user must not be shown."""
 KEPT = 32
 """Items remembered in each shard: up to so many are the most popular exactly, more with near certainty, as shards are even."""
 
@@ -35,7 +37,7 @@ class Popular(NamedTuple):
 def unpack(rules: Rules, *packed: bytes | None) -> Popular:
     """The popular items of some shards together, from their stored bytes."""
     table = np.frombuffer(b"".join(value for value in packed if value), ENTRY)
-    return _sorted(rules, *(table[name] for name in ENTRY.names or ()))
+    return sorted_by_level(rules, *(table[name] for name in ENTRY.names or ()))
 
 
 def pack(popular: Popular) -> bytes:
@@ -52,7 +54,7 @@ def update(popular: Popular, rows: Rows, changed: I64, rules: Rules) -> Popular:
     """
     items = rows.item[changed]
     stays = ~(popular.item[:, None] == items).any(axis=1)
-    merged = _sorted(
+    merged = sorted_by_level(
         rules,
         np.concatenate((popular.item[stays], items)),
         np.concatenate((popular.popularity[stays], rows.popularity[changed])),
@@ -69,7 +71,8 @@ def decayed(popular: Popular, now_ms: float, rules: Rules) -> F64:
     return result
 
 
-def _sorted(rules: Rules, item: U64, popularity: F64, landmark: I64, interactions: I64) -> Popular:
+def sorted_by_level(rules: Rules, item: U64, popularity: F64, landmark: I64, interactions: I64) -> Popular:
+    """These items by falling popularity."""
     level = np.log2(np.maximum(popularity, np.finfo(np.float64).tiny))
     if rules.half_life_ms:
         level = level + landmark / rules.half_life_ms

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from recsys.compiled import F64
 from recsys.popularity import Popular, decayed
-from recsys.rank import RECENT, REPEAT_TERM, TRENDING_TERM, Ranked
+from recsys.ranking.evidence import RECENT
+from recsys.ranking.features import REPEAT_TERM, TRENDING_TERM
+from recsys.ranking.rank import Ranked
 from recsys.rows import Rows, worth
 from recsys.rules import Rules
 

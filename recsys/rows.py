@@ -18,11 +18,15 @@ from recsys.fold import Deltas
 from recsys.hashing import NONE
 from recsys.rules import Rules
 
-VERSION = 1
-HEADER = struct.Struct("<HHIQdqq")
-"""Version, bytes of the id, neighbours, interactions, popularity, landmark, updated."""
+VERSION = 2
+HEADER = struct.Struct("<HHIQddqqq")
+"""Version, bytes of the id, neighbours, interactions, popularity, trend, landmark, first, updated."""
+TREND_HALF_LIFE_MS = 14 * 86_400_000.0
+"""Of the fast-decayed interactions: beside the others they say whether an item gains or loses."""
 MAX_HALF_LIVES = 32.0
 """A new event this many half-lives after the landmark moves it: 2^32 is far from the largest float32, 2^127."""
+MAX_TREND_HALF_LIVES = 512.0
+"""The same for the trend, a float64: its largest is 2^1023."""
 
 
 class Rows(NamedTuple):
@@ -33,8 +37,12 @@ class Rows(NamedTuple):
     interactions: I64
     popularity: F64
     """Decayed interactions, worth what they were at the landmark."""
+    trend: F64
+    """The same, decayed with `TREND_HALF_LIFE_MS`."""
     landmark: I64
     """Event time in milliseconds at which the row's weights are worth 1; 0 for an item that was never met."""
+    first: I64
+    """The oldest event time in the row, in milliseconds."""
     updated: I64
     """The newest event time in the row, in milliseconds."""
     length: I32
@@ -51,6 +59,8 @@ def empty(items: U64, width: int) -> Rows:
         [None] * n,
         np.zeros(n, np.int64),
         np.zeros(n, np.float64),
+        np.zeros(n, np.float64),
+        np.zeros(n, np.int64),
         np.zeros(n, np.int64),
         np.zeros(n, np.int64),
         np.zeros(n, np.int32),
@@ -79,10 +89,11 @@ def packed_id(value: bytes) -> str:
 def unpack(rows: Rows, r: int, value: bytes | None) -> None:
     """Puts a stored row (None: an item that was never met) into place `r`."""
     if value is None:
-        rows.interactions[r] = rows.landmark[r] = rows.updated[r] = rows.length[r] = 0
-        rows.popularity[r] = 0.0
+        rows.interactions[r] = rows.landmark[r] = rows.first[r] = rows.updated[r] = rows.length[r] = 0
+        rows.popularity[r] = rows.trend[r] = 0.0
         return
-    _, id_bytes, k, rows.interactions[r], rows.popularity[r], rows.landmark[r], rows.updated[r] = HEADER.unpack_from(value)
+    _, id_bytes, k, rows.interactions[r], rows.popularity[r], rows.trend[r], *times = HEADER.unpack_from(value)
+    rows.landmark[r], rows.first[r], rows.updated[r] = times
     at = HEADER.size + id_bytes
     rows.ids[r] = value[HEADER.size : at].decode()
     rows.length[r] = k
@@ -95,7 +106,8 @@ def pack(rows: Rows, r: int) -> bytes:
     """The bytes to store for the row in place `r`."""
     name = (rows.ids[r] or "").encode()
     k = int(rows.length[r])
-    header = HEADER.pack(VERSION, len(name), k, rows.interactions[r], rows.popularity[r], rows.landmark[r], rows.updated[r])
+    numbers = (rows.interactions, rows.popularity, rows.trend, rows.landmark, rows.first, rows.updated)
+    header = HEADER.pack(VERSION, len(name), k, *(column[r] for column in numbers))
     return b"".join((header, name, rows.other[r, :k].tobytes(), rows.weight[r, :k].tobytes(), rows.counts[r, :k].tobytes()))
 
 
@@ -136,11 +148,11 @@ def _widened(column: Any, width: int) -> Any:
 
 def merge(rows: Rows, deltas: Deltas, at: I64, rules: Rules) -> None:
     """Adds deltas to rows, in their order; `at` says for each delta the place of its row."""
-    _merge(*deltas[2:], at, *rows[2:], rules.neighbours, rules.row_limit, rules.half_life_ms)
+    merge_lines(*deltas[2:], at, *rows[2:], rules.neighbours, rules.row_limit, rules.half_life_ms)
 
 
 @compiled
-def _merge(
+def merge_lines(
     time: I64,
     item: U64,
     other: U64,
@@ -149,7 +161,9 @@ def _merge(
     at: I64,
     interactions: I64,
     popularity: F64,
+    trend: F64,
     landmark: I64,
+    first: I64,
     updated: I64,
     length: I32,
     row_other: U64,
@@ -162,22 +176,26 @@ def _merge(
     for k in range(len(item)):
         r = at[k]
         if landmark[r] == 0:
-            landmark[r] = time[k]
-        growth = 1.0
+            landmark[r] = first[r] = time[k]
+        age = float(time[k] - landmark[r])
+        half_lives = 0.0
         if half_life > 0.0:
-            half_lives = (time[k] - landmark[r]) / half_life
-            if half_lives > MAX_HALF_LIVES:
-                factor = 2.0**-half_lives
-                popularity[r] *= factor
-                for i in range(length[r]):
-                    row_weight[r, i] *= factor
-                landmark[r] = time[k]
-                half_lives = 0.0
-            growth = 2.0**half_lives
+            half_lives = age / half_life
+        if half_lives > MAX_HALF_LIVES or age > MAX_TREND_HALF_LIVES * TREND_HALF_LIFE_MS:
+            factor = 2.0**-half_lives
+            popularity[r] *= factor
+            trend[r] *= 2.0 ** (-age / TREND_HALF_LIFE_MS)
+            for i in range(length[r]):
+                row_weight[r, i] *= factor
+            landmark[r] = time[k]
+            age = half_lives = 0.0
+        growth = 2.0**half_lives
+        first[r] = min(first[r], time[k])
         updated[r] = max(updated[r], time[k])
         if other[k] == NONE:
             interactions[r] += 1
             popularity[r] += growth
+            trend[r] += 2.0 ** (age / TREND_HALF_LIFE_MS)
             continue
         place = 0
         while place < length[r] and row_other[r, place] != other[k]:

@@ -63,7 +63,7 @@ def others(*pairs: Sequence[str]) -> list[Event]:
 
 
 def plain_scores(sessions: list[list[str]], recent: list[str]) -> dict[str, float]:
-    """A(c) / max A + the repeat term, from the formulas in `recsys.fold` and `recsys.rank`, without decay."""
+    """F from the formulas in `recsys.fold` and `recsys.ranking.evidence`, without decay; `sessions` are those of others."""
     met: dict[str, float] = {}
     weight: dict[tuple[str, str], float] = {}
     for session in sessions:
@@ -75,12 +75,22 @@ def plain_scores(sessions: list[list[str]], recent: list[str]) -> dict[str, floa
                 weight[s, y] = weight.get((s, y), 0.0) + w
                 if s != y:
                     weight[y, s] = weight.get((y, s), 0.0) + 0.8 * w
-    newest_first = list(dict.fromkeys(reversed(recent)))
-    evidence: dict[str, float] = {}
-    for d, h in enumerate(newest_first[:5]):
+
+    def spread(strength: dict[str, float]) -> dict[str, float]:
+        reached: dict[str, float] = {}
         for (x, c), w in weight.items():
-            if x == h:
-                evidence[c] = evidence.get(c, 0.0) + 0.4**d * w / (met[x] + 1)
+            if x in strength:
+                reached[c] = reached.get(c, 0.0) + strength[x] * w / (met[x] + 1)
+        return reached
+
+    def norm(item: str) -> float:
+        return max(met.get(item, 0.0), 0.3) ** -0.2
+
+    newest_first = list(dict.fromkeys(reversed(recent)))
+    one_hop = spread({h: 0.4**d for d, h in enumerate(newest_first[:5])})
+    through = sorted(one_hop, key=lambda x: -one_hop[x] * norm(x))[:15]
+    two_hops = spread({x: 4 * one_hop[x] for x in through})
+    evidence = {c: (one_hop.get(c, 0.0) + two_hops.get(c, 0.0)) * norm(c) for c in one_hop | two_hops}
     largest = max(evidence.values())
     scores = {c: a / largest for c, a in evidence.items()}
     for r, item in enumerate(newest_first):
@@ -93,9 +103,9 @@ SESSIONS = [["a", "b", "c"], ["a", "c", "d", "a"], ["b", "d"], ["c", "e", "f", "
 
 def test_scores_are_those_of_the_formula() -> None:
     mine = ["b", "a", "a", "c"]
-    shop = Shop(Rules(hide=NONE_HIDDEN, half_life_ms=0.0)).take(*others(*SESSIONS))
+    shop = Shop(Rules(hide=NONE_HIDDEN, half_life_ms=0.0, learner=False)).take(*others(*SESSIONS))
     shop.take(*(event("me", item, at_ms=1000 * i) for i, item in enumerate(mine)))
-    expected = plain_scores([*SESSIONS, mine], mine)
+    expected = plain_scores(SESSIONS, mine)
     found = {item.item_id: item.score for item in shop.newest["me"].items}
     assert found == {item: pytest.approx(score, abs=1e-5) for item, score in expected.items()}
 
@@ -104,7 +114,7 @@ def test_items_are_sorted_by_falling_score_and_ties_by_id() -> None:
     shop = Shop(Rules(hide=NONE_HIDDEN)).take(*others(["x", "b"], ["x", "a"], ["x", "c"]), event("me", "x"))
     items = [(-item.score, item.item_id) for item in shop.newest["me"].items]
     assert items == sorted(items)
-    assert [item for _, item in items] == ["a", "b", "c", "x"]
+    assert [item for _, item in items] == ["x", "a", "b", "c"]
 
 
 def test_reasons_are_the_terms_of_the_score() -> None:
@@ -173,14 +183,13 @@ def test_the_first_event_of_all_leads_to_a_message_too() -> None:
 
 
 def test_old_weights_fade() -> None:
-    rules = Rules(half_life_ms=DAY_MS, hide=frozenset({"current"}))
+    rules = Rules(half_life_ms=DAY_MS, hide=frozenset({"current"}), learner=False)
     shop = Shop(rules).take(*others(["a", "old"], ["a", "old"]))
     shop.take(
         event("other", "a", at_ms=20 * DAY_MS), event("other", "new", at_ms=20 * DAY_MS), event("me", "a", at_ms=20 * DAY_MS)
     )
     scores = {item.item_id: item.score for item in shop.newest["me"].items}
-    assert scores["new"] == pytest.approx(1.0)
-    assert 0 < scores["old"] < 1e-5
+    assert 0 < scores["old"] < 1e-5 * scores["new"]
 
 
 @pytest.mark.parametrize("gap_days", [40, 4000, 10_000])

@@ -1,0 +1,163 @@
+"""Which item comes next: the worker's ranking, learning and counting over all events of a file, everything in memory.
+
+Before a line that is asked its user's recommendation is made; then the line is learned from and counted, by the functions that
+the worker's engine calls. Here a line is a batch of its own.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from recsys import histories, popularity, rows
+from recsys.compiled import F64, I32, I64, U64, Bools, compiled
+from recsys.evaluation.events import Events
+from recsys.evaluation.trace import NOTHING
+from recsys.fold import REFUND, Deltas, Lines, count_lines, no_deltas
+from recsys.hashing import NONE
+from recsys.histories import Histories
+from recsys.index import find
+from recsys.known import Known, known_rows
+from recsys.learner import Weights, begin
+from recsys.popularity import POPULAR_TO_SPARE, Popular
+from recsys.ranking.candidates import Desk, desk
+from recsys.ranking.evidence import Past
+from recsys.ranking.features import FIRST
+from recsys.ranking.hiding import hide
+from recsys.ranking.lessons import teach, teaches
+from recsys.ranking.rank import Ranked, level_of, past, rank_one, room_for
+from recsys.rows import Rows, merge_lines
+from recsys.rules import Rules
+
+STRIDE = 2000
+"""Lines between two looks at what is popular, and two reports of progress."""
+NEVER = -1.0
+
+
+class Learned(NamedTuple):
+    """What an evaluation leaves."""
+
+    answers: I32
+    """Questions × places: item numbers, best first, filled up with `NOTHING`."""
+    weights: Weights
+    rows: Rows
+
+
+def learned(events: Events, rules: Rules, progress: Callable[[int], None] = lambda _: None) -> Learned:
+    """Goes through the events; answers each question with `rules.top_n` items. `progress` is told how many lines are done."""
+    place, begins, users = places(events.batch.user, events.users)
+    here = histories.empty(users, rules.history)
+    everything = rows.empty(events.items, rules.row_limit + 1)
+    weights = begin(FIRST)
+    known, table, of_users = known_rows(everything), desk(rules), past(here, rules)
+    lines = Lines(place, *events.batch[2:])
+    starts = np.flatnonzero(events.batch.opens)
+    ends = np.append(starts[1:], len(place))
+    deltas = no_deltas(int((ends - starts).max(initial=0)), rules)
+    at = np.zeros(len(deltas.item), np.int64)
+    hides = ("current" in rules.hide, "purchased" in rules.hide, "seen" in rules.hide)
+    found = np.full((int(events.asked.sum()), rules.top_n), NOTHING, np.int32)
+    done = 0
+    for first in range(0, len(starts), STRIDE):
+        some = slice(first, first + STRIDE)
+        questions = int(events.asked[starts[some]].sum())
+        ranked = room_for(questions, rules.top_n, 0)
+        popular = most_popular(everything, rules) if questions else popularity.unpack(rules)
+        _advance(
+            starts[some], ends[some], lines, begins, events.asked, events.counted, here, of_users,
+            everything.interactions, everything.updated, known, popular.item, level_of(popular), weights, table, deltas,
+            at, ranked, hides, rules.learner, rules.window, rules.neighbours, rules.row_limit,
+        )  # fmt: skip
+        numbers = np.searchsorted(events.items, ranked.item).astype(np.int32)
+        found[done : done + questions] = np.where(ranked.item == NONE, NOTHING, numbers)
+        done += questions
+        progress(int(ends[some][-1]))
+    return Learned(found, weights, everything)
+
+
+def most_popular(everything: Rows, rules: Rules) -> Popular:
+    """What fills up recommendations: the worker's engine reads it every moment, an evaluation now and then."""
+    kept = rules.top_n + POPULAR_TO_SPARE
+    met = np.flatnonzero(everything.interactions)
+    if len(met) > kept:
+        age = everything.landmark[met] / rules.half_life_ms if rules.half_life_ms else 0.0
+        level = np.log2(np.maximum(everything.popularity[met], 1e-300)) + age
+        met = met[np.argpartition(-level, kept)[:kept]]
+    return popularity.sorted_by_level(
+        rules,
+        everything.item[met],
+        everything.popularity[met],
+        everything.landmark[met],
+        everything.interactions[met],
+    )
+
+
+def places(user: I32, users: int) -> tuple[I32, Bools, int]:
+    """A place for each line's user, whether the line is its first, and how many places there are.
+
+    A place is free again after its user's last line: so the histories of a file of a million visitors take no more room than
+    those of the visitors who are there at one time.
+    """
+    place, begins = np.zeros(len(user), np.int32), np.zeros(len(user), np.bool_)
+    used = _places(user, np.full(users, -1), np.full(users, -1, np.int32), np.zeros(users, np.int32), place, begins)
+    return place, begins, used
+
+
+@compiled
+def _places(user: I32, last: I64, of: I32, free: I32, place: I32, begins: Bools) -> int:
+    for k in range(len(user)):
+        last[user[k]] = k
+    used, waiting = 0, 0
+    for k in range(len(user)):
+        u = user[k]
+        if of[u] < 0:
+            begins[k] = True
+            if waiting > 0:
+                waiting -= 1
+                of[u] = free[waiting]
+            else:
+                of[u] = used
+                used += 1
+        place[k] = of[u]
+        if last[u] == k:
+            free[waiting] = of[u]
+            waiting += 1
+    return used
+
+
+@compiled
+def _advance(
+    starts: I64, ends: I64, lines: Lines, begins: Bools, asked: Bools, counted: Bools, here: Histories, of_users: Past,
+    interactions: I64, updated: I64, known: Known, popular: U64, level: F64, weights: Weights, table: Desk, deltas: Deltas,
+    at: I64, ranked: Ranked, hides: tuple[bool, bool, bool], learner: bool, window: int, keep: int, limit: int,
+) -> None:  # fmt: skip
+    """Goes through the events whose lines begin and end there."""
+    left_out = np.zeros(2 * here.item.shape[1], np.uint64)
+    changed = np.zeros(len(deltas.item), np.bool_)
+    question = 0
+    for n in range(len(starts)):
+        k, end = starts[n], ends[n]
+        u = lines.user[k]
+        if begins[k]:
+            here.length[u] = 0
+        length = here.length[u]
+        in_rows = length if counted[k] else 0
+        if asked[k]:
+            hide(of_users, u, length, here.event[u], hides[0], hides[1], hides[2], left_out)
+            rank_one(
+                of_users, u, length, in_rows, left_out, known, popular, level, weights.weight, table, learner, NEVER,
+                ranked, question,
+            )  # fmt: skip
+            question += 1
+        if learner and counted[k] and lines.kind[k] < REFUND and teaches(of_users, u, length, lines.session[k], lines.time[k]):
+            teach(table, of_users, u, length, in_rows, lines.item[k], known, weights)
+        used = count_lines(here, lines, k, end, deltas, changed, window, of_users.gap_ms)
+        if not counted[k]:
+            continue
+        for d in range(used):
+            at[d] = find(known.where, deltas.item[d])
+        merge_lines(
+            deltas.time[:used], deltas.item[:used], deltas.other[:used], deltas.weight[:used], deltas.counts[:used], at[:used],
+            interactions, known.popularity, known.trend, known.landmark, known.first, updated, known.length,
+            known.other, known.weight, known.counts, keep, limit, of_users.half_life_ms,
+        )  # fmt: skip

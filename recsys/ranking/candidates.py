@@ -1,0 +1,118 @@
+"""Candidates: the hundred items that the evidence speaks for most, scored by F and then by what the learner makes of them."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from recsys.compiled import F64, I64, compiled
+from recsys.index import NOWHERE
+from recsys.known import Known
+from recsys.learner import softmax
+from recsys.ranking.evidence import (
+    RECENT,
+    REPEAT,
+    REPEAT_RECENCY,
+    Evidence,
+    Extent,
+    Past,
+    gather,
+    no_evidence,
+    popularity_norm,
+)
+from recsys.ranking.features import FEATURES, describe
+from recsys.rules import Rules
+
+CANDIDATES = 100
+
+
+class Desk(NamedTuple):
+    """Where one user after the other is ranked."""
+
+    evidence: Evidence
+    slot: I64
+    """Of each candidate, by falling F, ties by hash."""
+    f: F64
+    features: F64
+    linear: F64
+    """w·f of each."""
+    probability: F64
+
+
+def desk(rules: Rules) -> Desk:
+    """A free desk."""
+    room = max(CANDIDATES, 2 * rules.top_n)
+    return Desk(
+        no_evidence(rules.row_limit + 1, rules.history),
+        np.zeros(room, np.int64),
+        np.zeros(room),
+        np.zeros((room, FEATURES)),
+        np.zeros(room),
+        np.zeros(room),
+    )
+
+
+@compiled
+def lay_out(
+    desk: Desk, past: Past, u: int, end: int, counted: int, known: Known, since_s: float, weight: F64
+) -> tuple[int, int, Extent]:
+    """Lays out the candidates of user `u` after `end` interactions on a desk; see `gather`.
+
+    Returns how many there are, and how many items are missing: wanted rows, and candidates of which nothing is known.
+    """
+    e = desk.evidence
+    extent = gather(e, past, u, end, counted, known, since_s)
+    n = _choose(desk, extent, past, known)
+    missing = extent.missing
+    for c in range(n):
+        if e.place[desk.slot[c]] == NOWHERE:
+            e.missing[missing] = e.slots[desk.slot[c]]
+            missing += 1
+    describe(desk.features, desk.slot, desk.f, n, desk.evidence, extent, known, past.half_life_ms)
+    softmax(desk.features, n, weight, desk.linear, desk.probability)
+    return n, missing, extent
+
+
+@compiled
+def repeat_term(e: Evidence, at: int) -> float:
+    """What F adds for an item that was met in this session."""
+    return REPEAT * REPEAT_RECENCY ** e.rank[at] if e.times[at] > 0 else 0.0
+
+
+@compiled
+def _choose(desk: Desk, extent: Extent, past: Past, known: Known) -> int:
+    e = desk.evidence
+    largest = 0.0
+    for i in range(extent.filled):
+        at = e.used[i]
+        if e.total[at] > 0.0:
+            norm = popularity_norm(e, known, at, extent.now, past.half_life_ms)
+            e.total[at] *= norm
+            largest = max(largest, e.total[at])
+    n = 0
+    room = len(desk.slot)
+    for i in range(extent.filled):
+        at = e.used[i]
+        if e.total[at] > 0.0:
+            e.total[at] /= largest
+        score = e.total[at] + repeat_term(e, at)
+        if score <= 0.0:
+            continue
+        c = n
+        if n == room:
+            c -= 1
+            if score < desk.f[c] or (score == desk.f[c] and e.slots[at] > e.slots[desk.slot[c]]):
+                continue
+        while c > 0 and (desk.f[c - 1] < score or (desk.f[c - 1] == score and e.slots[desk.slot[c - 1]] > e.slots[at])):
+            desk.slot[c], desk.f[c] = desk.slot[c - 1], desk.f[c - 1]
+            c -= 1
+        desk.slot[c], desk.f[c] = at, score
+        n = min(n + 1, room)
+    for c in range(n):
+        at = desk.slot[c]
+        together = 0.0
+        for d in range(RECENT):
+            together += e.terms[at, d]
+        # From here on the terms are those of F.
+        for d in range(RECENT):
+            e.terms[at, d] *= e.total[at] / together if together > 0.0 else 0.0
+    return n

@@ -1,0 +1,100 @@
+"""Features: what is known of a user's candidates as eighteen numbers each, the learner's f(c).
+
+F, P, A, r and n as in `recsys.ranking.evidence`; L is the session's length, n′ the interactions with the trend's half-life.
+
+     0  ln(F + 1e−4) / 4                   9  ln(1 + n) / 5
+     1  F                                 10  ln((n′ + 0.1) / (n + 0.5)) / 3
+     2  ln(1e−3 + P(c|h₀)) / 4            11  ln(1 + age in days) / 10
+     3  ln(1e−3 + Σ 0.7^d P(c|older)) / 4 12  in session · ln(1 + L) / 2
+     4  share of the last 5 that support  13  newest · ln(1 + L) / 2
+     5  in session                        14  (2), where L = 1
+     6  0.8^r                             15  (0) · ln(1 + L) / 2
+     7  is the newest                     16  in session · (9)
+     8  ln(times seen in session)         17  in session · (0)
+"""
+
+import numpy as np
+
+from recsys.compiled import F64, I64, compiled
+from recsys.index import NOWHERE
+from recsys.known import Known
+from recsys.ranking.evidence import RECENT, Evidence, Extent, fade, popularity
+from recsys.rows import TREND_HALF_LIFE_MS
+
+FEATURES = 18
+FIRST = np.zeros(FEATURES)
+"""What the weights start with: the order of F."""
+FIRST[0] = 4.0
+DAY_MS = 86_400_000.0
+LOG_F, LOG_P = np.log(1e-4) / 4.0, np.log(1e-3) / 4.0
+"""Of an item that nothing speaks for."""
+NO_TREND = np.log(0.1 / 0.5) / 3.0
+
+TERMS = RECENT + 2
+"""What a score is made of: what each recent item says, repeats, popularity."""
+REPEAT_TERM = RECENT
+TRENDING_TERM = RECENT + 1
+
+
+@compiled
+def describe(
+    features: F64, chosen: I64, f: F64, n: int, e: Evidence, extent: Extent, known: Known, half_life_ms: float
+) -> None:
+    """Fills a row of `features` for each of the first `n` candidates: slots `chosen`, whose F are `f`."""
+    long = np.log(1.0 + extent.length) / 2.0
+    for c in range(n):
+        at, row = chosen[c], features[c]
+        row[:] = 0.0
+        row[0], row[1] = np.log(f[c] + 1e-4) / 4.0, f[c]
+        row[2], row[3] = np.log(1e-3 + e.newest[at]) / 4.0, np.log(1e-3 + e.older[at]) / 4.0
+        row[4] = e.support[at] / RECENT
+        place = e.place[at]
+        met, trend, age = popularity(e, known, at, extent.now, half_life_ms), 0.0, 0.0
+        if place != NOWHERE:
+            recent = known.trend[place] * min(fade(known.landmark[place], extent.now, TREND_HALF_LIFE_MS), 1.0)
+            trend = max(recent - e.own_trend[at], 0.0)
+            age = max(extent.now - known.first[place], 0) / DAY_MS
+        row[9], row[10], row[11] = np.log(1.0 + met) / 5.0, np.log((trend + 0.1) / (met + 0.5)) / 3.0, np.log(1.0 + age) / 10.0
+        if extent.length == 1:
+            row[14] = row[2]
+        row[15] = row[0] * long
+        if e.times[at] > 0:
+            row[5], row[6], row[8] = 1.0, 0.8 ** e.rank[at], np.log(e.times[at])
+            row[12], row[16], row[17] = long, row[9], row[0]
+            if e.rank[at] == 0:
+                row[7], row[13] = 1.0, long
+
+
+@compiled
+def split(terms: F64, row: F64, weight: F64, e: Evidence, at: int, length: int, repeat: float) -> None:
+    """Fills `terms` with the share of each kind of evidence in the learned score of a candidate; they add up to 1.
+
+    A feature counts from where it stands for an item that nothing speaks for, so w · (f − f₀) is what the evidence adds.
+    The features are reckoned to what other items say, to the repeat, or to popularity; F, which holds both of the first, in
+    proportion of its two parts; what other items say, in proportion of what each adds to A. A kind that speaks against the
+    item has no share.
+    """
+    long = np.log(1.0 + length) / 2.0
+    viewed = weight[2] * (row[2] - LOG_P) + weight[3] * (row[3] - LOG_P) + weight[4] * row[4]
+    if length == 1:
+        viewed += weight[14] * (row[14] - LOG_P)
+    again = weight[5] * row[5] + weight[6] * row[6] + weight[7] * row[7] + weight[8] * row[8]
+    again += weight[12] * row[12] + weight[13] * row[13] + weight[16] * row[16] + weight[17] * row[17]
+    both = weight[0] * (row[0] - LOG_F) + weight[1] * row[1] + weight[15] * (row[15] - LOG_F * long)
+    popular = weight[9] * row[9] + weight[10] * (row[10] - NO_TREND) + weight[11] * row[11]
+    if row[1] > 0.0:
+        viewed += both * e.total[at] / row[1]
+        again += both * repeat / row[1]
+    said = 0.0
+    for d in range(RECENT):
+        said += e.terms[at, d]
+    viewed = max(viewed, 0.0) if said > 0.0 else 0.0
+    again = max(again, 0.0) if repeat > 0.0 else 0.0
+    popular = max(popular, 0.0)
+    together = viewed + again + popular
+    if together <= 0.0:
+        viewed, again, popular = e.total[at], repeat, 0.0
+        together = viewed + again
+    for d in range(RECENT):
+        terms[d] = viewed / together * e.terms[at, d] / said if said > 0.0 else 0.0
+    terms[REPEAT_TERM], terms[TRENDING_TERM] = again / together, popular / together
