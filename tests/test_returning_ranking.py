@@ -27,7 +27,7 @@ from recsys.returning import sales
 from recsys.returning.candidates import EVERYTHING, Breadth, Shop
 from recsys.returning.evidence import Neighbourhood
 from recsys.returning.expectation import Expected, expect, learn_and_count
-from recsys.returning.features import FIRST
+from recsys.returning.features import ALSO_BOUGHT, FIRST
 from recsys.returning.index import index
 from recsys.returning.next_basket import answers
 from recsys.rules import Rules
@@ -124,6 +124,19 @@ def test_an_expected_item_names_the_bought_item_that_says_most_for_it() -> None:
     # 0.8 · 2 of item 1, a basket older, is more than 1 of item 3
     assert (source[9], source[1]) == (1, 0)
     assert 8 not in found.item[1]
+
+
+def test_what_nothing_speaks_for_owes_nothing_to_the_purchases_of_others() -> None:
+    state = start(ITEMS)
+    counted(state, [Bought(0, [1, 2], NOW), Bought(1, [3], NOW)])
+    rows = Rows({(1, 9): 2.0, (1, 2): 1.0}, {1: 0.0})
+    weights = begin(np.linspace(0.5, 2.0, len(FIRST)))
+    now = np.full(USERS, NOW + DAY)
+    found = expect(state.purchases, now, shop_of(state, rows, [3]), weights, EVERYTHING, 4)
+    others = dict(zip(found.item[0].tolist(), found.parts[0, :, ALSO_BOUGHT].tolist(), strict=True))
+    assert others[1] == pytest.approx(0.0, abs=1e-12)
+    assert others[3] == pytest.approx(0.0, abs=1e-12)
+    assert min(others[9], others[2]) > 0.1
 
 
 def test_what_is_held_is_no_new_item() -> None:

@@ -15,7 +15,7 @@ from recsys.learner import learn as step
 from recsys.returning.basket_fold import Deltas, Lines, count_event, event_end, is_purchase, no_deltas, opens_basket, room_for
 from recsys.returning.candidates import Breadth, Candidates, Shop, choose, no_candidates
 from recsys.returning.evidence import Evidence, clear, no_evidence
-from recsys.returning.features import FEATURES, PART, PARTS, describe
+from recsys.returning.features import FEATURES, PARTS, describe, explain
 from recsys.returning.index import slot
 from recsys.returning.purchases import Purchases
 from recsys.returning.repurchase import Repurchase
@@ -40,7 +40,7 @@ class Expected(NamedTuple):
     probability: F64
     """Among the user's candidates, whose probabilities add up to 1."""
     parts: F64
-    """Users × items × `PARTS`: of w·f, see `features.PART`."""
+    """Users × items × `PARTS`: of w·f, see `features.explain`."""
     source: U64
     """The held item that says most for this one, `NONE` where none does."""
 
@@ -62,7 +62,7 @@ def expect(purchases: Purchases, now: I64, shop: Shop, weights: Weights, breadth
     """The `top_n` likeliest items of each user at the user's `now`, an event time in milliseconds."""
     shape = (len(now), top_n)
     expected = Expected(np.zeros(shape, np.uint64), np.zeros(shape), np.zeros((*shape, PARTS)), np.zeros(shape, np.uint64))
-    _expect(purchases, now, shop, weights.weight, PART, breadth, desk(shop, breadth), expected)
+    _expect(purchases, now, shop, weights.weight, breadth, desk(shop, breadth), expected)
     return expected
 
 
@@ -130,9 +130,7 @@ def _before(score: float, item: int, other_score: float, other: int) -> bool:
 
 
 @compiled
-def _expect(
-    purchases: Purchases, now: I64, shop: Shop, weight: F64, part: I64, breadth: Breadth, at: Desk, expected: Expected
-) -> None:
+def _expect(purchases: Purchases, now: I64, shop: Shop, weight: F64, breadth: Breadth, at: Desk, expected: Expected) -> None:
     best = np.zeros(expected.item.shape[1], np.int32)
     for u in range(len(now)):
         n = lay_out(at, purchases, u, shop, now[u], weight, breadth)
@@ -141,8 +139,7 @@ def _expect(
             expected.item[u, i] = at.candidates.item[c]
             expected.probability[u, i] = at.probability[c]
             expected.source[u, i] = at.candidates.source[c]
-            for j in range(len(weight)):
-                expected.parts[u, i, part[j]] += weight[j] * at.features[c, j]
+            explain(expected.parts[u, i], at.features[c], weight)
         clear(at.evidence)
 
 

@@ -24,8 +24,10 @@ FIRST[:2] = 1.0, 2.0
 
 PARTS = 3
 BOUGHT_AGAIN, ALSO_BOUGHT, TRENDING = 0, 1, 2
+"""The parts of a score: the user's own purchases, those of others beside them, and what sells."""
 PART = np.array([1, 0, 0, 0, 0, 0, 0, 1, 2, 2, 2, 1, 2, 2, 2, 2, 2])
-"""Of each feature, the part of the score that it is reckoned to: the user's own purchases, those of others, what sells."""
+"""Of each feature, the part that it is reckoned to."""
+LEAST_EVIDENCE = 1e-3
 
 
 @compiled
@@ -62,14 +64,36 @@ def describe(
             row[4] = np.log(purchases.f60[u, h] * fade(time, now, HALF_LIFE_60_MS) + 1e-3) / 3.0
             row[5] = np.log(purchases.f200[u, h] * fade(time, now, HALF_LIFE_200_MS) + 1e-3) / 3.0
             row[6] = np.log((observed + 5.0) / (expected + 5.0))
-            row[7] = np.log(a + 1e-3) / 4.0
+            row[7] = np.log(a + LEAST_EVIDENCE) / 4.0
             row[8] = np.log(1.0 + sold) / 5.0
             row[9] = trend
             row[10] = fast_trend
         else:
-            row[11] = np.log(a + 1e-3) / 4.0
+            row[11] = np.log(a + LEAST_EVIDENCE) / 4.0
             row[12] = np.log(1.0 + sold) / 5.0
             row[13] = trend
             row[14] = fast_trend
             row[15] = np.log(1.0 + age) / 6.0
             row[16] = np.log((to_new + 1.0) / (sold + 2.0))
+
+
+@compiled
+def explain(parts: F64, features: F64, weight: F64) -> None:
+    """Adds the three parts of one candidate's w·f to `parts`; they add up to it, and each may be below 0.
+
+    What others' purchases add is seen from no evidence at all, so it is 0 where A is 0.
+
+    >>> parts = np.zeros(PARTS)
+    >>> explain(parts, np.array([1.0, 1.0, *[0.0] * 15]), FIRST)
+    >>> parts
+    array([2., 1., 0.])
+    """
+    for j in range(len(weight)):
+        parts[PART[j]] += weight[j] * features[j]
+    nothing = np.log(LEAST_EVIDENCE) / 4.0
+    if features[1] > 0.0:
+        parts[ALSO_BOUGHT] -= weight[7] * nothing
+        parts[BOUGHT_AGAIN] += weight[7] * nothing
+    else:
+        parts[ALSO_BOUGHT] -= weight[11] * nothing
+        parts[TRENDING] += weight[11] * nothing
