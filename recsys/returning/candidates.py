@@ -8,8 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from recsys.compiled import F64, I32, U64, compiled
+from recsys.hashing import NONE
 from recsys.returning.evidence import Evidence, Neighbourhood, gather, met
-from recsys.returning.index import NOWHERE, Index, find
+from recsys.returning.index import Index, find, slot
 from recsys.returning.purchases import HELD, Purchases, fade
 from recsys.returning.sales import HALF_LIFE_MS, Sales
 
@@ -108,19 +109,23 @@ def _add_others(candidates: Candidates, n: int, evidence: Evidence, held: int, s
     best = np.zeros(room, np.int64)
     worth = np.zeros(room)
     found = 0
+    # As in `gather`, the loop takes its arrays by name.
+    slots, total, used = evidence.slots, evidence.total, evidence.used
+    keys, places, sold, landmark = shop.sold.keys, shop.sold.place, shop.sales.n, shop.sales.landmark
     for f in range(held, evidence.filled[0]):
-        at = evidence.used[f]
-        place = find(shop.sold, evidence.slots[at])
+        at = used[f]
+        key = slot(keys, slots[at])
         n_c = 0.0
-        if place != NOWHERE:
-            n_c = shop.sales.n[place] * fade(shop.sales.landmark[place], now, HALF_LIFE_MS)
-        score = evidence.total[at] * max(n_c, LEAST_SOLD) ** POPULARITY_NORM
+        if keys[key] != NONE:
+            place = places[key]
+            n_c = sold[place] * fade(landmark[place], now, HALF_LIFE_MS)
+        score = total[at] * max(n_c, LEAST_SOLD) ** POPULARITY_NORM
         i = found
         if found == room:
             i -= 1
-            if score < worth[i] or (score == worth[i] and evidence.slots[at] > evidence.slots[best[i]]):
+            if score < worth[i] or (score == worth[i] and slots[at] > slots[best[i]]):
                 continue
-        while i > 0 and (worth[i - 1] < score or (worth[i - 1] == score and evidence.slots[best[i - 1]] > evidence.slots[at])):
+        while i > 0 and (worth[i - 1] < score or (worth[i - 1] == score and slots[best[i - 1]] > slots[at])):
             best[i], worth[i] = best[i - 1], worth[i - 1]
             i -= 1
         best[i], worth[i] = at, score

@@ -78,6 +78,10 @@ def gather(evidence: Evidence, purchases: Purchases, u: int, rows: Neighbourhood
     held = purchases.held[u]
     for h in range(held):
         evidence.held[met(evidence, purchases.item[u, h])] = h + 1
+    # The inner loop runs thousands of times a user: it takes the arrays by name and calls only what takes one of them.
+    slots, total, strongest, source = evidence.slots, evidence.total, evidence.strongest, evidence.source
+    used, other, weight = evidence.used, rows.other, rows.weight
+    filled, largest = held, 0.0
     for h in range(held - 1, max(held - LINES, 0) - 1, -1):
         x = purchases.item[u, h]
         r = find(rows.where, x)
@@ -88,14 +92,19 @@ def gather(evidence: Evidence, purchases: Purchases, u: int, rows: Neighbourhood
             factor = fade(rows.landmark[r], now, rows.half_life_ms)
         strength = LINE_FADE ** (purchases.baskets[u] - purchases.basket[u, h]) * factor / (rows.popularity[r] * factor + 1.0)
         for i in range(rows.length[r]):
-            term = strength * rows.weight[r, i]
+            term = strength * weight[r, i]
             if not 0.0 < term < np.inf:
                 continue
-            at = met(evidence, rows.other[r, i])
-            evidence.total[at] += term
-            if term > evidence.strongest[at]:
-                evidence.strongest[at], evidence.source[at] = term, x
-            evidence.largest[0] = max(evidence.largest[0], evidence.total[at])
+            at = slot(slots, other[r, i])
+            if slots[at] == NONE:
+                slots[at] = other[r, i]
+                used[filled] = at
+                filled += 1
+            total[at] += term
+            if term > strongest[at]:
+                strongest[at], source[at] = term, x
+            largest = max(largest, total[at])
+    evidence.filled[0], evidence.largest[0] = filled, largest
 
 
 @compiled
