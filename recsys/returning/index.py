@@ -1,0 +1,58 @@
+"""An index: where the items of some columns stand, as an open-addressing table that compiled code can look into."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from recsys.compiled import I32, U64, compiled
+from recsys.hashing import NONE
+
+NOWHERE = -1
+
+
+class Index(NamedTuple):
+    """Places of items by hash; the size of the table is a power of two, at least twice the number of items."""
+
+    keys: U64
+    """`NONE` where the table is free."""
+    place: I32
+
+
+def index(items: U64) -> Index:
+    """The index of items that stand in the places 0, 1, 2 …
+
+    >>> numbered = index(np.array([7, 9, 23], np.uint64))
+    >>> find(numbered, np.uint64(23)), find(numbered, np.uint64(8))
+    (2, -1)
+    """
+    size = 1 << int(2 * len(items)).bit_length()
+    found = Index(np.zeros(size, np.uint64), np.zeros(size, np.int32))
+    _fill(found, items)
+    return found
+
+
+@compiled
+def slot(keys: U64, item: int) -> int:
+    """Where an item stands in a table, or the free slot where it belongs."""
+    last = len(keys) - 1
+    at = np.int64(item & np.uint64(last))
+    while keys[at] != NONE and keys[at] != item:
+        at = (at + 1) & last
+    return at  # type: ignore[return-value]
+
+
+@compiled
+def find(where: Index, item: int) -> int:
+    """The place of an item, `NOWHERE` where it has none."""
+    at = slot(where.keys, item)
+    if where.keys[at] == NONE:
+        return NOWHERE
+    return where.place[at]  # type: ignore[no-any-return]
+
+
+@compiled
+def _fill(where: Index, items: U64) -> None:
+    for place in range(len(items)):
+        at = slot(where.keys, items[place])
+        where.keys[at] = items[place]
+        where.place[at] = place
