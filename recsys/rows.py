@@ -21,7 +21,7 @@ from recsys.rules import Rules
 VERSION = 2
 HEADER = struct.Struct("<HHIQddqqq")
 """Version, bytes of the id, neighbours, interactions, popularity, trend, landmark, first, updated."""
-TREND_HALF_LIFE_MS = 14 * 86_400_000.0
+TREND_HALF_LIFE_MS = 3 * 86_400_000.0
 """Of the fast-decayed interactions: beside the others they say whether an item gains or loses."""
 MAX_HALF_LIVES = 32.0
 """A new event this many half-lives after the landmark moves it: 2^32 is far from the largest float32, 2^127."""

@@ -84,7 +84,7 @@ def plain_scores(sessions: list[list[str]], recent: list[str]) -> dict[str, floa
         return reached
 
     def norm(item: str) -> float:
-        return max(met.get(item, 0.0), 0.3) ** -0.2
+        return math.pow(max(met.get(item, 0.0), 0.3), -0.2)
 
     newest_first = list(dict.fromkeys(reversed(recent)))
     one_hop = spread({h: 0.4**d for d, h in enumerate(newest_first[:5])})

@@ -213,7 +213,7 @@ def test_sessions_get_times_that_keep_their_order_and_are_the_same_each_time(tmp
         ("3", "3", "4"),
         ("3", "3", "4"),
     ]
-    assert [e.time_ms for e in found] == [1_577_836_800_000 + 1000 * n for n in range(6)]
+    assert [e.time_ms for e in found] == [1_577_836_800_000 + 15_000 * n for n in range(6)]
     assert reader.bad.reasons == {"no items": 1, "not one tab": 1}
     assert events(read(path, "sessions")) == found
 

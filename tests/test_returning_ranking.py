@@ -22,13 +22,13 @@ from benchmarks.returning import as_baskets, bought, figures
 from recsys.compiled import I32
 from recsys.evaluation.trace import Baskets
 from recsys.events import EARLIEST_MS, LATEST_MS
+from recsys.index import index
 from recsys.learner import LARGEST_WEIGHT, begin
 from recsys.returning import sales
 from recsys.returning.candidates import EVERYTHING, Breadth, Shop
 from recsys.returning.evidence import Neighbourhood
 from recsys.returning.expectation import Expected, expect, learn_and_count
 from recsys.returning.features import ALSO_BOUGHT, FIRST
-from recsys.returning.index import index
 from recsys.returning.next_basket import answers
 from recsys.rules import Rules
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from recsys.compiled import F64, I32, U64, compiled
 from recsys.hashing import NONE
+from recsys.index import Index, find, slot
 from recsys.returning.evidence import Evidence, Neighbourhood, gather, met
-from recsys.returning.index import Index, find, slot
 from recsys.returning.purchases import HELD, Purchases, fade
 from recsys.returning.sales import HALF_LIFE_MS, Sales
 

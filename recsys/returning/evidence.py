@@ -12,7 +12,7 @@ import numpy as np
 
 from recsys.compiled import F32, F64, I32, I64, U64, compiled
 from recsys.hashing import NONE
-from recsys.returning.index import NOWHERE, Index, find, slot
+from recsys.index import NOWHERE, Index, find, slot
 from recsys.returning.purchases import HELD, Purchases, fade
 
 LINES = 50

@@ -10,13 +10,13 @@ import numpy as np
 
 from recsys.compiled import F64, I32, I64, U64, compiled
 from recsys.hashing import NONE
+from recsys.index import slot
 from recsys.learner import Weights, softmax
 from recsys.learner import learn as step
 from recsys.returning.basket_fold import Deltas, Lines, count_event, event_end, is_purchase, no_deltas, opens_basket, room_for
 from recsys.returning.candidates import Breadth, Candidates, Shop, choose, no_candidates
 from recsys.returning.evidence import Evidence, clear, no_evidence
 from recsys.returning.features import FEATURES, PARTS, describe, explain
-from recsys.returning.index import slot
 from recsys.returning.purchases import Purchases
 from recsys.returning.repurchase import Repurchase
 

@@ -11,9 +11,9 @@ All counts are decayed to now, and a feature that is not named for an item is 0.
 import numpy as np
 
 from recsys.compiled import F64, compiled
+from recsys.index import NOWHERE
 from recsys.returning.candidates import Candidates
 from recsys.returning.evidence import Evidence
-from recsys.returning.index import NOWHERE
 from recsys.returning.purchases import BASKET_FADE, HALF_LIFE_60_MS, HALF_LIFE_200_MS, Purchases, fade
 from recsys.returning.sales import DAY_MS, FAST_TREND_MS, HALF_LIFE_MS, TREND_MS, Sales
 

@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from recsys.compiled import F32, I32, I64, U32, U64, Bools, compiled
+from recsys.compiled import F32, F64, I32, I64, U32, U64, Bools, compiled
 from recsys.evaluation.trace import NOTHING, Baskets
 from recsys.fold import BACKWARD, PURCHASE
+from recsys.index import index
 from recsys.learner import Weights, begin
 from recsys.returning import purchases, repurchase, sales
 from recsys.returning.basket_fold import Deltas, Lines, count_event, no_deltas
@@ -19,11 +20,10 @@ from recsys.returning.candidates import Breadth, Shop
 from recsys.returning.evidence import Neighbourhood, clear
 from recsys.returning.expectation import Desk, best_of, desk, lay_out, teach
 from recsys.returning.features import FIRST
-from recsys.returning.index import index
 from recsys.returning.purchases import HELD, Purchases
 from recsys.returning.repurchase import Repurchase
 from recsys.returning.sales import DAY_MS, add, best_selling
-from recsys.rows import _merge as merge_rows
+from recsys.rows import merge_lines as merge_rows
 from recsys.rules import Rules
 
 STRIDE = 2000
@@ -38,6 +38,8 @@ class Memory(NamedTuple):
     shop: Shop
     item: U64
     interactions: I64
+    trend: F64
+    first: I64
     updated: I64
     counts: U32
     """Of the rows, with those in `shop`: what `recsys.rows` keeps beside."""
@@ -104,6 +106,8 @@ def _memory(baskets: Baskets, breadth: Breadth, rules: Rules) -> Memory:
         repurchase.empty(1),
         Shop(sales.empty(items), where, rows, np.zeros(breadth.popular, np.uint64)),
         item,
+        np.zeros(items, np.int64),
+        np.zeros(items),
         np.zeros(items, np.int64),
         np.zeros(items, np.int64),
         np.zeros(shape, np.uint32),
@@ -175,7 +179,8 @@ def _advance(
         used = _row_deltas(rowing, lines.item[begins:ends], now, window, history)
         merge_rows(
             rowing.time[:used], rowing.item[:used], rowing.other[:used], rowing.weight[:used], rowing.counts[:used],
-            rowing.at[:used], memory.interactions, rows.popularity, rows.landmark, memory.updated, rows.length,
+            rowing.at[:used], memory.interactions, rows.popularity, memory.trend, rows.landmark, memory.first,
+            memory.updated, rows.length,
             rows.other, rows.weight, memory.counts, keep, limit, rows.half_life_ms,
         )  # fmt: skip
 
