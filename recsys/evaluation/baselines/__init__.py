@@ -8,17 +8,22 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from recsys.compiled import I32
+from recsys.evaluation.baselines import basket_counts
 from recsys.evaluation.baselines.answers import Progress
 from recsys.evaluation.baselines.item_cosine import item_cosine
 from recsys.evaluation.baselines.popularity import most_popular, trending
 from recsys.evaluation.baselines.sequential_rules import sequential_rules
+from recsys.evaluation.baselines.tifu_knn import tifu_knn
 from recsys.evaluation.baselines.v_sknn import v_sknn
-from recsys.evaluation.trace import Trace
+from recsys.evaluation.trace import Baskets, Trace
 
-__all__ = ["SESSION_BASELINES", "Progress", "SessionBaseline"]
+__all__ = ["BASKET_BASELINES", "SESSION_BASELINES", "BasketBaseline", "Progress", "SessionBaseline"]
 
 SessionBaseline: TypeAlias = Callable[[Trace, int, int, Progress], I32]
 """From a trace, the number of items, the length of an answer and a listener: the answers, questions × length."""
+
+BasketBaseline: TypeAlias = Callable[[Baskets, int, int, Progress], I32]
+"""The same from baskets: asked baskets × length."""
 
 SESSION_BASELINES: dict[str, SessionBaseline] = {
     "most_popular": most_popular,
@@ -26,4 +31,11 @@ SESSION_BASELINES: dict[str, SessionBaseline] = {
     "sequential_rules": sequential_rules,
     "item_cosine": item_cosine,
     "v_sknn": v_sknn,
+}
+
+BASKET_BASELINES: dict[str, BasketBaseline] = {
+    "most_popular": basket_counts.most_popular,
+    "personal_top": basket_counts.personal_top,
+    "recency_weighted": basket_counts.recency_weighted,
+    "tifu_knn": tifu_knn,
 }

@@ -9,15 +9,19 @@ from recsys.evaluation.baselines.chains import NONE, chain, first_meetings
 from recsys.evaluation.baselines.pairs import FREE, Pairs, add, pairs
 from recsys.evaluation.trace import Trace
 
+DECAY = 0.8
+"""What an item of the session speaks less for others than the one met after it."""
 REACH = 1000
 """Of a longer session, this many of its last distinct items make pairs with a new one: a robot's cannot cost its square."""
 
 
 def item_cosine(trace: Trace, items: int, at: int, progress: Progress) -> I32:
-    """The sum of cos(x, c) over the distinct items x of the session, with cos(x, c) = n_xc / √(n_x n_c) and cos(x, x) = 1.
+    """The score of c is Σ_d 0.8^d cos(h_d, c), with h_0 (the newest), h_1 … the session's distinct items.
 
-    n_x is the number of sessions that met x, n_xc of those that met both. Linden, Smith, York, 2003, "Amazon.com
-    recommendations: item-to-item collaborative filtering".
+    cos(x, c) = n_xc / √(n_x n_c) and cos(x, x) = 1, n_x the number of sessions that met x, n_xc of those that met both.
+    Linden, Smith, York, 2003, "Amazon.com recommendations: item-to-item collaborative filtering". On the last part of
+    RetailRocket's training sessions the decay was stronger than the plain sum by 1 (HR@20, in per cent), and than the last
+    item alone by 10.
     """
     answers, row = sheet(trace.asked, at)
     first = first_meetings(trace)
@@ -43,6 +47,7 @@ def _item_cosine(
         if asked[line]:
             best = answers[row[line]]
             filled = 0
+            strength = 1.0
             earlier = before[line]
             while earlier != NONE:
                 x = item[earlier]
@@ -53,7 +58,7 @@ def _item_cosine(
                 if scores[x] == 0.0:
                     scored[filled] = x
                     filled += 1
-                scores[x] += 1.0
+                scores[x] += strength
                 for i in range(both.begin[x], both.begin[x] + both.places[x]):
                     c = both.other[i]
                     if c == FREE:
@@ -61,7 +66,8 @@ def _item_cosine(
                     if scores[c] == 0.0:
                         scored[filled] = c
                         filled += 1
-                    scores[c] += both.weight[i] / np.sqrt(sessions[x] * sessions[c])
+                    scores[c] += strength * (both.weight[i] / np.sqrt(sessions[x] * sessions[c]))
+                strength *= DECAY
             found = 0
             for i in range(filled):
                 found = offer(best, score, found, scored[i], scores[scored[i]])

@@ -16,25 +16,31 @@ LINES = 10
 
 
 def v_sknn(trace: Trace, items: int, at: int, progress: Progress) -> I32:
-    """V-SKNN: the sum of sim(s) · v(d_s) over the 100 nearest of the 1000 most recent sessions s that share an item.
+    """V-SKNN: the score of c is (1 + ln(H/h_c)) · Σ_s sim(s) · v(d_s), over the neighbours s that met c.
 
-    v(d) = 1 − 0.1 (d − 1) weighs the session's item of d lines ago (its latest, where it stands there repeatedly); sim(s) is
-    the sum of these weights over the items in s, d_s the distance of the latest of them. A session's recency is that of the
-    line with which it first met one of these items, the latest of such lines counting; equally near sessions go by it. The
-    current session is not its own neighbour. Ludewig, Jannach, 2018, "Evaluation of session-based recommendation algorithms".
+    v(d) = 1 − 0.1 (d − 1) weighs the session's item of d lines ago, its latest place counting. sim(s) is the sum of these
+    weights over the items that s met, d_s the distance of the latest of them. The neighbours are the 100 with the largest
+    sim(s) of the 1000 most recent sessions that met one of the items; a session is as recent as the latest line with which
+    it first met one of them, and equally near ones go by that. The current session is not its own neighbour. h_c of all H
+    sessions met c.
+
+    Ludewig, Jannach, 2018, "Evaluation of session-based recommendation algorithms"; the factor for rare items is that of
+    Kersbergen, Sprangers, Schelter, 2022, "Serenade: low-latency session-based recommendation in e-commerce at scale".
+    Linear weights, 100 neighbours and the factor were chosen on the last part of RetailRocket's training sessions, where the
+    factor added 0.9 (HR@20, in per cent) and twice or five times as many neighbours nothing.
     """
     answers, row = sheet(trace.asked, at)
     first = first_meetings(trace)
     before = chain(trace.session, np.ones(len(trace.item), np.bool_))
     session_before, item_before = chain(trace.session, first), chain(trace.item, first)
-    popular = leaders(items, at)
+    popular, meetings, sessions = leaders(items, at), np.zeros(items), np.zeros(1)
     last_of_session, last_of_item = np.full(size(trace.session), NONE, np.int32), np.full(items, NONE, np.int32)
     sampled = np.full(size(trace.session), NONE, np.int32)
     distance, scores, scored = np.zeros(items, np.int32), np.zeros(items), np.empty(items, np.int32)
     score = np.empty(at)
     for start, stop in slices(len(trace.item), progress):
         columns = (trace.session, trace.item, trace.asked, trace.counted, row, first, before, session_before, item_before)
-        state = (last_of_session, last_of_item, popular)
+        state = (last_of_session, last_of_item, meetings, sessions, popular)
         _v_sknn(start, stop, *columns, *state, sampled, distance, scores, scored, score, answers)
     return answers
 
@@ -42,8 +48,8 @@ def v_sknn(trace: Trace, items: int, at: int, progress: Progress) -> I32:
 @compiled
 def _v_sknn(
     start: int, stop: int, session: I32, item: I32, asked: Bools, counted: Bools, row: I64, first: Bools,
-    before: I32, session_before: I32, item_before: I32, last_of_session: I32, last_of_item: I32, popular: Leaders,
-    sampled: I32, distance: I32, scores: F64, scored: I32, score: F64, answers: I32,
+    before: I32, session_before: I32, item_before: I32, last_of_session: I32, last_of_item: I32,
+    meetings: F64, sessions: F64, popular: Leaders, sampled: I32, distance: I32, scores: F64, scored: I32, score: F64, answers: I32,
 ) -> None:  # fmt: skip
     own = np.empty(LINES, np.int32)
     head = np.empty(LINES, np.int32)
@@ -96,10 +102,15 @@ def _v_sknn(
             best = answers[row[line]]
             found = 0
             for i in range(filled):
-                found = offer(best, score, found, scored[i], scores[scored[i]])
-                scores[scored[i]] = 0.0
+                c = scored[i]
+                rarity = 1.0 + np.log(sessions[0] / meetings[c])
+                found = offer(best, score, found, c, rarity * scores[c])
+                scores[c] = 0.0
             fill(best, found, popular)
         if first[line]:
+            if last_of_session[session[line]] == NONE:
+                sessions[0] += 1.0
+            meetings[item[line]] += 1.0
             last_of_session[session[line]] = line
             last_of_item[item[line]] = line
         if counted[line]:
