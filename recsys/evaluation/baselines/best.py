@@ -26,7 +26,10 @@ def leaders(items: int, at: int) -> Leaders:
 
 @compiled
 def offer(best: I32, score: F64, found: int, item: int, value: float) -> int:
-    """Puts an item among the sorted best, where it belongs there; ties by the smaller number. Returns how many there are."""
+    """Puts an item among the sorted best, where it belongs there; ties by the smaller number. Returns how many there are.
+
+    It is not compiled into the caller's loop, so a loop over many items first looks whether the best are full and better.
+    """
     last = len(best) - 1
     if found > last and (value < score[last] or (value == score[last] and item > best[last])):
         return found

@@ -70,8 +70,10 @@ def _item_cosine(
                 strength *= DECAY
             found = 0
             for i in range(filled):
-                found = offer(best, score, found, scored[i], scores[scored[i]])
+                value = scores[scored[i]]
                 scores[scored[i]] = 0.0
+                if found < len(best) or value >= score[found - 1]:
+                    found = offer(best, score, found, scored[i], value)
             fill(best, found, popular)
         if first[line]:
             sessions[item[line]] += 1.0

@@ -43,7 +43,7 @@ def _sequential_rules(
             if before[line] != NONE:
                 last = item[before[line]]
                 for i in range(rules.begin[last], rules.begin[last] + rules.places[last]):
-                    if rules.other[i] != FREE:
+                    if rules.other[i] != FREE and (found < len(best) or rules.weight[i] >= score[found - 1]):
                         found = offer(best, score, found, rules.other[i], rules.weight[i])
             fill(best, found, popular)
         if counted[line]:

@@ -48,11 +48,9 @@ class Scratch(NamedTuple):
     """Room for one question. What is indexed by item or customer is 0 between two."""
 
     value: F64
-    """Of each item, in the customer's vector."""
-    total: F64
-    """Of each item, over the neighbours' vectors."""
+    """Of each item, in the customer's vector, later its score."""
     met: I32
-    """The items of which one of them is not 0."""
+    """The items of which it is not 0."""
     own: I32
     """Baskets of one customer, newest first."""
     product: F64
@@ -88,7 +86,6 @@ def tifu_knn(baskets: Baskets, items: int, at: int, progress: Progress) -> I32:
     )
     most = int(np.bincount(baskets.user).max()) if users else 0
     scratch = Scratch(
-        np.zeros(items),
         np.zeros(items),
         np.empty(items, np.int32),
         np.empty(most, np.int32),
@@ -144,23 +141,25 @@ def _rank(best: I32, u: int, newest: int, vectors: Vectors, history: History, po
         nearness = 2.0 * scratch.product[other] - vectors.square[other]
         scratch.product[other] = 0.0
         if other != u and vectors.newest[other] != NONE:
-            near = offer(scratch.neighbour, scratch.nearness, near, other, nearness)
+            if near < NEIGHBOURS or nearness >= scratch.nearness[near - 1]:
+                near = offer(scratch.neighbour, scratch.nearness, near, other, nearness)
+    for i in range(met):
+        scratch.value[scratch.met[i]] *= OWN
     for n in range(near):
         other = scratch.neighbour[n]
         for entry in range(vectors.begin[other], vectors.begin[other + 1]):
             x = vectors.item[entry]
-            if scratch.value[x] == 0.0 and scratch.total[x] == 0.0:
+            if scratch.value[x] == 0.0:
                 scratch.met[met] = x
                 met += 1
-            scratch.total[x] += vectors.value[entry]
+            scratch.value[x] += (1.0 - OWN) / near * vectors.value[entry]
     found = 0
     for i in range(met):
         x = scratch.met[i]
-        value = OWN * scratch.value[x]
-        if near > 0:
-            value += (1.0 - OWN) * (scratch.total[x] / near)
-        found = offer_by_count(best, scratch.score, found, x, value, popular.count)
-        scratch.value[x], scratch.total[x] = 0.0, 0.0
+        value = scratch.value[x]
+        scratch.value[x] = 0.0
+        if found < len(best) or value >= scratch.score[found - 1]:
+            found = offer_by_count(best, scratch.score, found, x, value, popular.count)
     return found
 
 

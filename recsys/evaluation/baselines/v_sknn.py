@@ -103,9 +103,10 @@ def _v_sknn(
             found = 0
             for i in range(filled):
                 c = scored[i]
-                rarity = 1.0 + np.log(sessions[0] / meetings[c])
-                found = offer(best, score, found, c, rarity * scores[c])
+                value = scores[c] * (1.0 + np.log(sessions[0] / meetings[c]))
                 scores[c] = 0.0
+                if found < len(best) or value >= score[found - 1]:
+                    found = offer(best, score, found, c, value)
             fill(best, found, popular)
         if first[line]:
             if last_of_session[session[line]] == NONE:
