@@ -75,7 +75,7 @@ def _personal_counts(
             best = answers[row[basket]]
             found = 0
             for i in range(filled):
-                found = offer_by_count(best, score, found, scored[i], scores[scored[i]], popular.count)
+                found = offer_by_count(best, score, found, scored[i], scores[scored[i]], popular.counts)
                 scores[scored[i]] = 0.0
             fill(best, found, popular)
         for line in range(begin[basket], begin[basket + 1]):

@@ -10,11 +10,11 @@ from recsys.compiled import F64, I32, I64, compiled
 class Leaders(NamedTuple):
     """What each item counts, and the items that count most; ties by the smaller number. Counts only ever grow."""
 
-    count: F64
+    counts: F64
     """Of each item."""
     item: I32
     score: F64
-    """The counts of `item`."""
+    """The counts of these."""
     found: I64
     """One number: how many there are in `item`."""
 
@@ -42,15 +42,15 @@ def offer(best: I32, score: F64, found: int, item: int, value: float) -> int:
 
 
 @compiled
-def offer_by_count(best: I32, score: F64, found: int, item: int, value: float, count: F64) -> int:
-    """The same, but ties first by the larger `count`."""
+def offer_by_count(best: I32, score: F64, found: int, item: int, value: float, counts: F64) -> int:
+    """The same, but ties go first by the larger of the items' `counts`."""
     last = len(best) - 1
     place = found
     while place > 0:
         other = best[place - 1]
         if score[place - 1] > value:
             break
-        if score[place - 1] == value and (count[other] > count[item] or (count[other] == count[item] and other < item)):
+        if score[place - 1] == value and (counts[other] > counts[item] or (counts[other] == counts[item] and other < item)):
             break
         if place <= last:
             best[place], score[place] = other, score[place - 1]
@@ -64,8 +64,8 @@ def offer_by_count(best: I32, score: F64, found: int, item: int, value: float, c
 @compiled
 def count(lead: Leaders, item: int, amount: float) -> None:
     """Counts an item and lets it rise among the leaders."""
-    lead.count[item] += amount
-    value = lead.count[item]
+    lead.counts[item] += amount
+    value = lead.counts[item]
     found = lead.found[0]
     if value == 0.0 or (found == len(lead.item) and value < lead.score[found - 1]):
         return

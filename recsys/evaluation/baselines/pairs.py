@@ -71,7 +71,7 @@ def _place(of: Pairs, first: int, second: int) -> int:
     place = np.int64((np.uint64(second) * np.uint64(11400714819323198485)) >> np.uint64(32)) & mask
     while of.other[begin + place] != FREE and of.other[begin + place] != second:
         place = (place + 1) & mask
-    return begin + place  # type: ignore[return-value]
+    return begin + place  # type: ignore[no-any-return]
 
 
 @compiled

@@ -36,7 +36,9 @@ def trending(trace: Trace, items: int, at: int, progress: Progress) -> I32:
 
 
 @compiled
-def _most_popular(start: int, stop: int, item: I32, asked: Bools, counted: Bools, row: I64, popular: Leaders, answers: I32) -> None:
+def _most_popular(
+    start: int, stop: int, item: I32, asked: Bools, counted: Bools, row: I64, popular: Leaders, answers: I32
+) -> None:
     for line in range(start, stop):
         if asked[line]:
             fill(answers[row[line]], 0, popular)
@@ -69,7 +71,7 @@ def _trending(
 
 @compiled
 def _rescale(of: Leaders, factor: float) -> None:
-    of.count[:] *= factor
+    of.counts[:] *= factor
     of.score[:] *= factor
     while of.found[0] > 0 and of.score[of.found[0] - 1] == 0.0:
         of.found[0] -= 1

@@ -140,9 +140,10 @@ def _rank(best: I32, u: int, newest: int, vectors: Vectors, history: History, po
         # |v − w|² is |v|² + |w|² − 2 v·w, of which |v|² is the same for all.
         nearness = 2.0 * scratch.product[other] - vectors.square[other]
         scratch.product[other] = 0.0
-        if other != u and vectors.newest[other] != NONE:
-            if near < NEIGHBOURS or nearness >= scratch.nearness[near - 1]:
-                near = offer(scratch.neighbour, scratch.nearness, near, other, nearness)
+        if other == u or vectors.newest[other] == NONE:
+            continue
+        if near < NEIGHBOURS or nearness >= scratch.nearness[near - 1]:
+            near = offer(scratch.neighbour, scratch.nearness, near, other, nearness)
     for i in range(met):
         scratch.value[scratch.met[i]] *= OWN
     for n in range(near):
@@ -159,7 +160,7 @@ def _rank(best: I32, u: int, newest: int, vectors: Vectors, history: History, po
         value = scratch.value[x]
         scratch.value[x] = 0.0
         if found < len(best) or value >= scratch.score[found - 1]:
-            found = offer_by_count(best, scratch.score, found, x, value, popular.count)
+            found = offer_by_count(best, scratch.score, found, x, value, popular.counts)
     return found
 
 
