@@ -22,7 +22,7 @@ class Rules(Struct, frozen=True, kw_only=True):
     """Milliseconds without an event that end a session."""
     neighbours: int = 100
     """Neighbours that a row keeps when it is cut."""
-    half_life_ms: float = 60 * 86_400_000.0
+    half_life_ms: float = 90 * 86_400_000.0
     """Milliseconds after which a weight is worth half; 0 is no decay."""
     learner: bool = True
     """Whether the weights of ranking are learned from what users do; otherwise they stay as they are."""

@@ -62,7 +62,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     session_gap: Annotated[float, Meta(description="seconds without an event that end a session", gt=0, le=31_536_000)] = 1800.0
     neighbours: Annotated[int, Meta(description="neighbours kept in an item's row", ge=1, le=10_000)] = 100
     half_life: Annotated[float, Meta(description="days after which a weight is worth half; 0 is no decay", ge=0, le=36_500)] = (
-        30.0
+        90.0
+    )
+    learner: Annotated[bool, Meta(description="true: ranking learns from what users turn to next; false: its weights stay")] = (
+        True
     )
     top_n: Annotated[int, Meta(description="items in a recommendation", ge=1, le=500)] = 20
     hide: Annotated[str, Meta(description="left out of recommendations: current, purchased, seen, or none")] = (
@@ -93,6 +96,7 @@ class Settings(Struct, frozen=True, kw_only=True):
             session_gap_ms=round(self.session_gap * 1000),
             neighbours=self.neighbours,
             half_life_ms=self.half_life * 86_400_000.0,
+            learner=self.learner,
             top_n=self.top_n,
             hide=hidden(self.hide),
         )

@@ -19,6 +19,7 @@ DEFAULTS: dict[str, Any] = {
     "window": 5,
     "session_gap": 1800.0,
     "neighbours": 100,
+    "learner": True,
     "top_n": 20,
     "hide": "current,purchased",
     "retention": 90.0,
@@ -46,6 +47,7 @@ ALLOWED: list[tuple[str, str, Any]] = [
     ("neighbours", "10000", 10_000),
     ("half_life", "0", 0.0),
     ("half_life", "7.5", 7.5),
+    ("learner", "false", False),
     ("top_n", "1", 1),
     ("top_n", "500", 500),
     ("hide", "none", "none"),
@@ -74,6 +76,7 @@ REFUSED: list[tuple[str, str]] = [
     *(("session_gap", "0"), ("retention", "0")),
     *(("hide", value) for value in ("", "everything", "current,", "none,seen", "Seen", "current;seen")),
     *(("accept_loss", value) for value in ("", "yes", "maybe", "2")),
+    *(("learner", value) for value in ("", "yes", "maybe", "2")),
     *(("secret", value) for value in ("a,,b", ",a", "a,", "a b")),
 ]
 
@@ -167,10 +170,18 @@ def test_other_programs_variables_do_not_matter() -> None:
 
 
 def test_the_rules_take_their_numbers_from_the_settings() -> None:
-    given = {"history": "7", "window": "2", "session_gap": "1.5", "neighbours": "9", "half_life": "2", "top_n": "3"}
+    given = {
+        "history": "7",
+        "window": "2",
+        "session_gap": "1.5",
+        "neighbours": "9",
+        "half_life": "2",
+        "top_n": "3",
+        "learner": "false",
+    }
     rules = read_settings({variable(name): value for name, value in given.items()} | {"FRESHET_HIDE": "none"}).rules
     assert (rules.history, rules.window, rules.session_gap_ms, rules.neighbours) == (7, 2, 1500, 9)
-    assert (rules.half_life_ms, rules.top_n, rules.hide) == (2 * 86_400_000, 3, frozenset())
+    assert (rules.half_life_ms, rules.top_n, rules.hide, rules.learner) == (2 * 86_400_000, 3, frozenset(), False)
 
 
 def test_a_prefix_stands_before_every_topic() -> None:
