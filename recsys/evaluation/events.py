@@ -110,15 +110,17 @@ def prefixes(test: Sequence[Prefix], learned: Batch) -> tuple[Batch, int]:
     """The lines of prefixes, each with its target at the end, and how many users they are of, as many as there are prefixes."""
     names = [name for prefix in test for name in (*prefix.items, prefix.target)]
     hashes = [hash_item(name) for name in names]
-    user = np.repeat(np.arange(len(test), dtype=np.int32), [len(prefix.items) + 1 for prefix in test])
+    lengths = np.array([len(prefix.items) + 1 for prefix in test], np.int64)
+    user = np.repeat(np.arange(len(test), dtype=np.int32), lengths)
     n = len(names)
+    place = np.arange(n) - np.repeat(np.cumsum(lengths) - lengths, lengths)
     return Batch(
         dict(zip(hashes, names, strict=True)),
         user,
         np.array(hashes, np.uint64),
         np.zeros(n, np.uint64),
         user.astype(np.uint64) + np.uint64(1),
-        np.full(n, learned.time.max(initial=1), np.int64),
+        learned.time.max(initial=1) + place,  # a millisecond after the other: each is an event of its own
         np.full(n, Kind.CLICK, np.uint8),
         np.zeros(n, np.int32),
         np.arange(n),

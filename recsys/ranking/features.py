@@ -53,7 +53,8 @@ def describe(
         if place != NOWHERE:
             recent = known.trend[place] * min(fade(known.landmark[place], extent.now, TREND_HALF_LIFE_MS), 1.0)
             trend = max(recent - e.own_trend[at], 0.0)
-            age = max(extent.now - known.first[place], 0) / DAY_MS
+            if known.landmark[place] != 0:  # it was met
+                age = max(extent.now - known.first[place], 0) / DAY_MS
         row[9], row[10], row[11] = np.log(1.0 + met) / 5.0, np.log((trend + 0.1) / (met + 0.5)) / 3.0, np.log(1.0 + age) / 10.0
         if extent.length == 1:
             row[14] = row[2]

@@ -18,6 +18,7 @@ COMMANDS = {
     "similar": ("streams.cli.lookup:similar", "Show what users who looked at an item also looked at."),
     "trending": ("streams.cli.lookup:trending", "Show what is popular now."),
     "export": ("streams.cli.export:export", "Write the whole counted state as JSON lines."),
+    "evaluate": ("streams.cli.evaluate:evaluate", "Measure how good the recommendations are, on files of events."),
     "rebuild": ("streams.cli.rebuild:rebuild", "Build the state anew from the log, and switch to it."),
     "doctor": ("streams.cli.doctor:doctor", "Check broker, topics, Redis, versions and configuration."),
     "chaos": ("streams.cli.chaos:chaos", "Strike at a whole system at random, and prove that every event counted once."),

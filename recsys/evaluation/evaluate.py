@@ -1,0 +1,150 @@
+"""An evaluation: the questions of a file, answered by Freshet and by known methods, and how good the answers are."""
+
+import time
+from collections.abc import Collection, Iterator, Mapping
+from functools import partial
+from typing import NamedTuple, Protocol
+
+import msgspec
+import numpy as np
+
+from recsys.compiled import F64, I32, I64
+from recsys.evaluation import metrics
+from recsys.evaluation.baselines import BASKET_BASELINES, SESSION_BASELINES
+from recsys.evaluation.bootstrap import intervals, resample
+from recsys.evaluation.breakdown import Groups, breakdown, by_item_age, by_session_length, circumstances, only, over_time
+from recsys.evaluation.events import Events
+from recsys.evaluation.metrics import PerQuestion
+from recsys.evaluation.next_item import learned
+from recsys.evaluation.purchases import Bought
+from recsys.evaluation.result import Difference, Method, Result, best_baseline
+from recsys.evaluation.trace import NOTHING
+from recsys.returning.candidates import EVERYTHING, NEW_ITEMS
+from recsys.returning.next_basket import answers as basket_answers
+from recsys.rules import Rules
+
+OURS = "freshet"
+SEED = 1
+"""Of the draws of the bootstrap: the same answers give the same intervals."""
+
+
+class Progress(Protocol):
+    """Hears which method is at work, how many lines it has done, and how many there are."""
+
+    def __call__(self, method: str, done: int, of: int) -> None: ...
+
+
+class Evaluated(NamedTuple):
+    """What an evaluation found, and Freshet's answers."""
+
+    result: Result
+    answers: I32
+    """Questions × at item numbers, filled up with `NOTHING`."""
+    names: list[str]
+    """The id of each item, by its number."""
+
+    def lists(self) -> Iterator[list[str]]:
+        """The items of each answer, best first."""
+        for answer in self.answers:
+            yield [self.names[item] for item in answer[answer != NOTHING].tolist()]
+
+
+def silent(method: str, done: int, of: int) -> None:
+    """Shows no progress."""
+
+
+def next_item(
+    events: Events, rules: Rules, at: int, baselines: Collection[str] = tuple(SESSION_BASELINES), progress: Progress = silent
+) -> Evaluated:
+    """How well the next item of each session is foretold; `events` come from `recsys.evaluation.events`.
+
+    >>> from recsys.evaluation.events import prequential
+    >>> from recsys.events import Event, Kind, Line
+    >>> def click(user: int, item: str) -> Event:
+    ...     return Event(kind=Kind.CLICK, user_id=f"u{user}", lines=(Line(item),), time_ms=10**12)
+    >>> visits = [click(user, item) for user in range(9) for item in "ab"]
+    >>> found = next_item(prequential(visits, Rules()), Rules(hide=frozenset()), 5, baselines=())
+    >>> found.result.predictions, round(found.result.methods[0].metrics["hit_rate"], 2)
+    (9, 0.89)
+    """
+    begun = time.monotonic()
+    lines = len(events.asked)
+    found = learned(events, msgspec.structs.replace(rules, top_n=at), partial(progress, OURS, of=lines))
+    seconds = time.monotonic() - begun
+    trace, interactions = events.trace, found.rows.interactions
+    answers = {OURS: found.answers}
+    for name in baselines:
+        answers[name] = SESSION_BASELINES[name](trace, len(events.items), at, partial(progress, name, of=len(trace.item)))
+    asked = circumstances(trace)
+    target = trace.item[trace.asked]
+    each = {name: metrics.next_item(of, target, len(interactions)) for name, of in answers.items()}
+    groups = {"session length": by_session_length(asked.length)}
+    mode = "frozen"
+    if (events.counted & events.asked).any():
+        mode = "prequential"
+        groups |= {"time": over_time(asked.time), "item age, without repeats": only(by_item_age(asked.age), ~asked.repeat)}
+    methods = measured(each, answers, interactions, asked.session, groups, "hit_rate")
+    learned_from = int(np.count_nonzero(events.batch.opens & events.counted))
+    result = compared(methods, each, asked.session, mode=mode, task="next-item", at=at, events=learned_from)
+    return Evaluated(msgspec.structs.replace(result, seconds=seconds), found.answers, events.names)
+
+
+def next_basket(
+    bought: Bought, rules: Rules, at: int, baselines: Collection[str] = tuple(BASKET_BASELINES), progress: Progress = silent
+) -> Evaluated:
+    """How well the next basket of each returning customer is foretold, in the order of time."""
+    begun = time.monotonic()
+    baskets, catalogue = bought.baskets, len(bought.items)
+    everything = len(baskets.user)
+    breadth = NEW_ITEMS if "purchased" in rules.hide else EVERYTHING
+    found = basket_answers(baskets, breadth, at, rules, partial(progress, OURS, of=everything))
+    seconds = time.monotonic() - begun
+    answers = {OURS: found}
+    for name in baselines:
+        answers[name] = BASKET_BASELINES[name](baskets, catalogue, at, partial(progress, name, of=everything))
+    start, item = metrics.bought(baskets)
+    each = {name: metrics.next_basket(of, start, item, catalogue) for name, of in answers.items()}
+    user = np.unique(baskets.user[baskets.asked], return_inverse=True)[1].astype(np.int32)
+    interactions = np.bincount(baskets.item, minlength=catalogue).astype(np.int64)
+    groups = {"time": over_time(baskets.time[baskets.asked])}
+    methods = measured(each, answers, interactions, user, groups, "recall")
+    result = compared(methods, each, user, mode="prequential", task="next-basket", at=at, events=bought.events)
+    return Evaluated(msgspec.structs.replace(result, seconds=seconds, breakdown_metric="recall"), found, bought.items)
+
+
+def measured(
+    each: Mapping[str, PerQuestion],
+    answers: Mapping[str, I32],
+    interactions: I64,
+    cluster: I32,
+    groups: Mapping[str, Groups],
+    shown: str,
+) -> list[Method]:
+    """The methods with their metrics, intervals and breakdowns of the metric `shown`; Freshet first."""
+    vectors = {(name, metric): values for name, of in each.items() for metric, values in of._asdict().items()}
+    bounds = intervals(resample(vectors, cluster, np.random.default_rng(SEED)))
+    return [
+        Method(
+            name,
+            metrics.summary(of, metrics.of_lists(answers[name], interactions)),
+            {metric: bounds[name, metric] for metric in of._fields if (name, metric) in bounds},
+            {what: breakdown(getattr(of, shown), group, cluster) for what, group in groups.items()},
+        )
+        for name, of in each.items()
+    ]
+
+
+def compared(
+    methods: list[Method], each: Mapping[str, PerQuestion], cluster: I32, *, mode: str, task: str, at: int, events: int
+) -> Result:
+    """The result, with how far Freshet is above the best baseline in each metric."""
+    above: dict[str, F64] = {}
+    best = {metric: name for metric in PerQuestion._fields if (name := best_baseline(methods, metric))}
+    for metric, name in best.items():
+        above[metric] = getattr(each[OURS], metric) - getattr(each[name], metric)
+    bounds = intervals(resample(above, cluster, np.random.default_rng(SEED))) if above else {}
+    difference = {
+        metric: Difference(best[metric], float(values.mean()) if len(values) else 0.0, bounds.get(metric))
+        for metric, values in above.items()
+    }
+    return Result(mode, task, "", at, events, len(cluster), 0.0, methods, difference)

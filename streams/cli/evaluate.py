@@ -1,0 +1,256 @@
+"""`freshet evaluate`: how good the recommendations are, on files of events; needs no broker and no Redis."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO
+
+import click
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from recsys.evaluation import evaluate as evaluation
+from recsys.evaluation.baselines import BASKET_BASELINES, SESSION_BASELINES
+from recsys.evaluation.evaluate import Evaluated
+from recsys.evaluation.events import frozen, prequential
+from recsys.evaluation.purchases import bought
+from recsys.evaluation.report import check_report, write_report
+from recsys.evaluation.result import Method, Result, as_json
+from recsys.events import Event
+from recsys.readers import FORMATS, FormatError, Reader, read_prefixes
+from recsys.rules import Rules
+from streams.cli.failure import Failure
+from streams.cli.progress import Progress
+from streams.cli.replay import opened, passed
+from streams.settings import Settings, read_settings
+
+PREFIXES = "prefixes"
+SHOW_EVERY = 5_000
+TASKS: dict[str, Mapping[str, object]] = {"next-item": SESSION_BASELINES, "next-basket": BASKET_BASELINES}
+METRICS = {
+    "next-item": ("hit_rate", "mrr", "ndcg", "coverage", "novelty", "diversity"),
+    "next-basket": ("recall", "ndcg", "hit_rate", "coverage", "novelty", "diversity"),
+}
+"""What the table shows of each task; `--json` and `--report` have all."""
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--format", "format_name", type=click.Choice(list(FORMATS)), required=True, help="Format of the file.")
+@click.option("--test", type=click.Path(path_type=Path), help="Learn FILE, then rank every prefix of every session of this.")
+@click.option("--test-format", type=click.Choice([*FORMATS, PREFIXES]), help="Format of the test file.")
+@click.option("--task", type=click.Choice(list(TASKS)), default="next-item", show_default=True, help="What is foretold.")
+@click.option("--from", "begin", type=click.FloatRange(0, 1), help="next-basket: measure after this part of the file's time.")
+@click.option("--at", type=click.IntRange(1, 500), default=20, show_default=True, help="Items that are recommended.")
+@click.option("--baselines", help="Methods beside it, with commas, or none; all if not given.")
+@click.option("--predictions", type=click.Path(path_type=Path), help="Write what was ranked, a JSON line a prediction.")
+@click.option("--report", type=click.Path(path_type=Path), help="Write tables and charts, as .html or .svg.")
+@click.option("--json", "json_wanted", is_flag=True, help="Print JSON.")
+def evaluate(
+    *,
+    file: Path,
+    format_name: str,
+    test: Path | None,
+    test_format: str | None,
+    task: str,
+    begin: float | None,
+    at: int,
+    baselines: str | None,
+    predictions: Path | None,
+    report: Path | None,
+    json_wanted: bool,
+) -> None:
+    """Measure how good the recommendations are on the events of FILE, with the worker's own ranking.
+
+    Without --test every event is foretold and then learned. Nothing is hidden, unless FRESHET_HIDE is set.
+    """
+    if (test is None) is not (test_format is None):
+        raise click.UsageError("--test and --test-format go together")
+    if task == "next-basket" and test is not None:
+        raise click.UsageError("--task next-basket learns and measures one FILE: leave out --test")
+    if task != "next-basket" and begin is not None:
+        raise click.UsageError("--from is for --task next-basket")
+    methods = chosen(baselines, TASKS[task])
+    rules = rules_of(read_settings(), task)
+    if report is not None:
+        check(report)
+    with ExitStack() as stack:
+        out = stack.enter_context(created(predictions)) if predictions else None
+        if report is not None and not report.parent.is_dir():
+            raise Failure(f"{report} cannot be written: {report.parent} is no folder")
+        try:
+            with opened(file, format_name) as reader:
+                if task == "next-basket":
+                    found = next_basket(reader, begin or 0.0, rules, at, methods, out)
+                else:
+                    found = next_item(reader, test, test_format, rules, at, methods, out)
+        except FormatError as error:
+            raise Failure(str(error)) from None
+    result = msgspec.structs.replace(found, file=file.name)
+    if report is not None:
+        try:
+            write_report(report, result)
+        except OSError as error:
+            raise Failure(f"{report} cannot be written: {error.strerror or error}") from None
+    if json_wanted:
+        click.echo(json.dumps(as_json(result) | {"left_out": passed(reader.left_out), "bad": passed(reader.bad)}))
+    else:
+        show(result, reader)
+
+
+def next_item(
+    reader: Reader,
+    test: Path | None,
+    test_format: str | None,
+    rules: Rules,
+    at: int,
+    methods: Sequence[str],
+    out: IO[str] | None,
+) -> Result:
+    """Foretells the next items; writes what was foretold to `out`."""
+    if test is None:
+        events = prequential(read_through(reader, "reading"), rules)
+    elif test_format == PREFIXES:
+        try:
+            questions = list(read_prefixes(test))
+        except OSError as error:
+            raise Failure(f"{test} cannot be read: {error.strerror or error}") from None
+        events = frozen(read_through(reader, "reading"), questions, rules)
+    else:
+        with opened(test, str(test_format)) as tested:
+            events = frozen(read_through(reader, "reading"), read_through(tested, "reading the test"), rules)
+    with Shown() as shown:
+        found = evaluation.next_item(events, rules, at, methods, shown)
+    demand_questions(found, "no session has a second event")
+    if out:
+        out.writelines(json.dumps({"items": items}) + "\n" for items in found.lists())
+    return found.result
+
+
+def next_basket(reader: Reader, begin: float, rules: Rules, at: int, methods: Sequence[str], out: IO[str] | None) -> Result:
+    """Foretells the next baskets; writes what was foretold to `out`."""
+    baskets = bought(read_through(reader, "reading"), begin)
+    with Shown() as shown:
+        found = evaluation.next_basket(baskets, rules, at, methods, shown)
+    demand_questions(found, "no user has a purchase after two others in the part of the file that is measured")
+    if out:
+        out.writelines(
+            json.dumps({"event_id": event_id, "user_id": user_id, "items": items}) + "\n"
+            for (event_id, user_id), items in zip(baskets.asked, found.lists(), strict=True)
+        )
+    return found.result
+
+
+def demand_questions(found: Evaluated, why: str) -> None:
+    if not found.result.predictions:
+        raise Failure(f"nothing can be measured: {why}")
+
+
+def read_through(reader: Reader, verb: str) -> Iterator[Event]:
+    """The reader's events, with a progress bar."""
+    with Progress(verb, "events") as progress:
+        for count, record in enumerate(reader, 1):
+            yield record.event
+            if count % SHOW_EVERY == 0:
+                progress.show(reader.progress, count)
+
+
+class Shown(ExitStack):
+    """A progress bar for each method, one after the other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._method = ""
+
+    def __call__(self, method: str, done: int, of: int) -> None:
+        if method != self._method:
+            self.close()
+            self._method = method
+            self._progress = self.enter_context(Progress(method, "lines"))
+        self._progress.show(done / of if of else 1.0, done)
+
+
+def chosen(names: str | None, of: Mapping[str, object]) -> list[str]:
+    """The baselines that were asked for.
+
+    >>> chosen("v_sknn, most_popular", SESSION_BASELINES), chosen("none", SESSION_BASELINES)
+    (['v_sknn', 'most_popular'], [])
+    """
+    if names is None:
+        return list(of)
+    if names.strip() == "none":
+        return []
+    wanted = list(dict.fromkeys(name.strip() for name in names.split(",")))
+    for name in wanted:
+        if name not in of:
+            raise click.BadParameter(f"{name!r} is none of {', '.join(of)}", param_hint="--baselines")
+    return wanted
+
+
+def rules_of(settings: Settings, task: str) -> Rules:
+    """The worker's rules; nothing is hidden unless FRESHET_HIDE says so. Of baskets only what was bought can be hidden."""
+    rules = settings.rules
+    if "hide" not in settings.sources:
+        return msgspec.structs.replace(rules, hide=frozenset())
+    if task == "next-basket" and rules.hide - {"purchased"}:
+        raise Failure(f"FRESHET_HIDE is {settings.hide!r}: for the next basket it is purchased or none")
+    return rules
+
+
+def check(report: Path) -> None:
+    try:
+        check_report(report)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--report") from None
+    except ModuleNotFoundError as error:
+        raise Failure(str(error)) from None
+
+
+def created(path: Path) -> IO[str]:
+    try:
+        return path.open("w", encoding="utf-8")
+    except OSError as error:
+        raise Failure(f"{path} cannot be written: {error.strerror or error}") from None
+
+
+def show(result: Result, reader: Reader) -> None:
+    """The result as a table for a terminal of 80 columns."""
+    console = Console(markup=False, highlight=False)
+    asked = f"{result.predictions:,} predictions of {result.at} items"
+    console.print(f"{result.task}, {result.mode}: {asked}, in per cent (± half the 95 % interval)", soft_wrap=True)
+    table = Table("method", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for metric in METRICS[result.task]:
+        table.add_column(metric, justify="right", no_wrap=True)
+    for method in result.methods:
+        table.add_row(method.name, *(cell(method, metric) for metric in METRICS[result.task]))
+    console.print(table)
+    for line in summary_lines(result, reader):
+        console.print(line, soft_wrap=True)
+
+
+def cell(method: Method, metric: str) -> str:
+    """
+    >>> cell(Method("freshet", {"mrr": 0.3214}, {"mrr": (0.31, 0.33)}), "mrr")
+    '32.1±1.0'
+    """
+    value = f"{100 * method.metrics[metric]:.1f}"
+    if metric not in method.intervals:
+        return value
+    low, high = method.intervals[metric]
+    return f"{value}±{50 * (high - low):.1f}"
+
+
+def summary_lines(result: Result, reader: Reader) -> list[str]:
+    lines = []
+    for metric in METRICS[result.task]:
+        above = result.difference.get(metric)
+        if above and above.interval:
+            low, high = (100 * bound for bound in above.interval)
+            lines.append(f"{metric}: {100 * above.mean:+.1f} ({low:+.1f} to {high:+.1f}) against {above.baseline}")
+    rate = result.events / max(result.seconds, 1e-3)
+    lines.append(f"{result.events:,} events in {result.seconds:.1f} s, {rate:,.0f} a second")
+    for what, found in (("left out", reader.left_out), ("bad", reader.bad)):
+        lines += [f"{count:,} lines {what}: {reason}" for reason, count in found.reasons.items()]
+    return lines

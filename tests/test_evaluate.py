@@ -1,0 +1,224 @@
+"""`freshet evaluate`: what it prints and writes, what it refuses, and the figures that it must reach on real data."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from streams.cli import main
+from streams.cli.evaluate import METRICS
+
+Run = Callable[..., Result]
+NAMES = ["hit_rate", "mrr", "ndcg", "precision", "recall", "f1", "accuracy", "coverage", "novelty", "diversity"]
+SESSIONS = "session\titems\n" + "".join(f"s{n}\ta b c d\n" for n in range(30))
+PREFIXES = "prefix\ttarget\na\tb\na b\tc\nb c\td\nd\ta\n"
+
+
+@pytest.fixture
+def run() -> Run:
+    """Runs the command, alone in the environment; no server is there."""
+    nowhere = {"FRESHET_BROKER": "kafka://127.0.0.1:1", "FRESHET_REDIS": "redis://127.0.0.1:1/0", "FRESHET_HIDE": None}
+    return lambda *arguments, **others: CliRunner().invoke(main, ["evaluate", *map(str, arguments)], env={**nowhere, **others})
+
+
+@pytest.fixture
+def sessions(tmp_path: Path) -> Path:
+    path = tmp_path / "sessions.tsv"
+    path.write_text(SESSIONS, encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def prefixes(tmp_path: Path) -> Path:
+    path = tmp_path / "prefixes.tsv"
+    path.write_text(PREFIXES, encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def purchases(tmp_path: Path) -> Path:
+    path = tmp_path / "purchases.jsonl"
+    day = 86_400
+    lines = [
+        {
+            "event_type": "purchase",
+            "user_id": f"u{user}",
+            "event_id": f"e{week}-{user}",
+            "event_time": 1_600_000_000 + week * 7 * day + user,
+            "items": [{"item_id": item} for item in ("milk", f"tea{user}", f"odd{week}")],
+        }
+        for week in range(10)
+        for user in range(4)
+    ]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    return path
+
+
+def lists(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_a_file_is_foretold_event_by_event(run: Run, sessions: Path) -> None:
+    found = json.loads(run(sessions, "--format", "sessions", "--json").stdout)
+    assert (found["mode"], found["events"], found["predictions"], found["at"]) == ("prequential", 120, 90, 20)
+    assert list(found["metrics"]) == NAMES
+    assert set(found["baselines"]) == {"most_popular", "trending", "sequential_rules", "item_cosine", "v_sknn"}
+    for metrics in (found["metrics"], *found["baselines"].values()):
+        assert list(metrics) == NAMES
+        assert all(0 <= value <= 1 for value in metrics.values())
+    assert found["metrics"]["hit_rate"] > 0.9
+    low, high = found["intervals"]["freshet"]["mrr"]
+    assert low <= found["metrics"]["mrr"] <= high
+
+
+def test_prefixes_are_asked_with_the_state_frozen_and_answered_in_their_order(
+    run: Run, sessions: Path, prefixes: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "predictions.jsonl"
+    options = ("--format", "sessions", "--test", prefixes, "--test-format", "prefixes", "--at", 3)
+    found = json.loads(run(sessions, *options, "--json", "--predictions", out).stdout)
+    assert (found["mode"], found["events"], found["predictions"], found["at"]) == ("frozen", 120, 4, 3)
+    answers = [line["items"] for line in lists(out)]
+    targets = [line.split("\t")[1] for line in PREFIXES.splitlines()[1:]]
+    assert len(answers) == 4
+    assert all(len(answer) == 3 for answer in answers)
+    hits = [target in answer for answer, target in zip(answers, targets, strict=True)]
+    assert found["metrics"]["hit_rate"] == pytest.approx(sum(hits) / 4)
+    places = [
+        1 / (1 + answer.index(target)) if target in answer else 0 for answer, target in zip(answers, targets, strict=True)
+    ]
+    assert found["metrics"]["mrr"] == pytest.approx(sum(places) / 4)
+
+
+def test_sessions_of_a_test_file_are_asked_prefix_by_prefix(run: Run, sessions: Path, tmp_path: Path) -> None:
+    test = tmp_path / "test.tsv"
+    test.write_text("t1\ta b c\nt2\td a\nt3\tc\n", encoding="utf-8")
+    found = json.loads(
+        run(
+            sessions, "--format", "sessions", "--test", test, "--test-format", "sessions", "--json", "--baselines", "none"
+        ).stdout
+    )
+    assert (found["mode"], found["predictions"], found["baselines"]) == ("frozen", 3, {})
+
+
+def test_the_next_basket_is_asked_of_those_who_come_back(run: Run, purchases: Path, tmp_path: Path) -> None:
+    out = tmp_path / "baskets.jsonl"
+    options = ("--format", "jsonl", "--task", "next-basket", "--from", 0.8, "--at", 10)
+    found = json.loads(run(purchases, *options, "--json", "--predictions", out).stdout)
+    assert (found["mode"], found["events"], found["predictions"]) == ("prequential", 40, 8)
+    assert {"recall", "ndcg", "hit_rate"} <= found["metrics"].keys()
+    assert set(found["baselines"]) == {"most_popular", "personal_top", "recency_weighted", "tifu_knn"}
+    asked = lists(out)
+    assert [(line["event_id"], line["user_id"]) for line in asked] == [
+        (f"e{week}-{user}", f"u{user}") for week in (8, 9) for user in range(4)
+    ]
+    assert all({"milk", f"tea{line['user_id'][1:]}"} <= set(line["items"]) for line in asked)
+    assert found["metrics"]["recall"] >= 2 / 3
+
+
+def test_nothing_is_hidden_unless_the_variable_is_set(run: Run, sessions: Path, prefixes: Path, tmp_path: Path) -> None:
+    out = tmp_path / "predictions.jsonl"
+    options = (
+        "--format",
+        "sessions",
+        "--test",
+        prefixes,
+        "--test-format",
+        "prefixes",
+        "--baselines",
+        "none",
+        "--predictions",
+        out,
+    )
+    run(sessions, *options)
+    assert all(set("abcd") == set(line["items"]) for line in lists(out))
+    run(sessions, *options, FRESHET_HIDE="seen")
+    assert [set(line["items"]) for line in lists(out)] == [set("bcd"), set("cd"), set("ad"), set("abc")]
+    run(sessions, *options, FRESHET_HIDE="current")
+    assert [set(line["items"]) for line in lists(out)] == [set("bcd"), set("acd"), set("abd"), set("abc")]
+
+
+def test_people_get_a_table_with_what_was_passed_over(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    click = '{{"event_type":"{}","user_id":"u{}","item_id":"{}","event_time":{}}}\n'
+    path.write_text(
+        "".join(click.format("click", n // 2, "ab"[n % 2], 1_600_000_000 + n) for n in range(20)) + click, encoding="utf-8"
+    )
+    found = run(path, "--format", "jsonl", "--baselines", "most_popular,v_sknn")
+    assert found.exit_code == 0
+    assert "next-item, prequential: 10 predictions of 20 items" in found.stdout
+    for word in ("freshet", "most_popular", "v_sknn", *METRICS["next-item"], "1 lines bad"):
+        assert word in found.stdout
+    assert all(len(line) <= 80 for line in found.stdout.splitlines()[1:9])
+
+
+def test_a_report_is_written_beside(run: Run, sessions: Path, tmp_path: Path) -> None:
+    for name in ("report.html", "report.svg"):
+        report = tmp_path / name
+        assert run(sessions, "--format", "sessions", "--baselines", "most_popular", "--report", report).exit_code == 0
+        text = report.read_text(encoding="utf-8")
+        assert "sessions.tsv" in text
+        assert "most_popular" in text
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        (["--test", "x"], 2, "--test and --test-format go together"),
+        (["--task", "next-basket", "--test", "x", "--test-format", "prefixes"], 2, "leave out --test"),
+        (["--from", "0.5"], 2, "--from is for --task next-basket"),
+        (["--from", "1.5", "--task", "next-basket"], 2, "--from"),
+        (["--at", "0"], 2, "--at"),
+        (["--baselines", "magic"], 2, "'magic' is none of most_popular"),
+        (["--report", "report.pdf"], 2, ".html or .svg"),
+        (["--report", "no/folder/report.html"], 1, "no/folder is no folder"),
+        (["--predictions", "no/folder/out.jsonl"], 1, "out.jsonl cannot be written"),
+        (["--test", "missing.tsv", "--test-format", "prefixes"], 1, "missing.tsv cannot be read"),
+        (["--test", "missing.tsv", "--test-format", "sessions"], 1, "missing.tsv cannot be read"),
+        (["--task", "next-basket"], 1, "no user has a purchase after two others"),
+    ],
+)
+def test_what_cannot_be_done_is_said(run: Run, sessions: Path, options: list[str], code: int, said: str) -> None:
+    found = run(sessions, "--format", "sessions", *options)
+    assert found.exit_code == code
+    assert said in found.stderr
+    assert "Traceback" not in found.stderr
+
+
+def test_a_file_without_a_second_event_has_nothing_to_be_measured(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "one.tsv"
+    path.write_text("s1\ta\ns2\tb\n", encoding="utf-8")
+    found = run(path, "--format", "sessions")
+    assert (found.exit_code, found.stderr.splitlines()[-1]) == (
+        1,
+        "freshet: nothing can be measured: no session has a second event",
+    )
+
+
+def test_baskets_cannot_hide_what_is_looked_at(run: Run, purchases: Path) -> None:
+    found = run(purchases, "--format", "jsonl", "--task", "next-basket", FRESHET_HIDE="current")
+    assert found.exit_code == 1
+    assert "FRESHET_HIDE is 'current': for the next basket it is purchased or none" in found.stderr
+
+
+def test_retailrocket_is_foretold_better_than_by_the_best_published_session_methods(run: Run, data_dir: Path) -> None:
+    files = (data_dir / "retailrocket_train_sessions.tsv.gz", "--test", data_dir / "retailrocket_test_prefixes.tsv.gz")
+    found = json.loads(run(*files, "--format", "sessions", "--test-format", "prefixes", "--json", "--baselines", "none").stdout)
+    assert found["predictions"] == 15_132
+    assert found["metrics"]["hit_rate"] >= 0.600
+    assert found["metrics"]["mrr"] >= 0.320
+    assert found["seconds"] < 180
+
+
+def test_online_retails_next_baskets_are_foretold_better_than_by_personal_counts(run: Run, data_dir: Path) -> None:
+    options = ("--format", "online-retail", "--task", "next-basket", "--from", 0.8, "--at", 10, "--json")
+    found = json.loads(run(data_dir / "online_retail.csv.gz", *options).stdout)
+    assert found["predictions"] == 4199 + 3  # some invoices come in two events: see the reader
+    assert found["metrics"]["recall"] >= 0.190
+    assert found["metrics"]["ndcg"] >= 0.302
+    for metrics in found["baselines"].values():
+        assert found["metrics"]["recall"] > metrics["recall"]
+        assert found["metrics"]["ndcg"] > metrics["ndcg"]
