@@ -104,4 +104,6 @@ $(VENV)/.installed: $(VENV)/.packages pyproject.toml
 $(VENV)/.ready: $(VENV)/.installed
 	@echo "==> Kafka and Redis"
 	@$(BIN)/python -m streams.local
+	@echo "==> compiling what is hot (a minute, once)"
+	@$(BIN)/python -m streams.warmup
 	@touch $@

@@ -1,4 +1,7 @@
-"""Warm-up: the compiled functions are made, or loaded from their cache, before a worker says that it is ready."""
+"""Warm-up: the compiled functions are made, or loaded from their cache, before a worker says that it is ready.
+
+`python -m streams.warmup` makes them for the first time, which takes a minute; later starts load them in a second.
+"""
 
 import asyncio
 
@@ -23,3 +26,7 @@ async def _count_and_rank(engine: Engine) -> None:
     counted = await engine.count(Chunk(0, 0, 1, clicks))
     await engine.trending()
     await engine.recommend(counted, 1_700_000_000_000)
+
+
+if __name__ == "__main__":
+    warm_up(Rules())
