@@ -32,16 +32,17 @@ class Answered(NamedTuple):
 
 def read_all(settings: Settings) -> Answered:
     """Reads both topics from beginning to end."""
-    events = {(r.partition, r.offset): r.timestamp for r in _records(settings, topics.EVENTS)}
+    events = {(r.partition, r.offset): r.timestamp for r in records(settings, topics.EVENTS)}
     answers = {}
-    for record in _records(settings, topics.RECOMMENDATIONS):
+    for record in records(settings, topics.RECOMMENDATIONS):
         answered = source(record.headers)
         if answered and answered not in answers:
             answers[answered] = record.timestamp
     return Answered(events, answers)
 
 
-def _records(settings: Settings, name: str) -> list[Any]:
+def records(settings: Settings, name: str) -> list[Any]:
+    """All that a topic holds now."""
     topic = settings.topic(name)
     consumer: Any = KafkaConsumer(**settings.brokers.connection(), auto_offset_reset="earliest", group_id=None)
     try:
@@ -50,8 +51,8 @@ def _records(settings: Settings, name: str) -> list[Any]:
         ends = consumer.end_offsets(partitions)
         found: list[Any] = []
         while any(consumer.position(partition) < ends[partition] for partition in partitions):
-            for records in consumer.poll(timeout_ms=500).values():
-                found += records
+            for some in consumer.poll(timeout_ms=500).values():
+                found += some
         return found
     finally:
         consumer.close()
