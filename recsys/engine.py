@@ -8,12 +8,12 @@ the histories have not changed, and each item shard takes only the deltas that a
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from recsys import histories, learner, marks, popularity, rows
+from recsys import histories, marks, popularity, rows
 from recsys.batch import Arrival, Batch, columns, matters
 from recsys.compiled import I32, U64, Bools
 from recsys.fold import REFUND, Deltas, fold
@@ -22,11 +22,10 @@ from recsys.histories import Histories
 from recsys.item_shards import Giving, ItemShards, StateMoved, damaged, given_after
 from recsys.keys import Keys
 from recsys.known import Memory
-from recsys.learner import Weights
+from recsys.learners import Learners
 from recsys.marks import UserMark
 from recsys.popularity import POPULAR_TO_SPARE, Popular
 from recsys.ranking.candidates import desk
-from recsys.ranking.features import FIRST
 from recsys.ranking.hiding import hidden
 from recsys.ranking.lessons import learn_from
 from recsys.ranking.rank import Ranked, past, rank, recent_items
@@ -42,7 +41,7 @@ from recsys.recommendation import (
 )
 from recsys.rows import Rows
 from recsys.rules import Rules
-from recsys.store import ANY_LIFE, Store, Swap
+from recsys.store import ANY_LIFE, Entry, Store, Swap
 
 FRESH_S = 5.0
 """Rows of neighbours' neighbours are read again after this long: other workers may have changed them."""
@@ -127,7 +126,7 @@ class Engine:
         self._popular = popularity.unpack(rules)
         self._memory = Memory(rules)
         self._desk = desk(rules)
-        self._learners: dict[int, Weights] = {}
+        self._learners = Learners()
         self._newest_ms = 0
         self._life = ANY_LIFE
         self._begun: set[int] = set()
@@ -203,7 +202,7 @@ class Engine:
         now_s = time.monotonic()
         self._memory.put(counted.rows, now_s)
         partitions = sorted({newest.partition for newest in counted.newest.values()})
-        learners = [self._learners.setdefault(partition, learner.begin(FIRST)) for partition in partitions]
+        learners = [learned.clicks for learned in self._learners.of(partitions)]
         of = np.searchsorted(partitions, [newest.partition for newest in counted.newest.values()]).astype(np.int32)
         users = past(found, self._rules)
         out = hidden(found, users, current, self._rules)
@@ -217,6 +216,7 @@ class Engine:
             self._memory.put((await self._items.load(missing))[0], now_s)
         if self._rules.learner:
             learn_from(users, counted.new[chosen], self._memory.known, learners, of, self._desk)
+            self._learners.changed(partitions)
         return ranked
 
     async def similar(self, items: Sequence[int]) -> list[Neighbours]:
@@ -248,12 +248,18 @@ class Engine:
         self._begun.add(partition)
         key, published = self._keys.user_mark(partition), self._keys.published(partition)
         await self._store.swap([Swap(published, None, str(marks.START).encode(), {})])
-        [[stored]] = await self._store.read([[key]])
+        [[stored, learned]] = await self._store.read([[key, self._keys.learner(partition)]])
+        self._learners.begin(partition, learned)
         if stored is not None:
             return
         if await self._items.have(partition) and (await self._store.read([[key]]))[0][0] is None:
             raise damaged(f"the mark of partition {partition} is missing, but its events are counted")
         await self._store.swap([Swap(key, None, marks.encode(UserMark(version=1, born=born)), {})])
+
+    def learned(self, partitions: Iterable[int]) -> list[Entry]:
+        """What was learned on these partitions since this was asked last, to be written."""
+        taken = self._learners.take(partitions)
+        return [Entry(self._keys.learner(partition), value, self._retention_s) for partition, value in taken.items()]
 
     async def publish_again(self, partition: int, offset: int) -> int:
         """Moves the published mark back to `offset`, if it is beyond; where it then is."""

@@ -20,6 +20,7 @@ FORMS: dict[str, tuple[Callable[..., Any], int, bool]] = {
     "user": (Keys.user, 1, True),
     "user_mark": (Keys.user_mark, 1, False),
     "published": (Keys.published, 1, False),
+    "learner": (Keys.learner, 1, False),
     "item_mark": (Keys.item_mark, 1, False),
     "top": (Keys.top, 1, False),
     "trending": (lambda keys: keys.trending, 0, False),
@@ -50,7 +51,8 @@ def built(keys: Keys, name: tuple[Any, ...]) -> str:
 
 
 PARSED = re.compile(
-    r"(?P<kind>recs|similar):(?P<id>.+)|(?P<alone>trending|state|signer)|\{(?P<side>[ui])(?P<shard>\d+)\}:(?P<what>mark|published|top)"
+    r"(?P<kind>recs|similar):(?P<id>.+)|(?P<alone>trending|state|signer)"
+    r"|\{(?P<side>[ui])(?P<shard>\d+)\}:(?P<what>mark|published|learner|top)"
     r"|\{u(?P<home>\d+)\}:user:(?P<user>.+)|\{i(?P<at>\d+)\}:row:(?P<row>[0-9a-f]{16})",
     re.DOTALL,
 )
@@ -69,7 +71,10 @@ def read_back(key: str, prefix: str) -> tuple[Any, ...]:
     if found["row"]:
         assert int(found["row"], 16) % ITEM_SHARDS == int(found["at"])
         return "row", int(found["row"], 16)
-    kind = {"u": {"mark": "user_mark", "published": "published"}, "i": {"mark": "item_mark", "top": "top"}}
+    kind = {
+        "u": {"mark": "user_mark", "published": "published", "learner": "learner"},
+        "i": {"mark": "item_mark", "top": "top"},
+    }
     return kind[found["side"]][found["what"]], int(found["shard"])
 
 
