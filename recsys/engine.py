@@ -8,25 +8,24 @@ the histories have not changed, and each item shard takes only the deltas that a
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from recsys import histories, learner, marks, popularity, rows
+from recsys import histories, marks, popularity, rows
 from recsys.batch import Arrival, Batch, columns, matters
 from recsys.compiled import I32, U64, Bools
-from recsys.fold import REFUND, Deltas, fold
 from recsys.hashing import NONE, hash_item
 from recsys.histories import Histories
-from recsys.item_shards import Giving, ItemShards, StateMoved, damaged, given_after
+from recsys.item_shards import ItemShards, StateMoved, damaged
 from recsys.keys import Keys
 from recsys.known import Memory
-from recsys.learner import Weights
+from recsys.learners import Learners
 from recsys.marks import UserMark
+from recsys.merging import Given
 from recsys.popularity import POPULAR_TO_SPARE, Popular
 from recsys.ranking.candidates import desk
-from recsys.ranking.features import FIRST
 from recsys.ranking.hiding import hidden
 from recsys.ranking.lessons import learn_from
 from recsys.ranking.rank import Ranked, past, rank, recent_items
@@ -42,7 +41,10 @@ from recsys.recommendation import (
 )
 from recsys.rows import Rows
 from recsys.rules import Rules
-from recsys.store import ANY_LIFE, Store, Swap
+from recsys.store import ANY_LIFE, Entry, Store, Swap
+from recsys.user_shards import Chunk, Users, UserShard, UserShards, fold_batch, met_before, new_interactions, uncounted
+
+__all__ = ["Chunk", "Counted", "Engine", "LostPartition", "Newest"]
 
 FRESH_S = 5.0
 """Rows of neighbours' neighbours are read again after this long: other workers may have changed them."""
@@ -52,21 +54,6 @@ LOOKS = 3
 
 class LostPartition(RuntimeError):
     """Another worker has changed a partition's user shard: it owns the partition now, and nothing was written to it."""
-
-
-class Chunk(NamedTuple):
-    """What came from one partition, after decoding: everything from offset `start` to `end`, both included."""
-
-    partition: int
-    start: int
-    end: int
-    arrivals: Sequence[Arrival]
-    rejected: Sequence[int] = ()
-    """Offsets of records that were set aside."""
-    forwarded: Sequence[int] = ()
-    """Offsets of records that were sent on to their home partitions."""
-    leftover: Sequence[int] = ()
-    """Offsets of records that are passed over, since their originals are sent on once more."""
 
 
 class Newest(NamedTuple):
@@ -88,31 +75,12 @@ class Counted(NamedTuple):
     to an earlier state. What is there now is to be read, and counting to go on from there."""
     newest: dict[str, Newest]
     """By user."""
-    histories: Histories
+    users: Users
     new: I32
     """How many interactions are new in each history."""
     rows: Rows
     changed: U64
     """The items whose rows the chunks changed."""
-
-
-class _UserShard(NamedTuple):
-    """A user shard as it was read for a chunk; its users' histories stand together, from place `first` on."""
-
-    chunk: Chunk
-    users: list[str]
-    first: int
-    stored: bytes | None
-    mark: UserMark
-
-    @property
-    def is_new(self) -> bool:
-        """Whether nothing of the chunk was counted before."""
-        return self.chunk.start > self.mark.offset
-
-    @property
-    def giving(self) -> Giving:
-        return Giving(self.chunk.partition, self.chunk.end, self.mark.given)
 
 
 class Engine:
@@ -123,11 +91,12 @@ class Engine:
         self._keys = keys
         self._rules = rules
         self._retention_s = retention_s
+        self._users = UserShards(store, keys, rules, retention_s)
         self._items = ItemShards(store, keys, rules)
         self._popular = popularity.unpack(rules)
         self._memory = Memory(rules)
         self._desk = desk(rules)
-        self._learners: dict[int, Weights] = {}
+        self._learners = Learners()
         self._newest_ms = 0
         self._life = ANY_LIFE
         self._begun: set[int] = set()
@@ -139,39 +108,40 @@ class Engine:
         `DamagedState` if Redis lacks what the marks say it has.
         """
         life = self._life
-        shards, found = await self._open(chunks)
+        shards, users = await self._users.open(chunks)
         if any(self._is_missing(shard) or shard.chunk.start > shard.mark.offset + 1 for shard in shards):
-            return nothing_counted(shards, found)
+            return nothing_counted(shards, users)
         batch = columns(
             [(shard.chunk.partition, arrival) for shard in shards for arrival in uncounted(shard.chunk, shard.mark)],
             [user for shard in shards for user in shard.users],
         )
-        deltas, changed = fold(found, batch, self._rules)
-        wanted = self._wanted(shards, found)
+        folded = fold_batch(shards, users, batch, self._rules)
+        wanted = self._wanted(shards, users.histories)
         guards = {self._keys.user_mark(shard.chunk.partition): shard.stored for shard in shards}
+        given = Given(folded.deltas, folded.told, [shard.giving for shard in shards], batch.ids)
         try:
-            loaded = await self._items.merge(deltas, [shard.giving for shard in shards], batch.ids, wanted, guards)
+            loaded = await self._items.merge(given, wanted, guards)
         except StateMoved:
-            return nothing_counted(shards, found)
-        lost = await self._commit(shards, batch, changed, found, deltas, life)
+            return nothing_counted(shards, users)
+        lost = await self._users.commit(shards, users, folded, life)
 
         newest: dict[str, Newest] = {}
         for shard in shards:
             if shard.chunk.partition not in lost:
-                newest |= newest_events(shard, batch, changed)
+                newest |= newest_events(shard, batch, folded.changed)
         again = [] if all(shard.is_new for shard in shards) else [wanted, met_before(shards)]
         self._newest_ms = max(self._newest_ms, int(batch.time.max(initial=0)))
-        touched = np.unique(np.concatenate([deltas.item, *again]))
+        touched = np.unique(np.concatenate([folded.deltas.item, *again]))
         ends = {shard.chunk.partition: shard.chunk.end for shard in shards if shard.chunk.partition not in lost}
-        new = np.bincount(batch.user[changed & (batch.kind < REFUND)], minlength=len(found.length)).astype(np.int32)
-        return Counted(ends, lost, newest, found, new, loaded, touched)
+        new = new_interactions(folded, len(users.histories.length))
+        return Counted(ends, lost, newest, users, new, loaded, touched)
 
     async def recommend(self, counted: Counted, now_ms: int) -> list[tuple[Newest, Recommendation]]:
         """A recommendation for each user whose history was changed, with the event that it answers."""
         if not counted.newest:
             return []
         chosen = [newest.place for newest in counted.newest.values()]
-        found = Histories._make(column[chosen] for column in counted.histories)
+        found = Histories._make(column[chosen] for column in counted.users.histories)
         current = [
             [hash_item(line.item_id) for line in newest.arrival.event.lines]
             if newest.arrival.event.kind.is_interaction
@@ -203,7 +173,7 @@ class Engine:
         now_s = time.monotonic()
         self._memory.put(counted.rows, now_s)
         partitions = sorted({newest.partition for newest in counted.newest.values()})
-        learners = [self._learners.setdefault(partition, learner.begin(FIRST)) for partition in partitions]
+        learners = [learned.clicks for learned in self._learners.of(partitions)]
         of = np.searchsorted(partitions, [newest.partition for newest in counted.newest.values()]).astype(np.int32)
         users = past(found, self._rules)
         out = hidden(found, users, current, self._rules)
@@ -217,6 +187,7 @@ class Engine:
             self._memory.put((await self._items.load(missing))[0], now_s)
         if self._rules.learner:
             learn_from(users, counted.new[chosen], self._memory.known, learners, of, self._desk)
+            self._learners.changed(partitions)
         return ranked
 
     async def similar(self, items: Sequence[int]) -> list[Neighbours]:
@@ -248,12 +219,18 @@ class Engine:
         self._begun.add(partition)
         key, published = self._keys.user_mark(partition), self._keys.published(partition)
         await self._store.swap([Swap(published, None, str(marks.START).encode(), {})])
-        [[stored]] = await self._store.read([[key]])
+        [[stored, learned]] = await self._store.read([[key, self._keys.learner(partition)]])
+        self._learners.begin(partition, learned)
         if stored is not None:
             return
         if await self._items.have(partition) and (await self._store.read([[key]]))[0][0] is None:
             raise damaged(f"the mark of partition {partition} is missing, but its events are counted")
         await self._store.swap([Swap(key, None, marks.encode(UserMark(version=1, born=born)), {})])
+
+    def learned(self, partitions: Iterable[int]) -> list[Entry]:
+        """What was learned on these partitions since this was asked last, to be written."""
+        taken = self._learners.take(partitions)
+        return [Entry(self._keys.learner(partition), value, self._retention_s) for partition, value in taken.items()]
 
     async def publish_again(self, partition: int, offset: int) -> int:
         """Moves the published mark back to `offset`, if it is beyond; where it then is."""
@@ -275,27 +252,11 @@ class Engine:
         if not (await self._store.swap([Swap(key, stored, marks.encode(mark), {})]))[0]:
             raise LostPartition(f"partition {partition}: another worker changed it while lost records were passed over")
 
-    async def _open(self, chunks: Sequence[Chunk]) -> tuple[list[_UserShard], Histories]:
-        """Reads the marks, and the histories of all users in the chunks."""
-        users = [list(dict.fromkeys(a.event.user_id for a in chunk.arrivals if matters(a.event.kind))) for chunk in chunks]
-        replies = await self._store.read(
-            [
-                [self._keys.user_mark(chunk.partition), *(self._keys.user(chunk.partition, user) for user in here)]
-                for chunk, here in zip(chunks, users, strict=True)
-            ]
-        )
-        shards: list[_UserShard] = []
-        first = 0
-        for chunk, here, reply in zip(chunks, users, replies, strict=True):
-            shards.append(_UserShard(chunk, here, first, reply[0], marks.user_mark(reply[0])))
-            first += len(here)
-        return shards, histories.unpack([value for reply in replies for value in reply[1:]], self._rules.history)
-
-    def _is_missing(self, shard: _UserShard) -> bool:
+    def _is_missing(self, shard: UserShard) -> bool:
         """Whether Redis lost the shard's mark since counting began."""
         return shard.stored is None and shard.chunk.partition in self._begun
 
-    def _wanted(self, shards: Sequence[_UserShard], found: Histories) -> U64:
+    def _wanted(self, shards: Sequence[UserShard], found: Histories) -> U64:
         """Items whose rows are needed: those that ranking starts from.
 
         Of a chunk that was counted before, but perhaps not published, all that its users touched: their neighbour lists are
@@ -307,78 +268,22 @@ class Engine:
         items: U64 = np.unique(everything[everything != NONE])
         return items
 
-    async def _commit(
-        self, shards: Sequence[_UserShard], batch: Batch, changed: Bools, found: Histories, deltas: Deltas, life: bytes
-    ) -> list[int]:
-        """Writes the histories and marks of each user shard; returns the partitions that another worker has changed.
 
-        Not in another life of Redis: it may have gone back to where the user shard is as it was read, but the item shards lack
-        what was merged since.
-        """
-        touched = np.unique(batch.user[changed])
-        swaps = []
-        for shard in shards:
-            chunk, mark = shard.chunk, shard.mark
-            if chunk.end <= mark.offset:
-                continue
-            here = batch.partition == chunk.partition
-            after = marks.advanced(
-                mark,
-                chunk.end,
-                given_after(deltas, shard.giving),
-                interactions=int((here & changed & (batch.kind < REFUND)).sum()),
-                repeats=int((here & batch.opens & ~changed & (batch.kind < REFUND)).sum())
-                + sum(offset > mark.offset for offset in chunk.leftover),
-                rejected=sum(offset > mark.offset for offset in chunk.rejected),
-                forwarded=sum(offset > mark.offset for offset in chunk.forwarded),
-            )
-            places = touched[(touched >= shard.first) & (touched < shard.first + len(shard.users))].tolist()
-            values = {self._keys.user(chunk.partition, shard.users[u - shard.first]): histories.pack(found, u) for u in places}
-            key = self._keys.user_mark(chunk.partition)
-            swaps.append((chunk.partition, Swap(key, shard.stored, marks.encode(after), values, self._retention_s)))
-        if not swaps:
-            return []
-        done = await self._store.swap([swap for _, swap in swaps], life=life)
-        return [partition for (partition, _), ok in zip(swaps, done, strict=True) if not ok]
-
-
-def nothing_counted(shards: Sequence[_UserShard], found: Histories) -> Counted:
+def nothing_counted(shards: Sequence[UserShard], users: Users) -> Counted:
     """What is left when the user shards changed while they were counted."""
     nothing = np.empty(0, np.uint64)
     return Counted(
         {},
         [shard.chunk.partition for shard in shards],
         {},
-        found,
-        np.zeros(len(found.length), np.int32),
+        users,
+        np.zeros(len(users.histories.length), np.int32),
         rows.empty(nothing, 0),
         nothing,
     )
 
 
-def uncounted(chunk: Chunk, mark: UserMark) -> list[Arrival]:
-    """The arrivals that are not counted yet; a forwarded record counts the first time it comes, which `mark` then remembers."""
-    fresh = []
-    for arrival in chunk.arrivals:
-        if arrival.offset <= mark.offset:
-            continue
-        if arrival.origin:
-            source, offset = arrival.origin
-            if offset <= mark.forwarded_from.get(source, marks.START):
-                mark.repeats += 1
-                continue
-            mark.forwarded_from[source] = offset
-        fresh.append(arrival)
-    return fresh
-
-
-def met_before(shards: Sequence[_UserShard]) -> U64:
-    """The items of events that were counted before; a basket may be longer than the history that it left."""
-    again = (a for shard in shards for a in shard.chunk.arrivals if a.offset <= shard.mark.offset)
-    return np.array([hash_item(line.item_id) for arrival in again for line in arrival.event.lines], np.uint64)
-
-
-def newest_events(shard: _UserShard, batch: Batch, changed: Bools) -> dict[str, Newest]:
+def newest_events(shard: UserShard, batch: Batch, changed: Bools) -> dict[str, Newest]:
     """By user, the newest event of the chunk that changed the history, now or when the chunk was counted before."""
     chunk = shard.chunk
     place = {user: shard.first + n for n, user in enumerate(shard.users)}

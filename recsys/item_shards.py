@@ -1,60 +1,53 @@
-"""The item shards: deltas are merged into their rows, shard by shard, each by compare-and-set; several workers write them."""
+"""The item shards: deltas are merged into rows and sales, shard by shard, by compare-and-set; several workers write them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
 
 from recsys import marks, popularity, rows
 from recsys.compiled import I64, U64, Bools
-from recsys.fold import Deltas
 from recsys.keys import Keys
+from recsys.merging import (
+    ITEM_SHARDS,
+    DamagedState,
+    Given,
+    counted_by_shard,
+    damaged,
+    merged_rows,
+    merged_sales,
+    missing_row,
+    places_by_shard,
+)
 from recsys.popularity import Popular
+from recsys.returning import sales
 from recsys.rows import Rows
 from recsys.rules import Rules
 from recsys.store import NO_GUARDS, Guards, Store, Swap
 
-ITEM_SHARDS = 32
-"""How many shards the items are spread over; part of the state, so a change needs a rebuild."""
+__all__ = ["ITEM_SHARDS", "DamagedState", "ItemShards", "StateMoved", "damaged", "missing_row", "row_key"]
+
+NO_PLACES = np.empty(0, np.int64)
 NAMES_REMEMBERED = 500_000
 """Item names (they never change) that a worker keeps; beyond that it starts anew."""
-
-
-class DamagedState(RuntimeError):
-    """Something that must be in Redis is not there: keys were evicted or lost."""
-
-
-def damaged(what: str) -> DamagedState:
-    """The error for what is missing, with the way out."""
-    return DamagedState(
-        f"{what}: did Redis evict or lose keys? Set maxmemory-policy noeviction, and build the state anew from the topic: "
-        "freshet rebuild (on a cluster: another FRESHET_KEY_PREFIX)"
-    )
-
-
-def fallen_back(shard: int, giving: "Giving", has: int) -> DamagedState:
-    return damaged(
-        f"item shard {shard} has the events of partition {giving.partition} up to offset {has} only, but was given them up to "
-        f"{giving.given[shard]}"
-    )
-
-
-def missing_row(item: int) -> DamagedState:
-    return damaged(f"the row of item {item:016x} is missing")
 
 
 class StateMoved(RuntimeError):
     """A user shard changed while its deltas were merged: another worker has it, or Redis went back to an earlier state."""
 
 
-class Giving(NamedTuple):
-    """Whose deltas are merged: a partition's user shard as it was read."""
+class Pending(NamedTuple):
+    """Items (sorted hashes) whose rows, and items whose sales are not merged yet."""
 
-    partition: int
-    end: int
-    """The deltas are complete up to this offset."""
-    given: list[int]
-    """By item shard, the last offset whose deltas must be in it already."""
+    rows: U64
+    sales: U64
+
+
+class Stored(NamedTuple):
+    """For each of the pending whether it is merged now; in its shard another worker may have been first."""
+
+    rows: Bools
+    sales: Bools
 
 
 def row_key(keys: Keys, item: int) -> str:
@@ -75,26 +68,24 @@ class ItemShards:
         self._rules = rules
         self._names: dict[int, str] = {}
 
-    async def merge(
-        self, deltas: Deltas, givings: Sequence[Giving], ids: Mapping[int, str], wanted: U64, guards: Guards = NO_GUARDS
-    ) -> Rows:
-        """Adds deltas to their rows; returns these rows and the wanted ones as they then are.
+    async def merge(self, given: Given, wanted: U64, guards: Guards = NO_GUARDS) -> Rows:
+        """Adds deltas to their rows and sales; returns these rows and the wanted ones as they then are.
 
-        `ids` are the ids of items that may be new, `guards` the marks of the user shards that the deltas come from: nothing is
-        merged once one of them has changed. Raises `StateMoved` then, and `DamagedState` where a shard or a wanted row lacks
-        what the unchanged marks say it has.
+        `guards` are the marks of the user shards that the deltas come from: nothing is merged once one of them has changed.
+        Raises `StateMoved` then, and `DamagedState` where a shard, a wanted row or sales lack what the unchanged marks say
+        they have.
         """
-        pending = np.unique(np.concatenate((deltas.item, wanted)))
+        pending = Pending(np.unique(np.concatenate((given.deltas.item, wanted))), np.unique(given.told.item))
         done: list[Rows] = []
         while True:
             try:
-                loaded, stored = await self._try(deltas, givings, ids, pending, guards)
+                loaded, stored = await self._try(given, pending, guards)
             except DamagedState:
                 await self._check(guards)
                 raise
-            done.append(rows.take(loaded, stored))
-            pending = pending[~stored]
-            if not len(pending):
+            done.append(rows.take(loaded, stored.rows))
+            pending = Pending(pending.rows[~stored.rows], pending.sales[~stored.sales])
+            if not len(pending.rows) and not len(pending.sales):
                 self._remember(done)
                 return rows.join(done)
             await self._check(guards)
@@ -148,57 +139,55 @@ class ItemShards:
         replies = await self._store.read([[self._keys.item_mark(shard)] for shard in range(ITEM_SHARDS)])
         return any(partition in marks.item_mark(value).offsets for [value] in replies)
 
-    async def _try(
-        self, deltas: Deltas, givings: Sequence[Giving], ids: Mapping[int, str], items: U64, guards: Guards
-    ) -> tuple[Rows, Bools]:
-        """The rows of `items`, and for each whether it is stored so; in its shard another worker may have been first."""
-        places = places_by_shard(items)
+    async def _try(self, given: Given, pending: Pending, guards: Guards) -> tuple[Rows, Stored]:
+        """The rows that were pending, and what is stored."""
+        of_rows, of_sales = places_by_shard(pending.rows), places_by_shard(pending.sales)
+        shards = sorted(of_rows.keys() | of_sales.keys())
         groups = [
-            [self._keys.item_mark(shard), self._keys.top(shard), *(self._keys.row(shard, i) for i in items[at].tolist())]
-            for shard, at in places.items()
+            [
+                self._keys.item_mark(shard),
+                self._keys.top(shard),
+                *(self._keys.row(shard, i) for i in pending.rows[of_rows.get(shard, NO_PLACES)].tolist()),
+                *(self._keys.sales(shard, i) for i in pending.sales[of_sales.get(shard, NO_PLACES)].tolist()),
+            ]
+            for shard in shards
         ]
-        replies = dict(zip(places, await self._store.read(groups), strict=True))
+        replies = dict(zip(shards, await self._store.read(groups), strict=True))
+        packed_rows: list[bytes | None] = [None] * len(pending.rows)
+        packed_sales: list[bytes | None] = [None] * len(pending.sales)
+        for shard, (_, _, *values) in replies.items():
+            at = of_rows.get(shard, NO_PLACES)
+            for r, value in zip(at.tolist(), values, strict=False):
+                packed_rows[r] = value
+            for r, value in zip(of_sales.get(shard, NO_PLACES).tolist(), values[len(at) :], strict=True):
+                packed_sales[r] = value
+
         item_marks = {shard: marks.item_mark(reply[0]) for shard, reply in replies.items()}
-        packed: list[bytes | None] = [None] * len(items)
-        for shard, at in places.items():
-            for r, value in zip(at.tolist(), replies[shard][2:], strict=True):
-                packed[r] = value
-
-        givings = sorted(givings)
-        partitions = [giving.partition for giving in givings]
-        counted = np.full((ITEM_SHARDS, len(partitions)), marks.START)
-        for shard, mark in item_marks.items():
-            counted[shard] = [mark.offsets.get(partition, marks.START) for partition in partitions]
-            for n, giving in enumerate(givings):
-                if giving.given and counted[shard, n] < giving.given[shard]:
-                    raise fallen_back(shard, giving, int(counted[shard, n]))
-        of_shard = (deltas.item % np.uint64(ITEM_SHARDS)).astype(np.int64)
-        of_partition = np.searchsorted(partitions, deltas.partition)
-        fresh = np.isin(deltas.item, items) & (deltas.offset > counted[of_shard, of_partition])
-        deltas = Deltas._make(column[fresh] for column in deltas)
-        at_row = np.searchsorted(items, deltas.item)
-        loaded = rows.load(items, packed, int(np.bincount(at_row).max(initial=0)), self._rules)
-        name(loaded, ids)
-        rows.merge(loaded, deltas, at_row, self._rules)
-
-        changed = np.zeros(len(items), np.bool_)
-        changed[at_row] = True
+        counted = counted_by_shard(item_marks, given.givings)
+        loaded, changed = merged_rows(given, pending.rows, packed_rows, counted, self._rules)
+        sold, resold = merged_sales(given, pending.sales, packed_sales, counted)
         swaps = {}
-        for shard, at in places.items():
-            touched = at[changed[at]]
-            if not len(touched):
+        for shard in shards:
+            touched = of_rows.get(shard, NO_PLACES)
+            touched = touched[changed[touched]]
+            told = of_sales.get(shard, NO_PLACES)
+            told = told[resold[told]]
+            if not len(touched) and not len(told):
                 continue
             mark = item_marks[shard]
             mark.version += 1
-            mark.offsets.update({p: end for p, end, _ in givings if end > mark.offsets.get(p, marks.START)})
-            top = popularity.update(popularity.unpack(self._rules, replies[shard][1]), loaded, touched, self._rules)
-            values = {self._keys.row(shard, int(items[r])): rows.pack(loaded, r) for r in touched.tolist()}
-            values[self._keys.top(shard)] = popularity.pack(top)
-            swaps[shard] = Swap(self._keys.item_mark(shard), replies[shard][0], marks.encode(mark), values)
+            mark.offsets.update({p: end for p, end, _ in given.givings if end > mark.offsets.get(p, marks.START)})
+            new = {self._keys.row(shard, int(pending.rows[r])): rows.pack(loaded, r) for r in touched.tolist()}
+            new |= {self._keys.sales(shard, int(pending.sales[r])): sales.pack(sold, r) for r in told.tolist()}
+            if len(touched):
+                top = popularity.update(popularity.unpack(self._rules, replies[shard][1]), loaded, touched, self._rules)
+                new[self._keys.top(shard)] = popularity.pack(top)
+            swaps[shard] = Swap(self._keys.item_mark(shard), replies[shard][0], marks.encode(mark), new)
         swapped = dict(zip(swaps, await self._store.swap(list(swaps.values()), guards), strict=True)) if swaps else {}
-        stored = np.ones(len(items), np.bool_)
-        for shard, at in places.items():
-            stored[at] = swapped.get(shard, True)
+        stored = Stored(np.ones(len(pending.rows), np.bool_), np.ones(len(pending.sales), np.bool_))
+        for shard, ok in swapped.items():
+            stored.rows[of_rows.get(shard, NO_PLACES)] = ok
+            stored.sales[of_sales.get(shard, NO_PLACES)] = ok
         return loaded, stored
 
     def _remember(self, loaded: Iterable[Rows]) -> None:
@@ -206,31 +195,3 @@ class ItemShards:
             self._names.clear()
         for part in loaded:
             self._names.update((item, text) for item, text in zip(part.item.tolist(), part.ids, strict=True) if text)
-
-
-def given_after(deltas: Deltas, giving: Giving) -> list[int]:
-    """By item shard, the last offset whose deltas are in it once those of a partition are merged."""
-    after = np.array(giving.given or [marks.START] * ITEM_SHARDS)
-    ours = deltas.partition == giving.partition
-    np.maximum.at(after, (deltas.item[ours] % np.uint64(ITEM_SHARDS)).astype(np.int64), deltas.offset[ours])
-    given: list[int] = after.tolist()
-    return given
-
-
-def places_by_shard(items: U64) -> dict[int, I64]:
-    """For each shard that holds some of the items, their places.
-
-    >>> places_by_shard(np.array([1, 2, 33], np.uint64))
-    {1: array([0, 2]), 2: array([1])}
-    """
-    shard_of = (items % np.uint64(ITEM_SHARDS)).astype(np.int64)
-    return {shard: np.flatnonzero(shard_of == shard) for shard in np.unique(shard_of).tolist()}
-
-
-def name(loaded: Rows, ids: Mapping[int, str]) -> None:
-    """Gives rows of new items their ids. A row that is neither stored nor new is lost."""
-    for r, item in enumerate(loaded.item.tolist()):
-        if loaded.ids[r] is None:
-            if item not in ids:
-                raise missing_row(item)
-            loaded.ids[r] = ids[item]

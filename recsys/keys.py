@@ -24,8 +24,11 @@ stand right under the prefix, those of another under its own name (`p g1:recs:<u
 | `p {u7}:mark` | string | none: one a partition | commit | the shard's version, mark, counters (`recsys.marks.UserMark`) |
 | `p {u7}:published` | string | none: one a partition | publish | the last offset whose recommendations are out |
 | `p {u7}:user:<user>` | string | retention | commit | the user's history, packed (`recsys.histories`) |
+| `p {u7}:bought:<user>` | string | retention | commit | what the user bought and holds, packed (`recsys.returning.purchases`) |
+| `p {u7}:learner` | string | retention | publish | what ranking learned on the partition, packed (`recsys.learners`) |
 | `p {i7}:mark` | string | none: one a shard | merge | the shard's version, its marks by partition (`recsys.marks.ItemMark`) |
 | `p {i7}:row:<hash>` | string | none: one an item | merge | the item's row, packed (`recsys.rows`) |
+| `p {i7}:sales:<hash>` | string | none: one an item | merge | how the item sells, packed (`recsys.returning.sales`) |
 | `p {i7}:top` | string | none: one a shard | merge | the shard's most popular items, packed (`recsys.popularity`) |
 """
 
@@ -116,8 +119,14 @@ class Keys(Struct, frozen=True):
     def published(self, partition: int) -> str:
         return f"{self.internal}{{u{partition}}}:published"
 
+    def learner(self, partition: int) -> str:
+        return f"{self.internal}{{u{partition}}}:learner"
+
     def user(self, partition: int, user: str) -> str:
         return f"{self.internal}{{u{partition}}}:user:{user}"
+
+    def bought(self, partition: int, user: str) -> str:
+        return f"{self.internal}{{u{partition}}}:bought:{user}"
 
     def item_mark(self, shard: int) -> str:
         return f"{self.internal}{{i{shard}}}:mark"
@@ -125,6 +134,10 @@ class Keys(Struct, frozen=True):
     def row(self, shard: int, item: int) -> str:
         """`item` is the 64-bit hash of the item's id."""
         return f"{self.internal}{{i{shard}}}:row:{item:016x}"
+
+    def sales(self, shard: int, item: int) -> str:
+        """`item` is the 64-bit hash of the item's id."""
+        return f"{self.internal}{{i{shard}}}:sales:{item:016x}"
 
     def top(self, shard: int) -> str:
         return f"{self.internal}{{i{shard}}}:top"

@@ -31,10 +31,13 @@ class UserMark(Struct, omit_defaults=True):
     given: list[int] = []
     """By item shard, the last offset whose deltas went there; empty while nothing was given. An item shard that is behind has
     lost what it had."""
+    repurchase: bytes = b""
+    """What the partition's users bought again, packed (`recsys.returning.repurchase`); empty while nobody who held something
+    bought."""
 
 
 class ItemMark(Struct, omit_defaults=True):
-    """The mark of an item shard: by source partition, the last offset whose deltas are in the shard's rows."""
+    """The mark of an item shard: by source partition, the last offset whose deltas are in the shard's rows and sales."""
 
     version: int = 0
     offsets: dict[int, int] = {}
@@ -67,7 +70,15 @@ def encode(mark: UserMark | ItemMark) -> bytes:
 
 
 def advanced(
-    mark: UserMark, offset: int, given: list[int], *, interactions: int, repeats: int, rejected: int, forwarded: int
+    mark: UserMark,
+    offset: int,
+    given: list[int],
+    *,
+    repurchase: bytes,
+    interactions: int,
+    repeats: int,
+    rejected: int,
+    forwarded: int,
 ) -> UserMark:
     """The mark after everything up to `offset` was counted, and deltas were given to item shards up to `given`."""
     return msgspec.structs.replace(
@@ -75,6 +86,7 @@ def advanced(
         version=mark.version + 1,
         offset=offset,
         given=given,
+        repurchase=repurchase,
         interactions=mark.interactions + interactions,
         repeats=mark.repeats + repeats,
         rejected=mark.rejected + rejected,

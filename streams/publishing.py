@@ -27,6 +27,8 @@ BATCHES_WAITING = 1
 """Counted batches that wait to be published; then counting waits."""
 ROUND_S = 0.25
 """How often neighbour lists, what is popular and the published marks are written: an item that is met often is written once."""
+LEARNED_S = 1.0
+"""How often what was learned is written: a crash costs no more of it."""
 LOOK_S = 5.0
 """How often a worker that publishes nothing looks whether its published marks were moved back."""
 SETTLE_S = 5.0
@@ -84,27 +86,32 @@ class Publishing:
 
     async def run_rounds(self, consumer: ChunkConsumer) -> None:
         """Publishes the rest every `ROUND_S`, for ever."""
-        looked = now()
+        looked = written = now()
         while True:
             await asyncio.sleep(ROUND_S)
             mine: set[TP] = set()
             if now() - looked > LOOK_S:
                 mine, looked = consumer.assignment(), now()
             moved = await self._round({tp.partition for tp in mine})
+            if now() - written > LEARNED_S:
+                await self._write_learned(self.marks.offsets)
+                written = now()
             again = frozenset(tp for tp in consumer.assignment() if tp.partition in moved)
             if again:
                 await consumer.seek_by_mark(again)
 
     async def drain(self) -> None:
-        """Returns when all that was taken is published."""
+        """Returns when all that was taken is published, and what was learned of it is written."""
         await self._waiting.join()
         await self._round()
+        await self._write_learned(self.marks.offsets)
 
     async def settle(self, revoked: Collection[int]) -> None:
         """Returns when nothing of the revoked partitions is being published; not later than the group may wait for it."""
         with suppress(TimeoutError):
             async with asyncio.timeout(SETTLE_S), self._one_batch:
                 self.marks.give_up(revoked)
+                await self._write_learned(revoked)
 
     async def _publish(self, outcome: Outcome) -> None:
         """Recommendations of the users that the batch touched, to Redis and to the topic."""
@@ -154,6 +161,11 @@ class Publishing:
             if changed:
                 await self._publish_trending()
             return await self.marks.write(out)
+
+    async def _write_learned(self, partitions: Collection[int]) -> None:
+        learned = self._engine.learned(partitions)
+        if learned:
+            await self._store.put(learned)
 
     async def _publish_trending(self) -> None:
         popular = await self._engine.trending()

@@ -81,6 +81,18 @@ class Interaction:
     refunded: bool = False
 
 
+class Bought(NamedTuple):
+    """An event that bought items, or took purchases back, in its user's home partition."""
+
+    partition: int
+    user: str
+    items: list[str]
+    """Of a refund, those that the history showed as bought."""
+    time_ms: int
+    session_id: str | None
+    refund: bool
+
+
 @dataclass
 class Recount:
     """What the topic amounts to; records are named by (partition, offset)."""
@@ -98,6 +110,8 @@ class Recount:
     repeated: set[tuple[int, int]] = field(default_factory=set)
     newest: dict[str, tuple[int, int]] = field(default_factory=dict)
     """User → the record of the newest interaction."""
+    bought: list[Bought] = field(default_factory=list)
+    """In the order of each partition."""
 
     def neighbours(self, item: str) -> dict[str, int]:
         """The neighbours of an item and how often they met it."""
@@ -151,9 +165,10 @@ def count(result: Recount, name: tuple[int, int], event: Parsed, *, history: int
         result.repeated.add(name)
         return
     if event.kind == "refund":
-        for entry in past:
-            if entry.kind == "purchase" and entry.item in event.items:
-                entry.refunded = True
+        taken_back = [item for item in event.items if take_back(past, item)]
+        result.bought.append(Bought(name[0], event.user, taken_back, event.time_ms, event.session_id, refund=True))
+    if event.kind == "purchase":
+        result.bought.append(Bought(name[0], event.user, event.items, event.time_ms, event.session_id, refund=False))
     if event.kind not in INTERACTIONS:
         return
     for item in event.items:
@@ -165,6 +180,14 @@ def count(result: Recount, name: tuple[int, int], event: Parsed, *, history: int
         past.append(Interaction(item, event.kind, event.time_ms, event.event_id, event.session_id, begins))
         del past[:-history]
     result.newest[event.user] = name
+
+
+def take_back(past: list[Interaction], item: str) -> bool:
+    """Marks all purchases of an item as refunded; whether there were any."""
+    purchases = [entry for entry in past if entry.kind == "purchase" and entry.item == item and not entry.refunded]
+    for entry in purchases:
+        entry.refunded = True
+    return bool(purchases)
 
 
 def other_session(before: Interaction, event: Parsed, gap_ms: float) -> bool:

@@ -76,7 +76,8 @@ class Sold:
 
 
 class Recount:
-    def __init__(self) -> None:
+    def __init__(self, gap: float = GAP) -> None:
+        self._gap = gap
         self.customers: dict[int, Customer] = defaultdict(Customer)
         self.sold: dict[int, Sold] = defaultdict(Sold)
         self.exposures: dict[tuple[int, int], float] = defaultdict(lambda: 20.0)
@@ -89,7 +90,7 @@ class Recount:
             return True
         if last.session and event.session:
             return last.session != event.session
-        return abs(last.time - event.time) > GAP
+        return abs(last.time - event.time) > self._gap
 
     def take(self, event: Bought) -> None:
         if event.repeated:

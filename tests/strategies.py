@@ -202,7 +202,7 @@ def baskets() -> st.SearchStrategy[list[dict[str, Any]]]:
 @st.composite
 def events(draw: st.DrawFn, now_ms: int = NOW_MS) -> dict[str, Any]:
     """A good event, about one in ten without effect on counts."""
-    kind = draw(st.sampled_from(COUNTED * 2 + UNCOUNTED + ["rating", "purchase", "purchase", "refund", "refund"]))
+    kind = draw(st.sampled_from(COUNTED * 2 + UNCOUNTED + ["rating", *["purchase"] * 8, *["refund"] * 4]))
     event: dict[str, Any] = {"event_type": kind, "unknown": [1, {"a": None}]}
     if draw(st.sampled_from([True] * 5 + [False])):
         event["user_id"] = draw(st.sampled_from(USERS))

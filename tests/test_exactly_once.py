@@ -13,11 +13,12 @@ import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from msgspec.structs import replace
 from oracle import Record, Recount, home_partition, recount, sealed
+from purchase_counts import assert_purchases_are
 from strategies import BAD, click, encoded, home_of, written
 from workers import Worker, Workers, wait_until
 
 from recsys.connection import Client, open_client, read_values
-from recsys.keys import Keys
+from recsys.keys import Keys, literal
 from recsys.marks import user_mark
 from streams.chaos.proxy import Proxy
 from streams.doctor import examine
@@ -170,9 +171,17 @@ def assert_exactly_once(shop: Shop, environ: Mapping[str, str]) -> Recount:
     truth = shop.truth()
     assert export(environ) == {item: (n, truth.neighbours(item)) for item, n in truth.interactions.items()}
     assert truth.arrived == set(truth.forwarded)
+    keys = Keys(shop.settings.key_prefix)
+    assert_purchases_are(truth, internal_state(shop.redis, keys), keys, PARTITIONS)
     assert_rejected(shop, truth)
     assert_recommended(shop, truth)
     return truth
+
+
+def internal_state(redis: Client, keys: Keys) -> dict[str, bytes | None]:
+    """The whole internal state."""
+    names = {name.decode() for name in redis.scan_iter(match=f"{literal(keys.internal)}{{*", count=1000)}
+    return dict(zip(sorted(names), read_values(redis, sorted(names)), strict=True))
 
 
 def assert_rejected(shop: Shop, truth: Recount) -> None:

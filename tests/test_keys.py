@@ -18,15 +18,21 @@ FORMS: dict[str, tuple[Callable[..., Any], int, bool]] = {
     "recs": (Keys.recs, 0, True),
     "similar": (Keys.similar, 0, True),
     "user": (Keys.user, 1, True),
+    "bought": (Keys.bought, 1, True),
     "user_mark": (Keys.user_mark, 1, False),
     "published": (Keys.published, 1, False),
+    "learner": (Keys.learner, 1, False),
     "item_mark": (Keys.item_mark, 1, False),
     "top": (Keys.top, 1, False),
     "trending": (lambda keys: keys.trending, 0, False),
     "state": (lambda keys: keys.state, 0, False),
     "signer": (lambda keys: keys.signer, 0, False),
 }
-"""Every kind of key but that of rows: what builds it, how many numbers that takes, and whether it takes an id."""
+"""Every kind of key but those of one item: what builds it, how many numbers that takes, and whether it takes an id."""
+OF_ITEMS: dict[str, Callable[[Keys, int], str]] = {
+    "row": row_key,
+    "sales": lambda keys, item: keys.sales(item % ITEM_SHARDS, item),
+}
 IDS = st.one_of(
     st.sampled_from(STRANGE_IDS), st.text(min_size=1, max_size=128), st.text("{}:ui0recs\n", min_size=1, max_size=12)
 )
@@ -37,8 +43,8 @@ NUMBERS = st.integers(0, 40)
 @st.composite
 def named(draw: st.DrawFn) -> tuple[Any, ...]:
     """A kind of key, and what it is built of."""
-    kind = draw(st.sampled_from([*FORMS, "row"]))
-    if kind == "row":
+    kind = draw(st.sampled_from([*FORMS, *OF_ITEMS]))
+    if kind in OF_ITEMS:
         return kind, hash_id(draw(IDS))
     _, numbers, has_id = FORMS[kind]
     return (kind, *(draw(NUMBERS) for _ in range(numbers)), *([draw(IDS)] if has_id else []))
@@ -46,12 +52,13 @@ def named(draw: st.DrawFn) -> tuple[Any, ...]:
 
 def built(keys: Keys, name: tuple[Any, ...]) -> str:
     kind, *parts = name
-    return row_key(keys, *parts) if kind == "row" else str(FORMS[kind][0](keys, *parts))
+    return OF_ITEMS[kind](keys, *parts) if kind in OF_ITEMS else str(FORMS[kind][0](keys, *parts))
 
 
 PARSED = re.compile(
-    r"(?P<kind>recs|similar):(?P<id>.+)|(?P<alone>trending|state|signer)|\{(?P<side>[ui])(?P<shard>\d+)\}:(?P<what>mark|published|top)"
-    r"|\{u(?P<home>\d+)\}:user:(?P<user>.+)|\{i(?P<at>\d+)\}:row:(?P<row>[0-9a-f]{16})",
+    r"(?P<kind>recs|similar):(?P<id>.+)|(?P<alone>trending|state|signer)"
+    r"|\{(?P<side>[ui])(?P<shard>\d+)\}:(?P<what>mark|published|learner|top)"
+    r"|\{u(?P<home>\d+)\}:(?P<of>user|bought):(?P<user>.+)|\{i(?P<at>\d+)\}:(?P<each>row|sales):(?P<item>[0-9a-f]{16})",
     re.DOTALL,
 )
 
@@ -65,11 +72,14 @@ def read_back(key: str, prefix: str) -> tuple[Any, ...]:
     if found["alone"]:
         return (found["alone"],)
     if found["user"]:
-        return "user", int(found["home"]), found["user"]
-    if found["row"]:
-        assert int(found["row"], 16) % ITEM_SHARDS == int(found["at"])
-        return "row", int(found["row"], 16)
-    kind = {"u": {"mark": "user_mark", "published": "published"}, "i": {"mark": "item_mark", "top": "top"}}
+        return found["of"], int(found["home"]), found["user"]
+    if found["item"]:
+        assert int(found["item"], 16) % ITEM_SHARDS == int(found["at"])
+        return found["each"], int(found["item"], 16)
+    kind = {
+        "u": {"mark": "user_mark", "published": "published", "learner": "learner"},
+        "i": {"mark": "item_mark", "top": "top"},
+    }
     return kind[found["side"]][found["what"]], int(found["shard"])
 
 
@@ -98,7 +108,10 @@ def test_a_users_history_is_in_the_slot_of_its_shard_whatever_the_id(prefix: str
 @given(PREFIXES, IDS)
 def test_an_items_row_is_in_the_slot_of_its_shard_whatever_the_id(prefix: str, item: str) -> None:
     keys, shard = Keys(prefix), hash_id(item) % ITEM_SHARDS
-    slots = {key_slot(key.encode()) for key in (row_key(keys, hash_id(item)), keys.item_mark(shard), keys.top(shard))}
+    slots = {
+        key_slot(key.encode())
+        for key in (row_key(keys, hash_id(item)), keys.sales(shard, hash_id(item)), keys.item_mark(shard), keys.top(shard))
+    }
     assert slots == {key_slot(f"i{shard}".encode())}
 
 

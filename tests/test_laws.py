@@ -11,6 +11,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from oracle import Record, Recount, forwarded_from, home_partition, recount
+from purchase_counts import assert_purchases_are
 from strategies import NOW_MS, click, encoded, logs
 
 from recsys import fold as folding
@@ -185,6 +186,7 @@ def assert_counts_are(truth: Recount, store: MemoryStore, partitions: int, rules
     assert sum(mark.interactions for mark in user_marks) == sum(truth.interactions.values())
     assert sum(mark.rejected for mark in user_marks) == len(truth.rejected)
     assert sum(mark.forwarded for mark in user_marks) == len(truth.forwarded)
+    assert_purchases_are(truth, store.values, KEYS, partitions, rules.session_gap_ms)
 
 
 RULES_OF_ALL_KINDS = st.builds(
@@ -404,6 +406,15 @@ def test_a_state_that_lost_a_part_is_refused(missing: str) -> None:
     with pytest.raises(DamagedState):
         asyncio.run(go_on())
     assert {key: value for key, value in store.values.items() if key != KEYS.published(0)} == before
+
+
+def test_sales_that_are_lost_are_missed() -> None:
+    log = [Record(0, offset, NOW_MS, None, encoded(click(event_type="purchase"))) for offset in range(2)]
+    store = counted(log[:1], 1)
+    store.values = {key: value for key, value in store.values.items() if "}:sales:" not in key}
+    later = encoded(click(event_type="purchase", session_id="another", event_time=NOW_MS + 7_200_000))
+    with pytest.raises(DamagedState, match="sales of item"):
+        asyncio.run(count_all(store, [chunk(0, 1, 1, [Record(0, 1, NOW_MS + 7_200_000, None, later)], 1)]))
 
 
 # Rows that were cut

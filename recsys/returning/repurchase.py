@@ -55,6 +55,15 @@ def pack(tables: Repurchase, table: int) -> bytes:
     return b"".join((bytes((VERSION,)), tables.exposures[table].tobytes(), tables.purchases[table].tobytes()))
 
 
+def has_counted(tables: Repurchase, table: int) -> bool:
+    """Whether a table says anything but what it began with.
+
+    >>> has_counted(empty(1), 0)
+    False
+    """
+    return bool((tables.exposures[table] != EXPOSURES).any() or (tables.purchases[table] != PURCHASES).any())
+
+
 @compiled
 def step(number: int) -> int:
     """The row or column of the table for a k or a g.

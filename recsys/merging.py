@@ -1,0 +1,160 @@
+"""Merging: what a batch gives to items, and what of it their rows and sales still lack. Pure."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from recsys import marks, rows
+from recsys.compiled import I64, U64, Bools
+from recsys.fold import Deltas
+from recsys.marks import ItemMark
+from recsys.returning import basket_fold, sales
+from recsys.returning.sales import BOUGHT_FIRST, Sales
+from recsys.rows import Rows
+from recsys.rules import Rules
+
+ITEM_SHARDS = 32
+"""How many shards the items are spread over; part of the state, so a change needs a rebuild."""
+
+
+class DamagedState(RuntimeError):
+    """Something that must be in Redis is not there: keys were evicted or lost."""
+
+
+def damaged(what: str) -> DamagedState:
+    """The error for what is missing, with the way out."""
+    return DamagedState(
+        f"{what}: did Redis evict or lose keys? Set maxmemory-policy noeviction, and build the state anew from the topic: "
+        "freshet rebuild (on a cluster: another FRESHET_KEY_PREFIX)"
+    )
+
+
+def fallen_back(shard: int, giving: "Giving", has: int) -> DamagedState:
+    return damaged(
+        f"item shard {shard} has the events of partition {giving.partition} up to offset {has} only, but was given them up to "
+        f"{giving.given[shard]}"
+    )
+
+
+def missing_row(item: int) -> DamagedState:
+    return damaged(f"the row of item {item:016x} is missing")
+
+
+class Giving(NamedTuple):
+    """Whose deltas are merged: a partition's user shard as it was read."""
+
+    partition: int
+    end: int
+    """The deltas are complete up to this offset."""
+    given: list[int]
+    """By item shard, the last offset whose deltas must be in it already."""
+
+
+class Given(NamedTuple):
+    """What a batch gives to the item shards."""
+
+    deltas: Deltas
+    """For rows."""
+    told: basket_fold.Deltas
+    """For sales."""
+    givings: Sequence[Giving]
+    """Of each partition that it comes from."""
+    ids: Mapping[int, str]
+    """Of items that may be new."""
+
+
+class Counted(NamedTuple):
+    """The last offsets that item shards have of some partitions."""
+
+    partitions: list[int]
+    """Sorted."""
+    offsets: I64
+    """Shards × partitions."""
+
+
+def given_after(deltas: Sequence[Deltas | basket_fold.Deltas], giving: Giving) -> list[int]:
+    """By item shard, the last offset whose deltas are in it once those of a partition are merged."""
+    after = np.array(giving.given or [marks.START] * ITEM_SHARDS)
+    for of_a_kind in deltas:
+        ours = of_a_kind.partition == giving.partition
+        np.maximum.at(after, shards_of(of_a_kind.item[ours]), of_a_kind.offset[ours])
+    given: list[int] = after.tolist()
+    return given
+
+
+def counted_by_shard(item_marks: Mapping[int, ItemMark], givings: Sequence[Giving]) -> Counted:
+    """What the shards with these marks have. Raises `DamagedState` where one lacks what it was given before."""
+    partitions = sorted(giving.partition for giving in givings)
+    offsets = np.full((ITEM_SHARDS, len(partitions)), marks.START)
+    for shard, mark in item_marks.items():
+        offsets[shard] = [mark.offsets.get(partition, marks.START) for partition in partitions]
+        for giving in givings:
+            has = mark.offsets.get(giving.partition, marks.START)
+            if giving.given and has < giving.given[shard]:
+                raise fallen_back(shard, giving, has)
+    return Counted(partitions, offsets)
+
+
+def lacking(deltas: Deltas | basket_fold.Deltas, items: U64, counted: Counted) -> Bools:
+    """For each delta whether it is for one of the items (sorted hashes) and its shard lacks it."""
+    has = counted.offsets[shards_of(deltas.item), np.searchsorted(counted.partitions, deltas.partition)]
+    fresh: Bools = np.isin(deltas.item, items) & (deltas.offset > has)
+    return fresh
+
+
+def merged_rows(given: Given, items: U64, packed: Sequence[bytes | None], counted: Counted, rules: Rules) -> tuple[Rows, Bools]:
+    """The rows of `items` with what they lack, and for each whether it lacked anything."""
+    fresh = lacking(given.deltas, items, counted)
+    deltas = Deltas._make(column[fresh] for column in given.deltas)
+    at = np.searchsorted(items, deltas.item)
+    loaded = rows.load(items, packed, int(np.bincount(at).max(initial=0)), rules)
+    name(loaded, given.ids)
+    rows.merge(loaded, deltas, at, rules)
+    changed = np.zeros(len(items), np.bool_)
+    changed[at] = True
+    return loaded, changed
+
+
+def merged_sales(given: Given, items: U64, packed: Sequence[bytes | None], counted: Counted) -> tuple[Sales, Bools]:
+    """The sales of `items` with what they lack, and for each whether they lacked anything.
+
+    Raises `DamagedState` for sales that are not stored although the item was bought before.
+    """
+    fresh = lacking(given.told, items, counted)
+    told = basket_fold.Deltas._make(column[fresh] for column in given.told)
+    at = np.searchsorted(items, told.item)
+    sold = sales.unpack(packed)
+    changed = np.zeros(len(items), np.bool_)
+    first, places = np.unique(at, return_index=True)
+    for r, place in zip(first.tolist(), places.tolist(), strict=True):
+        changed[r] = True
+        if packed[r] is None and told.what[place] != BOUGHT_FIRST:
+            raise damaged(f"the sales of item {int(items[r]):016x} are missing")
+    sales.merge(sold, told.time, told.what, told.weight, at)
+    return sold, changed
+
+
+def shards_of(items: U64) -> I64:
+    """The shard of each item."""
+    shards: I64 = (items % np.uint64(ITEM_SHARDS)).astype(np.int64)
+    return shards
+
+
+def places_by_shard(items: U64) -> dict[int, I64]:
+    """For each shard that holds some of the items, their places.
+
+    >>> places_by_shard(np.array([1, 2, 33], np.uint64))
+    {1: array([0, 2]), 2: array([1])}
+    """
+    shard_of = shards_of(items)
+    return {shard: np.flatnonzero(shard_of == shard) for shard in np.unique(shard_of).tolist()}
+
+
+def name(loaded: Rows, ids: Mapping[int, str]) -> None:
+    """Gives rows of new items their ids. A row that is neither stored nor new is lost."""
+    for r, item in enumerate(loaded.item.tolist()):
+        if loaded.ids[r] is None:
+            if item not in ids:
+                raise missing_row(item)
+            loaded.ids[r] = ids[item]

@@ -1,0 +1,196 @@
+"""The user shards: of each partition what its users did and bought, with the mark that says up to where. Committed together."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from recsys import histories, marks
+from recsys.batch import Arrival, Batch, matters
+from recsys.compiled import I32, U64, Bools
+from recsys.fold import REFUND, Deltas, fold
+from recsys.hashing import hash_item
+from recsys.histories import Histories
+from recsys.keys import Keys
+from recsys.marks import UserMark
+from recsys.merging import Giving, given_after
+from recsys.returning import basket_fold, purchases, repurchase
+from recsys.returning.purchases import Purchases
+from recsys.returning.repurchase import Repurchase
+from recsys.rules import Rules
+from recsys.store import Store, Swap
+
+
+class Chunk(NamedTuple):
+    """What came from one partition, after decoding: everything from offset `start` to `end`, both included."""
+
+    partition: int
+    start: int
+    end: int
+    arrivals: Sequence[Arrival]
+    rejected: Sequence[int] = ()
+    """Offsets of records that were set aside."""
+    forwarded: Sequence[int] = ()
+    """Offsets of records that were sent on to their home partitions."""
+    leftover: Sequence[int] = ()
+    """Offsets of records that are passed over, since their originals are sent on once more."""
+
+
+class UserShard(NamedTuple):
+    """A user shard as it was read for a chunk; its users stand together, from place `first` on."""
+
+    chunk: Chunk
+    users: list[str]
+    first: int
+    stored: bytes | None
+    mark: UserMark
+
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing of the chunk was counted before."""
+        return self.chunk.start > self.mark.offset
+
+    @property
+    def giving(self) -> Giving:
+        return Giving(self.chunk.partition, self.chunk.end, self.mark.given)
+
+
+class Users(NamedTuple):
+    """The users of some shards: what they did last, and what they bought."""
+
+    histories: Histories
+    purchases: Purchases
+
+
+class Folded(NamedTuple):
+    """What a batch comes to."""
+
+    batch: Batch
+    changed: Bools
+    """For each line whether it changed its user's history."""
+    deltas: Deltas
+    """For the rows of items."""
+    told: basket_fold.Deltas
+    """For the sales of items."""
+    tables: Repurchase
+    """Of each shard."""
+
+
+class UserShards:
+    """The user shards in the store."""
+
+    def __init__(self, store: Store, keys: Keys, rules: Rules, retention_s: int) -> None:
+        self._store = store
+        self._keys = keys
+        self._rules = rules
+        self._retention_s = retention_s
+
+    async def open(self, chunks: Sequence[Chunk]) -> tuple[list[UserShard], Users]:
+        """Reads the marks, and all users in the chunks."""
+        users = [list(dict.fromkeys(a.event.user_id for a in chunk.arrivals if matters(a.event.kind))) for chunk in chunks]
+        replies = await self._store.read(
+            [
+                [
+                    self._keys.user_mark(chunk.partition),
+                    *(self._keys.user(chunk.partition, user) for user in here),
+                    *(self._keys.bought(chunk.partition, user) for user in here),
+                ]
+                for chunk, here in zip(chunks, users, strict=True)
+            ]
+        )
+        shards: list[UserShard] = []
+        pasts: list[bytes | None] = []
+        bought: list[bytes | None] = []
+        for chunk, here, (mark, *values) in zip(chunks, users, replies, strict=True):
+            shards.append(UserShard(chunk, here, len(pasts), mark, marks.user_mark(mark)))
+            pasts += values[: len(here)]
+            bought += values[len(here) :]
+        return shards, Users(histories.unpack(pasts, self._rules.history), purchases.unpack(bought))
+
+    async def commit(self, shards: Sequence[UserShard], users: Users, folded: Folded, life: bytes) -> list[int]:
+        """Writes users and marks of each shard; returns the partitions that another worker has changed.
+
+        Not in another life of Redis: it may have gone back to where the user shard is as it was read, but the item shards lack
+        what was merged since.
+        """
+        touched = np.unique(folded.batch.user[folded.changed])
+        swaps = []
+        for place, shard in enumerate(shards):
+            if shard.chunk.end <= shard.mark.offset:
+                continue
+            here = touched[(touched >= shard.first) & (touched < shard.first + len(shard.users))]
+            key = self._keys.user_mark(shard.chunk.partition)
+            mark = marks.encode(mark_after(shard, folded, place))
+            values = self._packed(shard, users, here.tolist())
+            swaps.append((shard.chunk.partition, Swap(key, shard.stored, mark, values, self._retention_s)))
+        if not swaps:
+            return []
+        done = await self._store.swap([swap for _, swap in swaps], life=life)
+        return [partition for (partition, _), ok in zip(swaps, done, strict=True) if not ok]
+
+    def _packed(self, shard: UserShard, users: Users, places: Sequence[int]) -> dict[str, bytes]:
+        """What is stored of the users in these places; what they bought lives as long as their history, so both are written."""
+        values = {}
+        for u in places:
+            partition, user = shard.chunk.partition, shard.users[u - shard.first]
+            values[self._keys.user(partition, user)] = histories.pack(users.histories, u)
+            bought = purchases.pack(users.purchases, u)
+            if bought:
+                values[self._keys.bought(partition, user)] = bought
+        return values
+
+
+def fold_batch(shards: Sequence[UserShard], users: Users, batch: Batch, rules: Rules) -> Folded:
+    """Counts a batch: changes `users` in place."""
+    deltas, changed = fold(users.histories, batch, rules)
+    tables = repurchase.unpack([shard.mark.repurchase for shard in shards])
+    table = np.repeat(np.arange(len(shards), dtype=np.int32), [len(shard.users) for shard in shards])
+    lines = basket_fold.lines(batch, changed)
+    told = basket_fold.count(users.purchases, tables, table, lines, float(rules.session_gap_ms))
+    return Folded(batch, changed, deltas, told, tables)
+
+
+def mark_after(shard: UserShard, folded: Folded, place: int) -> UserMark:
+    """The mark of a shard once its chunk is counted; `place` is that of its table."""
+    chunk, mark, batch = shard.chunk, shard.mark, folded.batch
+    here = batch.partition == chunk.partition
+    counts = batch.kind < REFUND
+    return marks.advanced(
+        mark,
+        chunk.end,
+        given_after((folded.deltas, folded.told), shard.giving),
+        repurchase=repurchase.pack(folded.tables, place) if repurchase.has_counted(folded.tables, place) else b"",
+        interactions=int((here & folded.changed & counts).sum()),
+        repeats=int((here & batch.opens & ~folded.changed & counts).sum())
+        + sum(offset > mark.offset for offset in chunk.leftover),
+        rejected=sum(offset > mark.offset for offset in chunk.rejected),
+        forwarded=sum(offset > mark.offset for offset in chunk.forwarded),
+    )
+
+
+def new_interactions(folded: Folded, users: int) -> I32:
+    """How many interactions are new of each user."""
+    counts = folded.changed & (folded.batch.kind < REFUND)
+    return np.bincount(folded.batch.user[counts], minlength=users).astype(np.int32)
+
+
+def uncounted(chunk: Chunk, mark: UserMark) -> list[Arrival]:
+    """The arrivals that are not counted yet; a forwarded record counts the first time it comes, which `mark` then remembers."""
+    fresh = []
+    for arrival in chunk.arrivals:
+        if arrival.offset <= mark.offset:
+            continue
+        if arrival.origin:
+            source, offset = arrival.origin
+            if offset <= mark.forwarded_from.get(source, marks.START):
+                mark.repeats += 1
+                continue
+            mark.forwarded_from[source] = offset
+        fresh.append(arrival)
+    return fresh
+
+
+def met_before(shards: Sequence[UserShard]) -> U64:
+    """The items of events that were counted before; a basket may be longer than the history that it left."""
+    again = (a for shard in shards for a in shard.chunk.arrivals if a.offset <= shard.mark.offset)
+    return np.array([hash_item(line.item_id) for arrival in again for line in arrival.event.lines], np.uint64)
