@@ -18,7 +18,7 @@ from recsys.rows import Rows, worth
 from recsys.rules import Rules
 
 DIGITS = 6
-"""Decimals of a published score."""
+"""Digits of a published score."""
 SHARE_PARTS = 10_000
 """Shares are whole ten-thousandths."""
 
@@ -89,7 +89,7 @@ def hashes_to_name(ranked: Ranked) -> set[int]:
 def recommended(ranked: Ranked, names: Mapping[int, str]) -> Iterator[list[RecommendedItem]]:
     """The items of each user, by falling score, ties by item id, each with its reasons."""
     order, shares = shares_by_size(ranked)
-    scores = np.round(ranked.score, DIGITS)
+    scores = rounded(ranked.score)
     for u in range(len(ranked.item)):
         sources = [names.get(item) for item in ranked.recent[u].tolist()]
         items = [
@@ -101,6 +101,17 @@ def recommended(ranked: Ranked, names: Mapping[int, str]) -> Iterator[list[Recom
         ]
         items.sort(key=lambda found: (-found.score, found.item_id))
         yield items
+
+
+def rounded(scores: F64) -> F64:
+    """Scores with `DIGITS` digits from the first that is not 0: small ones keep their order.
+
+    >>> rounded(np.array([0.61234567, 0.0, 1.2345678e-9]))
+    array([6.12346e-01, 0.00000e+00, 1.23457e-09])
+    """
+    scale = 10.0 ** (DIGITS - 1 - np.floor(np.log10(np.where(scores > 0.0, scores, 1.0))))
+    found: F64 = np.round(scores * scale) / scale
+    return found
 
 
 def shares_by_size(ranked: Ranked) -> tuple[Places, F64]:
