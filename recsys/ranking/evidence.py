@@ -121,7 +121,7 @@ def no_evidence(width: int, history: int) -> Evidence:
         np.zeros(size),
         np.zeros(room, np.int64),
         np.zeros(RECENT, np.uint64),
-        np.zeros(room, np.uint64),
+        np.zeros(RECENT + HOPS + room, np.uint64),
     )
 
 
