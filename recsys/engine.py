@@ -7,7 +7,6 @@ Item shards come first and the user shard last: after a crash anywhere in betwee
 the histories have not changed, and each item shard takes only the deltas that are newer than its mark for their partition.
 """
 
-import time
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -18,17 +17,13 @@ from recsys.batch import Arrival, Batch, columns, matters
 from recsys.compiled import I32, U64, Bools
 from recsys.hashing import NONE, hash_item
 from recsys.histories import Histories
-from recsys.item_shards import ItemShards, StateMoved, damaged
+from recsys.item_shards import ItemShards, Merged, StateMoved, damaged
 from recsys.keys import Keys
-from recsys.known import Memory
-from recsys.learners import Learners
 from recsys.marks import UserMark
 from recsys.merging import Given
 from recsys.popularity import POPULAR_TO_SPARE, Popular
-from recsys.ranking.candidates import desk
-from recsys.ranking.hiding import hidden
-from recsys.ranking.lessons import learn_from
-from recsys.ranking.rank import Ranked, past, rank, recent_items
+from recsys.ranker import Ranker, asked
+from recsys.ranking.rank import recent_items
 from recsys.recommendation import (
     Neighbours,
     Recommendation,
@@ -39,17 +34,12 @@ from recsys.recommendation import (
     strongest,
     trending,
 )
-from recsys.rows import Rows
+from recsys.returning.sales import nothing_sold
 from recsys.rules import Rules
 from recsys.store import ANY_LIFE, Entry, Store, Swap
 from recsys.user_shards import Chunk, Users, UserShard, UserShards, fold_batch, met_before, new_interactions, uncounted
 
 __all__ = ["Chunk", "Counted", "Engine", "LostPartition", "Newest"]
-
-FRESH_S = 5.0
-"""Rows of neighbours' neighbours are read again after this long: other workers may have changed them."""
-LOOKS = 3
-"""A ranking that finds something missing is made again with it: first rows may be missing, then items that these have met."""
 
 
 class LostPartition(RuntimeError):
@@ -78,7 +68,7 @@ class Counted(NamedTuple):
     users: Users
     new: I32
     """How many interactions are new in each history."""
-    rows: Rows
+    merged: Merged
     changed: U64
     """The items whose rows the chunks changed."""
 
@@ -94,9 +84,9 @@ class Engine:
         self._users = UserShards(store, keys, rules, retention_s)
         self._items = ItemShards(store, keys, rules)
         self._popular = popularity.unpack(rules)
-        self._memory = Memory(rules)
-        self._desk = desk(rules)
-        self._learners = Learners()
+        self._ranker = Ranker(self._items, rules)
+        self._lines: dict[int, tuple[int, int]] = {}
+        """By partition, how many lines were bought, and how many of them again."""
         self._newest_ms = 0
         self._life = ANY_LIFE
         self._begun: set[int] = set()
@@ -120,7 +110,7 @@ class Engine:
         guards = {self._keys.user_mark(shard.chunk.partition): shard.stored for shard in shards}
         given = Given(folded.deltas, folded.told, [shard.giving for shard in shards], batch.ids)
         try:
-            loaded = await self._items.merge(given, wanted, guards)
+            merged = await self._items.merge(given, wanted, guards)
         except StateMoved:
             return nothing_counted(shards, users)
         lost = await self._users.commit(shards, users, folded, life)
@@ -129,66 +119,44 @@ class Engine:
         for shard in shards:
             if shard.chunk.partition not in lost:
                 newest |= newest_events(shard, batch, folded.changed)
+            self._lines[shard.chunk.partition] = shard.mark.bought, shard.mark.bought_again
         again = [] if all(shard.is_new for shard in shards) else [wanted, met_before(shards)]
         self._newest_ms = max(self._newest_ms, int(batch.time.max(initial=0)))
         touched = np.unique(np.concatenate([folded.deltas.item, *again]))
         ends = {shard.chunk.partition: shard.chunk.end for shard in shards if shard.chunk.partition not in lost}
         new = new_interactions(folded, len(users.histories.length))
-        return Counted(ends, lost, newest, users, new, loaded, touched)
+        return Counted(ends, lost, newest, users, new, merged, touched)
 
     async def recommend(self, counted: Counted, now_ms: int) -> list[tuple[Newest, Recommendation]]:
         """A recommendation for each user whose history was changed, with the event that it answers."""
         if not counted.newest:
             return []
-        chosen = [newest.place for newest in counted.newest.values()]
-        found = Histories._make(column[chosen] for column in counted.users.histories)
+        newest = list(counted.newest.values())
         current = [
-            [hash_item(line.item_id) for line in newest.arrival.event.lines]
-            if newest.arrival.event.kind.is_interaction
-            else histories.newest_items(found, u)
-            for u, newest in enumerate(counted.newest.values())
+            [hash_item(line.item_id) for line in each.arrival.event.lines]
+            if each.arrival.event.kind.is_interaction
+            else histories.newest_items(counted.users.histories, each.place)
+            for each in newest
         ]
-        ranked = await self._rank(found, current, counted, chosen)
+        self._ranker.remember(counted.merged)
+        for_whom = asked(counted.users, [n.place for n in newest], current, counted.new, [n.partition for n in newest])
+        ranked = await self._ranker.rank(for_whom, self._popular, self._bought_again)
         names = await self._items.named(hashes_to_name(ranked))
         answers = []
         lists = recommended(ranked, names)
-        for (user, newest), personal, items in zip(counted.newest.items(), ranked.personal.tolist(), lists, strict=True):
-            event = newest.arrival.event
+        for (user, each), personal, items in zip(counted.newest.items(), ranked.personal.tolist(), lists, strict=True):
+            event = each.arrival.event
             message = Recommendation(
                 user_id=user,
-                recommendation_id=f"{newest.partition:x}-{newest.arrival.offset:x}-{now_ms:x}",
+                recommendation_id=f"{each.partition:x}-{each.arrival.offset:x}-{now_ms:x}",
                 generated_at=instant(now_ms),
                 event_id=event.event_id,
                 event_time=instant(event.time_ms),
                 strategy="personal" if personal else "cold_start",
                 items=items,
             )
-            answers.append((newest, message))
+            answers.append((each, message))
         return answers
-
-    async def _rank(
-        self, found: Histories, current: Sequence[Sequence[int]], counted: Counted, chosen: Sequence[int]
-    ) -> Ranked:
-        """Ranks for the users of some histories, and learns from what is new in them."""
-        now_s = time.monotonic()
-        self._memory.put(counted.rows, now_s)
-        partitions = sorted({newest.partition for newest in counted.newest.values()})
-        learners = [learned.clicks for learned in self._learners.of(partitions)]
-        of = np.searchsorted(partitions, [newest.partition for newest in counted.newest.values()]).astype(np.int32)
-        users = past(found, self._rules)
-        out = hidden(found, users, current, self._rules)
-        weights = np.stack([weights.weight for weights in learners])
-        for look in range(LOOKS):
-            known = self._memory.known
-            ranked = rank(users, out, known, self._popular, weights, of, self._desk, self._rules, now_s - FRESH_S)
-            missing = ranked.missing
-            if not len(missing) or look == LOOKS - 1:
-                break
-            self._memory.put((await self._items.load(missing))[0], now_s)
-        if self._rules.learner:
-            learn_from(users, counted.new[chosen], self._memory.known, learners, of, self._desk)
-            self._learners.changed(partitions)
-        return ranked
 
     async def similar(self, items: Sequence[int]) -> list[Neighbours]:
         """The neighbour lists of those items (hashes) that have a row, as it stands in the store now."""
@@ -220,7 +188,7 @@ class Engine:
         key, published = self._keys.user_mark(partition), self._keys.published(partition)
         await self._store.swap([Swap(published, None, str(marks.START).encode(), {})])
         [[stored, learned]] = await self._store.read([[key, self._keys.learner(partition)]])
-        self._learners.begin(partition, learned)
+        self._ranker.learners.begin(partition, learned)
         if stored is not None:
             return
         if await self._items.have(partition) and (await self._store.read([[key]]))[0][0] is None:
@@ -229,7 +197,7 @@ class Engine:
 
     def learned(self, partitions: Iterable[int]) -> list[Entry]:
         """What was learned on these partitions since this was asked last, to be written."""
-        taken = self._learners.take(partitions)
+        taken = self._ranker.learners.take(partitions)
         return [Entry(self._keys.learner(partition), value, self._retention_s) for partition, value in taken.items()]
 
     async def publish_again(self, partition: int, offset: int) -> int:
@@ -251,6 +219,12 @@ class Engine:
         mark.lost += lost
         if not (await self._store.swap([Swap(key, stored, marks.encode(mark), {})]))[0]:
             raise LostPartition(f"partition {partition}: another worker changed it while lost records were passed over")
+
+    @property
+    def _bought_again(self) -> float:
+        """How much of what was bought, on the partitions that were counted here, was bought again."""
+        bought = sum(lines for lines, _ in self._lines.values())
+        return sum(again for _, again in self._lines.values()) / bought if bought else 0.0
 
     def _is_missing(self, shard: UserShard) -> bool:
         """Whether Redis lost the shard's mark since counting began."""
@@ -278,7 +252,7 @@ def nothing_counted(shards: Sequence[UserShard], users: Users) -> Counted:
         {},
         users,
         np.zeros(len(users.histories.length), np.int32),
-        rows.empty(nothing, 0),
+        Merged(rows.empty(nothing, 0), nothing_sold()),
         nothing,
     )
 

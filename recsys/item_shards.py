@@ -21,11 +21,12 @@ from recsys.merging import (
 )
 from recsys.popularity import Popular
 from recsys.returning import sales
+from recsys.returning.sales import Sales, Sold
 from recsys.rows import Rows
 from recsys.rules import Rules
 from recsys.store import NO_GUARDS, Guards, Store, Swap
 
-__all__ = ["ITEM_SHARDS", "DamagedState", "ItemShards", "StateMoved", "damaged", "missing_row", "row_key"]
+__all__ = ["ITEM_SHARDS", "DamagedState", "ItemShards", "Merged", "StateMoved", "damaged", "missing_row", "row_key"]
 
 NO_PLACES = np.empty(0, np.int64)
 NAMES_REMEMBERED = 500_000
@@ -41,6 +42,13 @@ class Pending(NamedTuple):
 
     rows: U64
     sales: U64
+
+
+class Merged(NamedTuple):
+    """Rows and sales as they are stored now."""
+
+    rows: Rows
+    sold: Sold
 
 
 class Stored(NamedTuple):
@@ -68,8 +76,8 @@ class ItemShards:
         self._rules = rules
         self._names: dict[int, str] = {}
 
-    async def merge(self, given: Given, wanted: U64, guards: Guards = NO_GUARDS) -> Rows:
-        """Adds deltas to their rows and sales; returns these rows and the wanted ones as they then are.
+    async def merge(self, given: Given, wanted: U64, guards: Guards = NO_GUARDS) -> Merged:
+        """Adds deltas to their rows and sales; returns these and the wanted rows as they then are.
 
         `guards` are the marks of the user shards that the deltas come from: nothing is merged once one of them has changed.
         Raises `StateMoved` then, and `DamagedState` where a shard, a wanted row or sales lack what the unchanged marks say
@@ -77,17 +85,19 @@ class ItemShards:
         """
         pending = Pending(np.unique(np.concatenate((given.deltas.item, wanted))), np.unique(given.told.item))
         done: list[Rows] = []
+        resold: list[Sold] = []
         while True:
             try:
-                loaded, stored = await self._try(given, pending, guards)
+                loaded, sold, stored = await self._try(given, pending, guards)
             except DamagedState:
                 await self._check(guards)
                 raise
             done.append(rows.take(loaded, stored.rows))
+            resold.append(sales.take(Sold(pending.sales, sold), stored.sales))
             pending = Pending(pending.rows[~stored.rows], pending.sales[~stored.sales])
             if not len(pending.rows) and not len(pending.sales):
                 self._remember(done)
-                return rows.join(done)
+                return Merged(rows.join(done), sales.join(resold))
             await self._check(guards)
 
     async def _check(self, guards: Guards) -> None:
@@ -111,6 +121,16 @@ class ItemShards:
                 packed[r] = value
         there = np.array([value is not None for value in packed], np.bool_)
         return rows.load(items[there], [value for value in packed if value is not None], 0, self._rules), version[there]
+
+    async def load_sales(self, items: U64) -> Sold:
+        """The sales of items (hashes), as they stand in the store."""
+        places = places_by_shard(items)
+        groups = [[self._keys.sales(shard, i) for i in items[at].tolist()] for shard, at in places.items()]
+        packed: list[bytes | None] = [None] * len(items)
+        for at, values in zip(places.values(), await self._store.read(groups), strict=True):
+            for r, value in zip(at.tolist(), values, strict=True):
+                packed[r] = value
+        return Sold(items, sales.unpack(packed))
 
     async def popular(self) -> tuple[Popular, int]:
         """The most popular items of all shards, by falling popularity, and the version of all shards together."""
@@ -139,8 +159,8 @@ class ItemShards:
         replies = await self._store.read([[self._keys.item_mark(shard)] for shard in range(ITEM_SHARDS)])
         return any(partition in marks.item_mark(value).offsets for [value] in replies)
 
-    async def _try(self, given: Given, pending: Pending, guards: Guards) -> tuple[Rows, Stored]:
-        """The rows that were pending, and what is stored."""
+    async def _try(self, given: Given, pending: Pending, guards: Guards) -> tuple[Rows, Sales, Stored]:
+        """The rows and sales that were pending, and what of them is stored."""
         of_rows, of_sales = places_by_shard(pending.rows), places_by_shard(pending.sales)
         shards = sorted(of_rows.keys() | of_sales.keys())
         groups = [
@@ -188,7 +208,7 @@ class ItemShards:
         for shard, ok in swapped.items():
             stored.rows[of_rows.get(shard, NO_PLACES)] = ok
             stored.sales[of_sales.get(shard, NO_PLACES)] = ok
-        return loaded, stored
+        return loaded, sold, stored
 
     def _remember(self, loaded: Iterable[Rows]) -> None:
         if len(self._names) > NAMES_REMEMBERED:

@@ -31,6 +31,10 @@ class UserMark(Struct, omit_defaults=True):
     given: list[int] = []
     """By item shard, the last offset whose deltas went there; empty while nothing was given. An item shard that is behind has
     lost what it had."""
+    bought: int = 0
+    """Lines of baskets: an item twice in one basket counts once."""
+    bought_again: int = 0
+    """Of these, the items that the user held already."""
     repurchase: bytes = b""
     """What the partition's users bought again, packed (`recsys.returning.repurchase`); empty while nobody who held something
     bought."""
@@ -75,6 +79,8 @@ def advanced(
     given: list[int],
     *,
     repurchase: bytes,
+    bought: int,
+    bought_again: int,
     interactions: int,
     repeats: int,
     rejected: int,
@@ -87,6 +93,8 @@ def advanced(
         offset=offset,
         given=given,
         repurchase=repurchase,
+        bought=mark.bought + bought,
+        bought_again=mark.bought_again + bought_again,
         interactions=mark.interactions + interactions,
         repeats=mark.repeats + repeats,
         rejected=mark.rejected + rejected,

@@ -4,7 +4,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-Hideable = Literal["current", "purchased", "seen", "none"]
+Hideable = Literal["current", "once", "purchased", "seen", "none"]
 
 
 class Rules(Struct, frozen=True, kw_only=True):
@@ -28,7 +28,7 @@ class Rules(Struct, frozen=True, kw_only=True):
     """Whether the weights of ranking are learned from what users do; otherwise they stay as they are."""
     top_n: int = 20
     """Items in a recommendation."""
-    hide: frozenset[Hideable] = frozenset({"current", "purchased"})
+    hide: frozenset[Hideable] = frozenset({"current", "once"})
     """What is left out of recommendations."""
 
     @property

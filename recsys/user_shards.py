@@ -17,6 +17,7 @@ from recsys.merging import Giving, given_after
 from recsys.returning import basket_fold, purchases, repurchase
 from recsys.returning.purchases import Purchases
 from recsys.returning.repurchase import Repurchase
+from recsys.returning.sales import BOUGHT_AGAIN, EXPOSED
 from recsys.rules import Rules
 from recsys.store import Store, Swap
 
@@ -155,11 +156,14 @@ def mark_after(shard: UserShard, folded: Folded, place: int) -> UserMark:
     chunk, mark, batch = shard.chunk, shard.mark, folded.batch
     here = batch.partition == chunk.partition
     counts = batch.kind < REFUND
+    told = folded.told.what[folded.told.partition == chunk.partition]
     return marks.advanced(
         mark,
         chunk.end,
         given_after((folded.deltas, folded.told), shard.giving),
         repurchase=repurchase.pack(folded.tables, place) if repurchase.has_counted(folded.tables, place) else b"",
+        bought=int((told != EXPOSED).sum()),
+        bought_again=int((told == BOUGHT_AGAIN).sum()),
         interactions=int((here & folded.changed & counts).sum()),
         repeats=int((here & batch.opens & ~folded.changed & counts).sum())
         + sum(offset > mark.offset for offset in chunk.leftover),

@@ -68,8 +68,8 @@ class Settings(Struct, frozen=True, kw_only=True):
         True
     )
     top_n: Annotated[int, Meta(description="items in a recommendation", ge=1, le=500)] = 20
-    hide: Annotated[str, Meta(description="left out of recommendations: current, purchased, seen, or none")] = (
-        "current,purchased"
+    hide: Annotated[str, Meta(description="left out of recommendations: current, once, purchased, seen, or none")] = (
+        "current,once"
     )
     retention: Annotated[float, Meta(description="days after which a user without an event is forgotten", gt=0, le=36_500)] = (
         90.0

@@ -39,7 +39,10 @@ def assert_purchases_are(
         home = home_partition(user.removeprefix("anon:"), partitions)
         _check_user(recounts[home].customers[hash_id(user)], values.get(keys.bought(home, user)), now)
     for partition, found in enumerate(recounts):
-        table = repurchase.unpack([marks.user_mark(values.get(keys.user_mark(partition))).repurchase])
+        mark = marks.user_mark(values.get(keys.user_mark(partition)))
+        assert mark.bought == sum(len(sold.times) for sold in found.sold.values())
+        assert mark.bought_again == sum(sold.observed for sold in found.sold.values())
+        table = repurchase.unpack([mark.repurchase])
         for k, g in product(range(repurchase.STEPS), repeat=2):
             assert table.exposures[0, k, g] == found.exposures[k, g]
             assert table.purchases[0, k, g] == found.purchases[k, g]

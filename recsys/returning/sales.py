@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from recsys.compiled import F64, I64, U8, U64, compiled
+from recsys.compiled import F64, I64, U8, U64, Bools, compiled
 from recsys.returning.purchases import fade
 
 DAY_MS = 86_400_000.0
@@ -55,6 +55,28 @@ class Sales(NamedTuple):
     """Baskets of users who held the item and bought it again: O."""
     expected: F64
     """How many of these were to be expected from how often and how long ago they had bought it: E."""
+
+
+class Sold(NamedTuple):
+    """Items and their sales."""
+
+    item: U64
+    sales: Sales
+
+
+def nothing_sold() -> Sold:
+    return Sold(np.empty(0, np.uint64), empty(0))
+
+
+def take(sold: Sold, which: Bools) -> Sold:
+    """The items at which `which` is true."""
+    return Sold(sold.item[which], Sales._make(column[which] for column in sold.sales))
+
+
+def join(parts: Sequence[Sold]) -> Sold:
+    """Items of several parts together."""
+    columns = zip(*(part.sales for part in parts), strict=True)
+    return Sold(np.concatenate([part.item for part in parts]), Sales._make(np.concatenate(each) for each in columns))
 
 
 def empty(items: int) -> Sales:
