@@ -17,6 +17,7 @@ from recsys.connection import Client, open_client, read_values
 from recsys.keys import Keys
 from recsys.layout import Layout, layout_of
 from recsys.marks import UserMark, user_mark
+from recsys.returning.once import HARDLY
 from streams import topics
 from streams.access import Refused, knock
 from streams.app import group_id
@@ -191,6 +192,8 @@ def _counted(settings: Settings, client: Client, layout: Layout) -> Iterator[Fin
         total.rejected += mark.rejected
         total.forwarded += mark.forwarded
         total.lost += mark.lost
+        total.bought += mark.bought
+        total.bought_again += mark.bought_again
         yield _lag(events, partition, behind(span, published[partition]), mark, span.begin, span.end)
     counted = max(1, total.interactions)
     share = total.forwarded / counted
@@ -204,6 +207,8 @@ def _counted(settings: Settings, client: Client, layout: Layout) -> Iterator[Fin
         "state", "rejected", "warning" if total.rejected else "ok", f"{total.rejected:,} records",
         f"read their reasons on {settings.topic(topics.REJECTED)}" if total.rejected else "",
     )  # fmt: skip
+    if total.bought:
+        yield _bought_again(total, settings)
     if total.lost:
         yield Finding(
             "state",
@@ -212,6 +217,18 @@ def _counted(settings: Settings, client: Client, layout: Layout) -> Iterator[Fin
             f"{total.lost:,} offsets were gone from Kafka before they were counted",
             "raise retention",
         )
+
+
+def _bought_again(total: UserMark, settings: Settings) -> Finding:
+    """How much of what is bought is bought again: where that is much, what was bought must not be hidden for good."""
+    share = total.bought_again / total.bought
+    found = f"{share:.1%} of {total.bought:,} bought lines, by customers who had bought the item before".replace("%", " %")
+    if share > HARDLY and "purchased" in settings.rules.hide:
+        return Finding(
+            "state", "bought again", "warning", found,
+            "FRESHET_HIDE has purchased, so none of these is recommended: once hides only what people hardly buy twice",
+        )  # fmt: skip
+    return Finding("state", "bought again", "ok", found)
 
 
 def _lag(events: str, partition: int, waiting: int, mark: UserMark, begin: int, end: int) -> Finding:

@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from recsys import marks
 from recsys.batch import Arrival
 from recsys.connection import open_client, open_store
 from recsys.engine import Chunk, Engine
 from recsys.events import Event, Kind, Line
 from recsys.keys import Keys
 from recsys.layout import Layout, claim
+from recsys.marks import user_mark
 from recsys.recommendation import encode
 from recsys.store import Entry
 from streams.cli import main
@@ -144,6 +146,20 @@ def test_the_doctor_fails_where_the_topic_is_not_the_one_that_was_counted(run: R
     failed = run("doctor", "--json")  # the state has counted up to offset 4, the topic is empty
     assert failed.exit_code == 1
     assert "made anew" in findings(failed)["lag", counted.topic("events") + "/0"]["todo"]
+
+
+def test_the_doctor_tells_a_shop_how_much_is_bought_again(run: Run, counted: Settings) -> None:
+    create_missing(counted)
+    with open_client(counted.redis) as client:
+        key = Keys(counted.key_prefix).user_mark(0)
+        mark = user_mark(client.get(key))  # type: ignore[arg-type]
+        mark.bought, mark.bought_again = 40, 21
+        client.set(key, marks.encode(mark))
+    found = findings(run("doctor", "--json"))["state", "bought again"]
+    assert (found["status"], found["found"][:24]) == ("ok", "52.5 % of 40 bought line")
+    found = findings(run("doctor", "--json", FRESHET_HIDE="purchased"))["state", "bought again"]
+    assert found["status"] == "warning"
+    assert "once hides only" in found["todo"]
 
 
 def test_the_doctor_says_what_does_not_answer_and_shows_no_password(environ: Mapping[str, str]) -> None:

@@ -194,6 +194,8 @@ def rules_of(settings: Settings, task: str) -> Rules:
     rules = settings.rules
     if "hide" not in settings.sources:
         return msgspec.structs.replace(rules, hide=frozenset())
+    if "once" in rules.hide:
+        raise Failure(f"FRESHET_HIDE is {settings.hide!r}: an evaluation does not learn what is bought once. Take purchased")
     if task == "next-basket" and rules.hide - {"purchased"}:
         raise Failure(f"FRESHET_HIDE is {settings.hide!r}: for the next basket it is purchased or none")
     return rules
