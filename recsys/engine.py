@@ -34,10 +34,11 @@ from recsys.recommendation import (
     strongest,
     trending,
 )
+from recsys.returning import purchases
 from recsys.returning.sales import nothing_sold
 from recsys.rules import Rules
 from recsys.store import ANY_LIFE, Entry, Store, Swap
-from recsys.user_shards import Chunk, Users, UserShard, UserShards, fold_batch, met_before, new_interactions, uncounted
+from recsys.user_shards import Before, Chunk, Users, UserShard, UserShards, fold_batch, met_before, new_interactions, uncounted
 
 __all__ = ["Chunk", "Counted", "Engine", "LostPartition", "Newest"]
 
@@ -66,6 +67,7 @@ class Counted(NamedTuple):
     newest: dict[str, Newest]
     """By user."""
     users: Users
+    before: Before
     new: I32
     """How many interactions are new in each history."""
     merged: Merged
@@ -125,7 +127,7 @@ class Engine:
         touched = np.unique(np.concatenate([folded.deltas.item, *again]))
         ends = {shard.chunk.partition: shard.chunk.end for shard in shards if shard.chunk.partition not in lost}
         new = new_interactions(folded, len(users.histories.length))
-        return Counted(ends, lost, newest, users, new, merged, touched)
+        return Counted(ends, lost, newest, users, folded.before, new, merged, touched)
 
     async def recommend(self, counted: Counted, now_ms: int) -> list[tuple[Newest, Recommendation]]:
         """A recommendation for each user whose history was changed, with the event that it answers."""
@@ -138,9 +140,9 @@ class Engine:
             else histories.newest_items(counted.users.histories, each.place)
             for each in newest
         ]
-        self._ranker.remember(counted.merged)
-        for_whom = asked(counted.users, [n.place for n in newest], current, counted.new, [n.partition for n in newest])
-        ranked = await self._ranker.rank(for_whom, self._popular, self._bought_again)
+        places, partitions = [each.place for each in newest], [each.partition for each in newest]
+        for_whom = asked(counted.users, counted.before, places, current, counted.new, partitions)
+        ranked = await self._ranker.rank(for_whom, counted.merged, self._popular, self._bought_again)
         names = await self._items.named(hashes_to_name(ranked))
         answers = []
         lists = recommended(ranked, names)
@@ -251,8 +253,9 @@ def nothing_counted(shards: Sequence[UserShard], users: Users) -> Counted:
         [shard.chunk.partition for shard in shards],
         {},
         users,
+        Before(np.empty(0, np.int64), purchases.empty(0)),
         np.zeros(len(users.histories.length), np.int32),
-        Merged(rows.empty(nothing, 0), nothing_sold()),
+        Merged(rows.empty(nothing, 0), nothing_sold(), nothing_sold()),
         nothing,
     )
 

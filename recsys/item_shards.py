@@ -45,10 +45,11 @@ class Pending(NamedTuple):
 
 
 class Merged(NamedTuple):
-    """Rows and sales as they are stored now."""
+    """Rows and sales as they are stored now, and the sales as they were before."""
 
     rows: Rows
     sold: Sold
+    before: Sold
 
 
 class Stored(NamedTuple):
@@ -86,18 +87,20 @@ class ItemShards:
         pending = Pending(np.unique(np.concatenate((given.deltas.item, wanted))), np.unique(given.told.item))
         done: list[Rows] = []
         resold: list[Sold] = []
+        before: list[Sold] = []
         while True:
             try:
-                loaded, sold, stored = await self._try(given, pending, guards)
+                loaded, was, sold, stored = await self._try(given, pending, guards)
             except DamagedState:
                 await self._check(guards)
                 raise
             done.append(rows.take(loaded, stored.rows))
             resold.append(sales.take(Sold(pending.sales, sold), stored.sales))
+            before.append(sales.take(Sold(pending.sales, was), stored.sales))
             pending = Pending(pending.rows[~stored.rows], pending.sales[~stored.sales])
             if not len(pending.rows) and not len(pending.sales):
                 self._remember(done)
-                return Merged(rows.join(done), sales.join(resold))
+                return Merged(rows.join(done), sales.join(resold), sales.join(before))
             await self._check(guards)
 
     async def _check(self, guards: Guards) -> None:
@@ -159,8 +162,8 @@ class ItemShards:
         replies = await self._store.read([[self._keys.item_mark(shard)] for shard in range(ITEM_SHARDS)])
         return any(partition in marks.item_mark(value).offsets for [value] in replies)
 
-    async def _try(self, given: Given, pending: Pending, guards: Guards) -> tuple[Rows, Sales, Stored]:
-        """The rows and sales that were pending, and what of them is stored."""
+    async def _try(self, given: Given, pending: Pending, guards: Guards) -> tuple[Rows, Sales, Sales, Stored]:
+        """The rows that were pending, the sales before and after, and what of them is stored."""
         of_rows, of_sales = places_by_shard(pending.rows), places_by_shard(pending.sales)
         shards = sorted(of_rows.keys() | of_sales.keys())
         groups = [
@@ -208,7 +211,7 @@ class ItemShards:
         for shard, ok in swapped.items():
             stored.rows[of_rows.get(shard, NO_PLACES)] = ok
             stored.sales[of_sales.get(shard, NO_PLACES)] = ok
-        return loaded, sold, stored
+        return loaded, sales.unpack(packed_sales), sold, stored
 
     def _remember(self, loaded: Iterable[Rows]) -> None:
         if len(self._names) > NAMES_REMEMBERED:

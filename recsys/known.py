@@ -57,6 +57,12 @@ def known_rows(rows: Rows) -> Known:
     )
 
 
+def neighbours_of(known: Known, items: U64) -> U64:
+    """The neighbours of those of the items (hashes) whose rows are held."""
+    found = [known.other[line, : known.length[line]] for line in _lines(known, items).tolist() if line != NOWHERE]
+    return np.unique(np.concatenate(found)) if found else np.empty(0, np.uint64)
+
+
 class Memory:
     """What a worker remembers of the items that it met; the newest of each that it has read or written.
 
@@ -158,6 +164,16 @@ def _put(
         for i in range(known.length[line]):
             known.other[line, i], known.weight[line, i], known.counts[line, i] = other[r, i], weight[r, i], counts[r, i]
     return items, rows
+
+
+@compiled
+def _lines(known: Known, items: U64) -> I32:
+    lines = np.full(len(items), NOWHERE, np.int32)
+    for i in range(len(items)):
+        place = find(known.where, items[i])
+        if place != NOWHERE:
+            lines[i] = known.row[place]
+    return lines
 
 
 @compiled

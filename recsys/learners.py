@@ -7,10 +7,14 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import msgspec
+import numpy as np
 
 from recsys import learner
+from recsys.compiled import F64
 from recsys.learner import Weights
+from recsys.ranking import blend
 from recsys.ranking.features import FIRST
+from recsys.returning.features import FIRST as FIRST_OF_PURCHASES
 
 
 class Learned(NamedTuple):
@@ -18,6 +22,10 @@ class Learned(NamedTuple):
 
     clicks: Weights
     """Of the ranking by what a user turns to next."""
+    purchases: Weights
+    """Of the ranking by what is bought next."""
+    sums: F64
+    """How far to believe which of the two, see `recsys.ranking.blend`."""
 
 
 _parts = msgspec.msgpack.Decoder(list[bytes])
@@ -25,14 +33,13 @@ _parts = msgspec.msgpack.Decoder(list[bytes])
 
 def pack(learned: Learned) -> bytes:
     """The bytes to store."""
-    return msgspec.msgpack.encode([learner.pack(learned.clicks)])
+    return msgspec.msgpack.encode([learner.pack(learned.clicks), learner.pack(learned.purchases), learned.sums.tobytes()])
 
 
 def unpack(value: bytes | None) -> Learned:
     """What was learned, from its stored bytes; what is damaged, or of other features, begins anew.
 
-    >>> import numpy as np
-    >>> went_on = unpack(pack(Learned(Weights(FIRST + 1.0, np.ones(len(FIRST))))))
+    >>> went_on = unpack(pack(unpack(None)._replace(clicks=Weights(FIRST + 1.0, np.ones(len(FIRST))))))
     >>> float(went_on.clicks.weight[0] - FIRST[0]), float(unpack(b"damaged").clicks.weight[0] - FIRST[0])
     (1.0, 0.0)
     """
@@ -40,7 +47,16 @@ def unpack(value: bytes | None) -> Learned:
         parts = _parts.decode(value) if value else []
     except msgspec.DecodeError:
         parts = []
-    return Learned(learner.unpack(parts[0] if parts else None, FIRST))
+    clicks, purchases, sums = parts if len(parts) == len(Learned._fields) else (b"", b"", b"")
+    return Learned(learner.unpack(clicks, FIRST), learner.unpack(purchases, FIRST_OF_PURCHASES), _sums(sums))
+
+
+def _sums(value: bytes) -> F64:
+    first = blend.begin()
+    if len(value) != first.nbytes:
+        return first
+    sums = np.frombuffer(value, np.float64).reshape(first.shape).copy()
+    return sums if (np.isfinite(sums) & (sums > 0.0)).all() and (sums[:, 0] <= sums[:, 1]).all() else first
 
 
 class Learners:

@@ -4,30 +4,32 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
+from recsys import popularity
+from recsys.buying import Buying, Customers
 from recsys.compiled import F64, I32, I64, U64
 from recsys.histories import Histories
 from recsys.item_shards import ItemShards, Merged
 from recsys.known import Memory
-from recsys.learners import Learners
+from recsys.learners import Learned, Learners
 from recsys.popularity import Popular
+from recsys.ranking import blend
 from recsys.ranking.candidates import desk
 from recsys.ranking.hiding import hidden
 from recsys.ranking.lessons import learn_from
-from recsys.ranking.rank import Ranked, past, rank
-from recsys.returning.memory import SalesMemory
-from recsys.returning.once import bought_once
+from recsys.ranking.rank import Ranked, level_of, past, rank
+from recsys.returning import purchases
 from recsys.returning.purchases import Purchases
 from recsys.rules import Rules
-from recsys.user_shards import Users
+from recsys.user_shards import Before, Users
 
 FRESH_S = 5.0
 """Rows of neighbours' neighbours are read again after this long: other workers may have changed them."""
-SALES_FRESH_S = 60.0
-"""The same of sales, which change slowly."""
 LOOKS = 3
 """A ranking that finds something missing is made again with it: first rows may be missing, then items that these have met."""
+NEVER = -1.0
 
 
 class Asked(NamedTuple):
@@ -42,22 +44,29 @@ class Asked(NamedTuple):
     """Of each user."""
     returning: I64
     """The places of those who have bought."""
-    purchases: Purchases
-    """Of those who have bought."""
+    customers: Customers
+    """These."""
 
 
-def asked(users: Users, places: Sequence[int], current: Sequence[Sequence[int]], new: I32, partitions: Sequence[int]) -> Asked:
+def asked(
+    users: Users, before: Before, places: Sequence[int], current: Sequence[Sequence[int]], new: I32, partitions: Sequence[int]
+) -> Asked:
     """The users in these places."""
     at = np.array(places, np.int64)
     returning = np.flatnonzero(users.purchases.baskets[at] > 0)
-    return Asked(
-        Histories._make(column[at] for column in users.histories),
-        current,
-        new[at],
-        np.array(partitions, np.int32),
-        returning,
-        Purchases._make(column[at[returning]] for column in users.purchases),
+    here = at[returning]
+    earlier = purchases.empty(len(here))
+    known = np.isin(here, before.places)
+    for column, was in zip(earlier, before.purchases, strict=True):
+        column[known] = was[np.searchsorted(before.places, here[known])]
+    customers = Customers(
+        Histories._make(column[here] for column in users.histories),
+        new[here],
+        earlier,
+        Purchases._make(column[here] for column in users.purchases),
     )
+    theirs = Histories._make(column[at] for column in users.histories)
+    return Asked(theirs, current, new[at], np.array(partitions, np.int32), returning, customers)
 
 
 class Ranker:
@@ -67,27 +76,35 @@ class Ranker:
         self._items = items
         self._rules = rules
         self._memory = Memory(rules)
-        self._sold = SalesMemory()
+        self._buying = Buying(items, self._memory, rules)
         self._desk = desk(rules)
+        self._all = msgspec.structs.replace(rules, top_n=len(self._desk.slot))
+        self._nothing = popularity.unpack(rules)
         self.learners = Learners()
 
-    def remember(self, merged: Merged) -> None:
-        """What was read or written just now."""
-        now_s = time.monotonic()
-        self._memory.put(merged.rows, now_s)
-        self._sold.put(merged.sold, now_s)
+    async def rank(self, asked: Asked, merged: Merged, popular: Popular, share: float) -> Ranked:
+        """The best items of each user; `merged` is what the batch changed.
 
-    async def rank(self, asked: Asked, popular: Popular, share: float) -> Ranked:
-        """The best items of each user. `share` is how much of what the shop sells is bought again."""
+        `share` is how much of what the shop sells is bought again.
+        """
         now_s = time.monotonic()
         partitions = np.unique(asked.partition).tolist()
-        learners = [learned.clicks for learned in self.learners.of(partitions)]
+        learned = self.learners.of(partitions)
         of = np.searchsorted(partitions, asked.partition).astype(np.int32)
         users = past(asked.histories, self._rules)
         out = hidden(asked.histories, users, asked.current, self._rules)
-        if "once" in self._rules.hide:
-            out = np.hstack((out, await self._bought_once(asked, share, now_s)))
-        weights: F64 = np.stack([weights.weight for weights in learners])
+        has_customers = len(asked.returning) > 0
+        likely = np.zeros(len(asked.returning))
+        if has_customers:
+            self._buying.remember(merged.before, now_s)
+            await self._buying.know(asked.customers, now_s)
+            if self._rules.learner:
+                likely = self._buying.learn(asked.customers, learned, of[asked.returning])
+        self._memory.put(merged.rows, now_s)
+        self._buying.remember(merged.sold, now_s)
+        if has_customers and "once" in self._rules.hide:
+            out = with_more(out, asked.returning, self._buying.once(asked.customers, share))
+        weights: F64 = np.stack([each.clicks.weight for each in learned])
         for look in range(LOOKS):
             known = self._memory.known
             ranked = rank(users, out, known, popular, weights, of, self._desk, self._rules, now_s - FRESH_S)
@@ -95,24 +112,40 @@ class Ranker:
             if not len(missing) or look == LOOKS - 1:
                 break
             self._memory.put((await self._items.load(missing))[0], now_s)
+        if has_customers:
+            self._blend(asked, out, popular, learned, of, ranked)
         if self._rules.learner:
-            learn_from(users, asked.new, self._memory.known, learners, of, self._desk)
+            if has_customers:
+                theirs = past(asked.customers.histories, self._rules)
+                clicks, sums = [each.clicks.weight for each in learned], [each.sums for each in learned]
+                blend.learn_shares(
+                    theirs, asked.customers.new, asked.customers.before.baskets, likely, self._memory.known, clicks, sums,
+                    of[asked.returning], self._desk,
+                )  # fmt: skip
+            learn_from(users, asked.new, self._memory.known, [each.clicks for each in learned], of, self._desk)
             self.learners.changed(partitions)
         return ranked
 
-    async def _bought_once(self, asked: Asked, share: float, now_s: float) -> U64:
-        """Users × items that are to be left out because they are hardly ever bought again."""
-        bought = asked.purchases
-        await self._know_sales(np.unique(bought.item[np.arange(bought.item.shape[1]) < bought.held[:, None]]), now_s)
-        last = asked.histories.length[asked.returning] - 1
-        now = asked.histories.time[asked.returning, last]
-        once = bought_once(bought, now, self._sold.sales, self._sold.where, share)
-        out = np.zeros((len(asked.partition), once.shape[1]), np.uint64)
-        out[asked.returning] = once
-        return out
+    def _blend(self, asked: Asked, out: U64, popular: Popular, learned: Sequence[Learned], of: I32, ranked: Ranked) -> None:
+        """Ranks the customers among the users anew, by clicks and purchases together."""
+        at, customers = asked.returning, asked.customers
+        theirs = past(customers.histories, self._rules)
+        weights: F64 = np.stack([each.clicks.weight for each in learned])
+        clicks = rank(
+            theirs, out[at], self._memory.known, self._nothing, weights, of[at], self._desk, self._all, NEVER
+        )  # fmt: skip
+        if not self._rules.learner:
+            blend.as_probabilities(clicks)
+        last = customers.histories.kind[np.arange(len(at)), customers.histories.length - 1]
+        mix = np.array(
+            [blend.share(learned[w].sums, blend.situation(k)) for w, k in zip(of[at].tolist(), last.tolist(), strict=True)]
+        )
+        bought = self._buying.expected(customers, list(learned), of[at])
+        blend.blend(clicks, bought, mix, at, out, popular.item, level_of(popular), ranked)
 
-    async def _know_sales(self, items: U64, now_s: float) -> None:
-        """Reads the sales of those items of which none are remembered, or old ones."""
-        lacking = self._sold.lacking(items, now_s - SALES_FRESH_S)
-        if len(lacking):
-            self._sold.put(await self._items.load_sales(lacking), now_s)
+
+def with_more(out: U64, at: I64, more: U64) -> U64:
+    """Users × items to be left out, with more of them for the users in the places `at`."""
+    beside = np.zeros((len(out), more.shape[1]), np.uint64)
+    beside[at] = more
+    return np.hstack((out, beside))

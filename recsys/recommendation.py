@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from recsys.compiled import F64
 from recsys.popularity import Popular, decayed
 from recsys.ranking.evidence import RECENT
-from recsys.ranking.features import REPEAT_TERM, TRENDING_TERM
+from recsys.ranking.features import ALSO_BOUGHT_TERM, BOUGHT_AGAIN_TERM, REPEAT_TERM, TRENDING_TERM
 from recsys.ranking.rank import Ranked
 from recsys.rows import Rows, worth
 from recsys.rules import Rules
@@ -29,7 +29,7 @@ Strategy = Literal["personal", "cold_start"]
 class Reason(Struct, omit_defaults=True, gc=False):
     """A term of an item's score: what kind of evidence, from which item of the user's, and its share of the score."""
 
-    kind: Literal["also_viewed", "repeat", "trending"]
+    kind: Literal["also_viewed", "repeat", "bought_again", "also_bought", "trending"]
     share: float
     item_id: str | None = None
 
@@ -83,7 +83,7 @@ def instant(time_ms: float) -> str:
 
 def hashes_to_name(ranked: Ranked) -> set[int]:
     """The hashes of all items that stand in these recommendations and their reasons."""
-    return {*ranked.item.ravel().tolist(), *ranked.recent.ravel().tolist()} - {0}
+    return {item for items in (ranked.item, ranked.recent, ranked.source) for item in items.ravel().tolist()} - {0}
 
 
 def recommended(ranked: Ranked, names: Mapping[int, str]) -> Iterator[list[RecommendedItem]]:
@@ -93,9 +93,14 @@ def recommended(ranked: Ranked, names: Mapping[int, str]) -> Iterator[list[Recom
     for u in range(len(ranked.item)):
         sources = [names.get(item) for item in ranked.recent[u].tolist()]
         items = [
-            RecommendedItem(names[item], score, reasons(names[item], terms, parts, sources))
-            for item, score, terms, parts in zip(
-                ranked.item[u].tolist(), scores[u].tolist(), order[u].tolist(), shares[u].tolist(), strict=True
+            RecommendedItem(names[item], score, reasons(names[item], terms, parts, sources, names.get(beside)))
+            for item, score, terms, parts, beside in zip(
+                ranked.item[u].tolist(),
+                scores[u].tolist(),
+                order[u].tolist(),
+                shares[u].tolist(),
+                ranked.source[u].tolist(),
+                strict=True,
             )
             if item in names
         ]
@@ -132,7 +137,9 @@ def shares_by_size(ranked: Ranked) -> tuple[Places, F64]:
     return order, parts / SHARE_PARTS
 
 
-def reasons(name: str, terms: list[int], shares: list[float], sources: list[str | None]) -> list[Reason]:
+def reasons(
+    name: str, terms: list[int], shares: list[float], sources: list[str | None], beside: str | None = None
+) -> list[Reason]:
     """The reasons for one item, the largest share first; terms without a share are left out.
 
     >>> [(r.kind, r.item_id, r.share) for r in reasons("b", [0, REPEAT_TERM, 1], [0.7, 0.3, 0.0], ["a", "b"])]
@@ -146,6 +153,10 @@ def reasons(name: str, terms: list[int], shares: list[float], sources: list[str 
             found.append(Reason("repeat", share, name))
         elif term == TRENDING_TERM:
             found.append(Reason("trending", share))
+        elif term == BOUGHT_AGAIN_TERM:
+            found.append(Reason("bought_again", share, name))
+        elif term == ALSO_BOUGHT_TERM:
+            found.append(Reason("also_bought", share, beside))
         else:
             found.append(Reason("also_viewed", share, sources[term]))
     return found

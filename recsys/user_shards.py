@@ -7,7 +7,7 @@ import numpy as np
 
 from recsys import histories, marks
 from recsys.batch import Arrival, Batch, matters
-from recsys.compiled import I32, U64, Bools
+from recsys.compiled import I32, I64, U64, Bools
 from recsys.fold import REFUND, Deltas, fold
 from recsys.hashing import hash_item
 from recsys.histories import Histories
@@ -63,6 +63,13 @@ class Users(NamedTuple):
     purchases: Purchases
 
 
+class Before(NamedTuple):
+    """What users in some places, in order, had bought before a batch."""
+
+    places: I64
+    purchases: Purchases
+
+
 class Folded(NamedTuple):
     """What a batch comes to."""
 
@@ -75,6 +82,8 @@ class Folded(NamedTuple):
     """For the sales of items."""
     tables: Repurchase
     """Of each shard."""
+    before: Before
+    """Of all who had bought something."""
 
 
 class UserShards:
@@ -143,12 +152,14 @@ class UserShards:
 
 def fold_batch(shards: Sequence[UserShard], users: Users, batch: Batch, rules: Rules) -> Folded:
     """Counts a batch: changes `users` in place."""
+    returning = np.flatnonzero(users.purchases.baskets)
+    before = Before(returning, Purchases._make(column[returning] for column in users.purchases))
     deltas, changed = fold(users.histories, batch, rules)
     tables = repurchase.unpack([shard.mark.repurchase for shard in shards])
     table = np.repeat(np.arange(len(shards), dtype=np.int32), [len(shard.users) for shard in shards])
     lines = basket_fold.lines(batch, changed)
     told = basket_fold.count(users.purchases, tables, table, lines, float(rules.session_gap_ms))
-    return Folded(batch, changed, deltas, told, tables)
+    return Folded(batch, changed, deltas, told, tables, before)
 
 
 def mark_after(shard: UserShard, folded: Folded, place: int) -> UserMark:

@@ -12,20 +12,32 @@ from recsys.keys import Keys
 from recsys.rules import Rules
 from recsys.store import MemoryStore
 
+START_MS = 1_700_000_000_000
+DAY_MS = 86_400_000
+EVENTS = (
+    ((Kind.CLICK, "a"), (Kind.CLICK, "b"), (Kind.PURCHASE, "ab")),
+    ((Kind.PURCHASE, "ac"), (Kind.REFUND, "c")),
+    ((Kind.CLICK, "b"),),
+)
+"""Of a user, day by day."""
+
 
 def warm_up(rules: Rules) -> None:
-    """Counts and ranks two events in memory: everything that compiles has compiled afterwards."""
+    """Counts and ranks a few events in memory: everything that compiles has compiled afterwards."""
     asyncio.run(_count_and_rank(Engine(MemoryStore(), Keys("warm-up:"), rules)))
 
 
 async def _count_and_rank(engine: Engine) -> None:
-    clicks = [
-        Arrival(offset, Event(kind=Kind.CLICK, user_id="u", lines=(Line(item),), time_ms=1_700_000_000_000 + offset))
-        for offset, item in enumerate(("a", "b"))
-    ]
-    counted = await engine.count(Chunk(0, 0, 1, clicks))
-    await engine.trending()
-    await engine.recommend(counted, 1_700_000_000_000)
+    offset = 0
+    for day, events in enumerate(EVENTS):
+        arrivals = []
+        for kind, items in events:
+            lines, at = tuple(map(Line, items)), START_MS + day * DAY_MS + offset
+            arrivals.append(Arrival(offset, Event(kind=kind, user_id="u", lines=lines, time_ms=at)))
+            offset += 1
+        counted = await engine.count(Chunk(0, arrivals[0].offset, offset - 1, arrivals))
+        await engine.trending()
+        await engine.recommend(counted, START_MS)
 
 
 if __name__ == "__main__":

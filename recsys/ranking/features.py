@@ -30,10 +30,12 @@ LOG_F, LOG_P = np.log(1e-4) / 4.0, np.log(1e-3) / 4.0
 """Of an item that nothing speaks for."""
 NO_TREND = np.log(0.1 / 0.5) / 3.0
 
-TERMS = RECENT + 2
-"""What a score is made of: what each recent item says, repeats, popularity."""
+TERMS = RECENT + 4
+"""What a score is made of: what each recent item says, repeats, popularity; and what the user bought, and others beside it."""
 REPEAT_TERM = RECENT
 TRENDING_TERM = RECENT + 1
+BOUGHT_AGAIN_TERM = RECENT + 2
+ALSO_BOUGHT_TERM = RECENT + 3
 
 
 @compiled

@@ -6,7 +6,7 @@ the counts is taken out (`recsys.ranking.evidence`), so it does not matter that 
 
 import numpy as np
 
-from recsys.compiled import I32, compiled
+from recsys.compiled import F64, I32, compiled
 from recsys.fold import in_one_session
 from recsys.hashing import NONE
 from recsys.known import Known
@@ -54,6 +54,18 @@ def teaches(past: Past, u: int, end: int, session: int, time: int) -> bool:
     if number == NONE:
         number = past.item[u, start] ^ np.uint64(past.time[u, start])
     return ((number * np.uint64(MIX)) >> np.uint64(40)) % np.uint64(SESSIONS) == 0  # type: ignore[no-any-return]
+
+
+@compiled
+def probability_of(desk: Desk, past: Past, u: int, end: int, counted: int, target: int, known: Known, weight: F64) -> float:
+    """How likely it was that user `u` turned to `target` after `end` interactions; 0 where it was no candidate."""
+    n, _, extent = lay_out(desk, past, u, end, counted, known, NEVER, weight)
+    probability = 0.0
+    for c in range(n):
+        if desk.evidence.slots[desk.slot[c]] == target:
+            probability = desk.probability[c]
+    clear(desk.evidence, extent.filled)
+    return probability
 
 
 def learn_from(past: Past, new: I32, known: Known, weights: list[Weights], of: I32, desk: Desk) -> None:

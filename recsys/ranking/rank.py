@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from recsys.compiled import F64, I32, U64, Bools, compiled
+from recsys.hashing import NONE
 from recsys.histories import Histories
 from recsys.known import Known
 from recsys.popularity import Popular
@@ -38,6 +39,8 @@ class Ranked(NamedTuple):
     """Whether a user's own history put an item there."""
     recent: U64
     """Users × `RECENT`: the items that the first terms are of."""
+    source: U64
+    """Users × items: the held item that others bought this one with, `NONE` where none says so."""
     missing: U64
     """Items that were wanted and are not known: with their rows the ranking may be another."""
 
@@ -79,6 +82,7 @@ def room_for(users: int, top_n: int, missing: int) -> Ranked:
         np.zeros((*shape, TERMS)),
         np.zeros(users, np.bool_),
         np.zeros((users, RECENT), np.uint64),
+        np.zeros(shape, np.uint64),
         np.zeros(missing, np.uint64),
     )
 
@@ -132,7 +136,6 @@ def rank_one(
 
     The first `counted` interactions of the history are in the rows already.
     """
-    top_n = ranked.item.shape[1]
     e = desk.evidence
     terms = np.zeros(TERMS)
     found, missing = 0, 0
@@ -149,18 +152,25 @@ def rank_one(
                 terms[:RECENT] = e.terms[at]
                 terms[REPEAT_TERM], terms[TRENDING_TERM] = repeat_term(e, at), 0.0
                 score = desk.f[c]
-            found = _insert(ranked, r, found, top_n, e.slots[at], score, terms, hidden)
+            found = insert(ranked, r, found, e.slots[at], score, terms, NONE, hidden)
         clear(e, extent.filled)
+    fill_up(ranked, r, found, popular, level, hidden)
+    return missing
+
+
+@compiled
+def fill_up(ranked: Ranked, r: int, found: int, popular: U64, level: F64, hidden: U64) -> None:
+    """Fills the places that are left behind the `found` items of a user with popular items, whose scores are below theirs."""
+    terms = np.zeros(TERMS)
+    top_n = ranked.item.shape[1]
     ranked.personal[r] = found > 0
     fill = FILL * ranked.score[r, found - 1] if found > 0 else 1.0
-    terms[:] = 0.0
     for i in range(len(popular)):
         if found == top_n:
             break
         if not _is_there(ranked.item[r], found, popular[i]):
             terms[TRENDING_TERM] = fill * level[i]
-            found = _insert(ranked, r, found, top_n, popular[i], fill * level[i], terms, hidden)
-    return missing
+            found = insert(ranked, r, found, popular[i], fill * level[i], terms, NONE, hidden)
 
 
 @compiled
@@ -169,9 +179,10 @@ def _is_there(items: U64, found: int, item: int) -> bool:
 
 
 @compiled
-def _insert(ranked: Ranked, r: int, found: int, top_n: int, item: int, score: float, terms: F64, hidden: U64) -> int:
+def insert(ranked: Ranked, r: int, found: int, item: int, score: float, terms: F64, source: int, hidden: U64) -> int:
     """Puts an item into the sorted best of a user, if it belongs there; returns how many there are."""
-    best, best_score, best_terms = ranked.item[r], ranked.score[r], ranked.terms[r]
+    best, best_score, best_terms, best_source = ranked.item[r], ranked.score[r], ranked.terms[r], ranked.source[r]
+    top_n = len(best)
     last = found - 1
     if found == top_n and (score < best_score[last] or (score == best_score[last] and item > best[last])):
         return found
@@ -183,8 +194,10 @@ def _insert(ranked: Ranked, r: int, found: int, top_n: int, item: int, score: fl
         best[place] = best[place - 1]
         best_score[place] = best_score[place - 1]
         best_terms[place] = best_terms[place - 1]
+        best_source[place] = best_source[place - 1]
         place -= 1
     best[place] = item
     best_score[place] = score
     best_terms[place] = terms
+    best_source[place] = source
     return min(found + 1, top_n)
