@@ -188,6 +188,12 @@ def fade(since: int, now: int, half_life_ms: float) -> float:
 
 
 @compiled
+def seen_from(known: Known, place: int, now: int) -> int:
+    """The time from which an item's row is looked at: `now`, but not before its landmark, lest a factor be without bound."""
+    return max(now, known.landmark[place]) if place != NOWHERE else now
+
+
+@compiled
 def _session(e: Evidence, past: Past, u: int, end: int, known: Known) -> tuple[int, int]:
     """Enters the items of the session; returns how many, and where in the history it starts."""
     filled, distinct = 0, 0
@@ -224,25 +230,28 @@ def _recent(e: Evidence, past: Past, u: int, end: int) -> int:
 @compiled
 def _own(e: Evidence, past: Past, u: int, start: int, counted: int, now: int, filled: int, known: Known) -> int:
     """What the session added to the rows, by the rule of `recsys.fold`."""
+    seen = np.zeros(RECENT, np.int64)
+    for d in range(RECENT):
+        seen[d] = seen_from(known, find(known.where, e.recent[d]), now)
     for k in range(start, counted):
         if k > start and not in_one_session(
             past.session[u, k - 1], past.time[u, k - 1], past.session[u, k], past.time[u, k], past.gap_ms
         ):
             break
         y, time = past.item[u, k], past.time[u, k]
-        grown = fade(time, now, past.half_life_ms)
         at, filled = met(e, known, y, filled)
-        e.own_met[at] += grown
-        e.own_trend[at] += fade(time, now, TREND_HALF_LIFE_MS)
+        here = seen_from(known, e.place[at], now)
+        e.own_met[at] += fade(time, here, past.half_life_ms)
+        e.own_trend[at] += fade(time, here, TREND_HALF_LIFE_MS)
         for i in range(max(start, k - past.window), k):
             s = past.item[u, i]
-            weight = pair_weight(k - start, k - i) * grown
+            weight = pair_weight(k - start, k - i)
             for d in range(RECENT):
                 if e.recent[d] == s:
-                    e.own[at, d] += weight
+                    e.own[at, d] += weight * fade(time, seen[d], past.half_life_ms)
                 elif e.recent[d] == y:
                     back, filled = met(e, known, s, filled)
-                    e.own[back, d] += BACKWARD * weight
+                    e.own[back, d] += BACKWARD * weight * fade(time, seen[d], past.half_life_ms)
     return filled
 
 
