@@ -189,3 +189,41 @@ def test_candidates_are_those_of_the_plain_formulas(steps: Any, half_life_ms: fl
 
 def as_dict(rules: Rules) -> dict[str, Any]:
     return {name: getattr(rules, name) for name in rules.__struct_fields__}
+
+
+def own_session(lines: Sequence[Line], u: int) -> list[int]:
+    """The places of a user's newest session among the lines."""
+    mine = [k for k, line in enumerate(lines) if line.user == u]
+    shop = Shop(0.0)
+    for k in mine:
+        shop.take(lines[k])
+    return mine[-len(shop.sessions[u][-1]) :]
+
+
+def met_before(lines: Sequence[Line]) -> list[Line]:
+    """Other visitors, each of whom meets three items; all items are met."""
+    first = min(line.time for line in lines) - DAY
+    items = [item(n) for n in range(ITEMS)]
+    return [Line(USERS, items[(k * 7 + k // 3) % ITEMS], first + k * 1000, 1 + k // 3) for k in range(3 * ITEMS)]
+
+
+@pytest.mark.parametrize("steps", [CALM, NEAR], ids=["long sessions", "short ones"])
+@pytest.mark.parametrize("window", [1, 5, 20])
+@FEW
+@given(data=st.data())
+def test_it_does_not_matter_whether_the_own_session_is_counted_yet(steps: Any, window: int, data: st.DataObject) -> None:
+    lines = data.draw(streams(steps, data.draw(st.sampled_from([2, 15, 50])), users=data.draw(st.sampled_from([1, USERS]))))
+    weight, rules = data.draw(weights()), Rules(hide=frozenset(), window=window, history=80)
+    u = lines[-1].user
+    everything = [*met_before(lines), *lines]
+    own = own_session(everything, u)
+    after = counted(everything, rules)
+    before = counted(everything, rules, own)
+    length = int(after.histories.length[u])
+    with_own = laid_out(after, rules, u, length, weight)
+    without_own = laid_out(before, rules, u, length - len(own), weight)
+    assert set(with_own.items) == set(without_own.items)
+    order = [without_own.items.index(number) for number in with_own.items]
+    assert with_own.f == pytest.approx(without_own.f[order], rel=1e-3)
+    assert with_own.features == pytest.approx(without_own.features[order], abs=1e-3)
+    assert with_own.probability == pytest.approx(without_own.probability[order], rel=2e-2)
