@@ -195,7 +195,7 @@ class Shop:
 
 
 def shares(answer: Answer, c: int, weight: list[float], repeat: float, length: int) -> list[float]:
-    """The parts of a learned score, by the words of `recsys.ranking.features.split`: of each recent item, repeats, popularity."""
+    """The parts of a learned score, in the words of `features.split`: each recent item, repeats, popularity."""
     row = answer.features[c]
     long = math.log(1 + length) / 2
     nothing = [0.0] * 18

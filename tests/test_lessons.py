@@ -45,7 +45,7 @@ class Learning:
     def take(self, lines: Sequence[Line], teaching: bool = True) -> None:
         if not lines:
             return
-        deltas, changed = fold(self._histories, batch(lines), self.rules)
+        deltas, _ = fold(self._histories, batch(lines), self.rules)
         rows.merge(self._rows, deltas, np.searchsorted(self._rows.item, deltas.item), self.rules)
         new = np.bincount([line.user for line in lines], minlength=USERS + 1).astype(np.int32)
         if teaching:

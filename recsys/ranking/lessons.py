@@ -16,8 +16,8 @@ from recsys.ranking.evidence import Past, clear
 
 A_DAY = 50
 DAY_MS = 86_400_000
-"""No user teaches more than `A_DAY` lessons in `DAY_MS`, or than a history holds beside the newest interaction: a robot must not
-swing what all others are shown."""
+"""No user teaches more than `A_DAY` lessons in `DAY_MS`, or than a history holds beside the newest interaction: a robot must
+not swing what all others are shown."""
 SESSIONS = 4
 """One session in so many teaches: it costs at most 0.1 of HR@20, and a lesson takes as long as a ranking."""
 MIX = 0x9E3779B97F4A7C15
@@ -69,7 +69,13 @@ def learn_from(past: Past, new: I32, known: Known, weights: list[Weights], of: I
 @compiled
 def _learn_from(past: Past, new: I32, known: Known, weights: Weights, desk: Desk) -> None:
     for u in range(len(new)):
-        length = past.length[u]
-        for end in range(max(length - new[u], 1), length):
-            if teaches(past, u, end, past.session[u, end], past.time[u, end]):
-                teach(desk, past, u, end, length, past.item[u, end], known, weights)
+        learn_newest(past, u, new[u], known, weights, desk)
+
+
+@compiled
+def learn_newest(past: Past, u: int, new: int, known: Known, weights: Weights, desk: Desk) -> None:
+    """The same for one user; all of the history is in the rows."""
+    length = past.length[u]
+    for end in range(max(length - new, 1), length):
+        if teaches(past, u, end, past.session[u, end], past.time[u, end]):
+            teach(desk, past, u, end, length, past.item[u, end], known, weights)
