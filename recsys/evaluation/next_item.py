@@ -1,7 +1,7 @@
 """Which item comes next: the worker's ranking, learning and counting over all events of a file, everything in memory.
 
-Before a line that is asked its user's recommendation is made; then the line is learned from and counted, by the functions that
-the worker's engine calls. Here a line is a batch of its own.
+Before a line that is asked its user's recommendation is made; then its event is counted and learned from, by the functions that
+the worker's engine calls. Here an event is a batch of its own.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ from recsys.ranking.candidates import Desk, desk
 from recsys.ranking.evidence import Past
 from recsys.ranking.features import FIRST
 from recsys.ranking.hiding import hide
-from recsys.ranking.lessons import teach, teaches
+from recsys.ranking.lessons import learn_newest
 from recsys.ranking.rank import Ranked, level_of, past, rank_one, room_for
 from recsys.rows import Rows, merge_lines
 from recsys.rules import Rules
@@ -149,8 +149,7 @@ def _advance(
                 ranked, question,
             )  # fmt: skip
             question += 1
-        if learner and counted[k] and lines.kind[k] < REFUND and teaches(of_users, u, length, lines.session[k], lines.time[k]):
-            teach(table, of_users, u, length, in_rows, lines.item[k], known, weights)
+        changed[: end - k] = False
         used = count_lines(here, lines, k, end, deltas, changed, window, of_users.gap_ms)
         if not counted[k]:
             continue
@@ -161,3 +160,5 @@ def _advance(
             interactions, known.popularity, known.trend, known.landmark, known.first, updated, known.length,
             known.other, known.weight, known.counts, keep, limit, of_users.half_life_ms,
         )  # fmt: skip
+        if learner and lines.kind[k] < REFUND:
+            learn_newest(of_users, u, changed[: end - k].sum(), known, weights, table)

@@ -8,8 +8,8 @@ they are now:
     A(c)   = A₁(c) + 4 · Σ_x A₁(x) · P(c|x)         over the 15 items x with the largest A₁(x) · n_x^−0.2
     F(c)   = A(c) · n_c^−0.2 / max + 0.8 · 0.7^r     r: the recency rank of c among the session's items, if it is one
 
-What the user's own session added to the rows of the recent items is taken out again: it says nothing about others, and so it
-does not matter whether the session has been counted yet. What is learned from and what is recommended is judged alike.
+What the user's own session added to the rows is taken out again: it says nothing about others, and so it does not matter
+whether the session has been counted yet. What is learned from and what is recommended is judged alike.
 
 Item-to-item co-occurrence: Linden, Smith, York, 2003; distance and recency weights: Ludewig, Jannach, 2018, "Evaluation of
 session-based recommendation algorithms".
@@ -77,6 +77,8 @@ class Evidence(NamedTuple):
     """Its recency rank among the session's items."""
     own: F64
     """Slots × `RECENT`: what this session itself added to the weight in the recent item's row, worth what it is now."""
+    own_hop: F64
+    """The same of its weight in the row of the item that is hopped through; 0 again after the hop."""
     own_met: F64
     """The same of its interactions."""
     own_trend: F64
@@ -119,6 +121,7 @@ def no_evidence(width: int, history: int) -> Evidence:
         np.zeros((size, RECENT)),
         np.zeros(size),
         np.zeros(size),
+        np.zeros(size),
         np.zeros(room, np.int64),
         np.zeros(RECENT, np.uint64),
         np.zeros(RECENT + HOPS + room, np.uint64),
@@ -135,7 +138,8 @@ def gather(e: Evidence, past: Past, u: int, end: int, counted: int, known: Known
     now = past.time[u, end - 1]
     filled, start = _session(e, past, u, end, known)
     recent = _recent(e, past, u, end)
-    filled = _own(e, past, u, start, counted, now, filled, known)
+    own = _own_end(past, u, start, counted)
+    filled = _own(e, past, u, start, own, now, filled, known)
     missing = 0
     for d in range(recent):
         at = slot(e.slots, e.recent[d])
@@ -148,7 +152,7 @@ def gather(e: Evidence, past: Past, u: int, end: int, counted: int, known: Known
             missing += 1
             continue
         filled = _one_hop(e, past, known, place, d, met, now, filled)
-    filled, missing = _two_hops(e, past, known, now, filled, missing, since_s)
+    filled, missing = _two_hops(e, past, u, start, own, known, now, filled, missing, since_s)
     personal = False
     for f in range(filled):
         personal |= e.total[e.used[f]] > 0.0 or e.times[e.used[f]] > 0
@@ -188,6 +192,12 @@ def fade(since: int, now: int, half_life_ms: float) -> float:
 
 
 @compiled
+def seen_from(known: Known, place: int, now: int) -> int:
+    """The time from which an item's row is looked at: `now`, but not before its landmark, lest a factor be without bound."""
+    return max(now, known.landmark[place]) if place != NOWHERE else now
+
+
+@compiled
 def _session(e: Evidence, past: Past, u: int, end: int, known: Known) -> tuple[int, int]:
     """Enters the items of the session; returns how many, and where in the history it starts."""
     filled, distinct = 0, 0
@@ -222,27 +232,38 @@ def _recent(e: Evidence, past: Past, u: int, end: int) -> int:
 
 
 @compiled
-def _own(e: Evidence, past: Past, u: int, start: int, counted: int, now: int, filled: int, known: Known) -> int:
+def _own_end(past: Past, u: int, start: int, counted: int) -> int:
+    """Where the interactions end that are of this session and in the rows."""
+    k = start
+    while k < counted and (
+        k == start
+        or in_one_session(past.session[u, k - 1], past.time[u, k - 1], past.session[u, k], past.time[u, k], past.gap_ms)
+    ):
+        k += 1
+    return k
+
+
+@compiled
+def _own(e: Evidence, past: Past, u: int, start: int, stop: int, now: int, filled: int, known: Known) -> int:
     """What the session added to the rows, by the rule of `recsys.fold`."""
-    for k in range(start, counted):
-        if k > start and not in_one_session(
-            past.session[u, k - 1], past.time[u, k - 1], past.session[u, k], past.time[u, k], past.gap_ms
-        ):
-            break
+    seen = np.zeros(RECENT, np.int64)
+    for d in range(RECENT):
+        seen[d] = seen_from(known, find(known.where, e.recent[d]), now)
+    for k in range(start, stop):
         y, time = past.item[u, k], past.time[u, k]
-        grown = fade(time, now, past.half_life_ms)
         at, filled = met(e, known, y, filled)
-        e.own_met[at] += grown
-        e.own_trend[at] += fade(time, now, TREND_HALF_LIFE_MS)
+        here = seen_from(known, e.place[at], now)
+        e.own_met[at] += fade(time, here, past.half_life_ms)
+        e.own_trend[at] += fade(time, here, TREND_HALF_LIFE_MS)
         for i in range(max(start, k - past.window), k):
             s = past.item[u, i]
-            weight = pair_weight(k - start, k - i) * grown
+            weight = pair_weight(k - start, k - i)
             for d in range(RECENT):
                 if e.recent[d] == s:
-                    e.own[at, d] += weight
+                    e.own[at, d] += weight * fade(time, seen[d], past.half_life_ms)
                 elif e.recent[d] == y:
                     back, filled = met(e, known, s, filled)
-                    e.own[back, d] += BACKWARD * weight
+                    e.own[back, d] += BACKWARD * weight * fade(time, seen[d], past.half_life_ms)
     return filled
 
 
@@ -274,7 +295,9 @@ def without(weight: float, own: float) -> float:
 
 
 @compiled
-def _two_hops(e: Evidence, past: Past, known: Known, now: int, filled: int, missing: int, since_s: float) -> tuple[int, int]:
+def _two_hops(
+    e: Evidence, past: Past, u: int, start: int, stop: int, known: Known, now: int, filled: int, missing: int, since_s: float
+) -> tuple[int, int]:
     best = np.zeros(HOPS, np.int64)
     worth = np.zeros(HOPS)
     one = np.zeros(HOPS)
@@ -300,22 +323,37 @@ def _two_hops(e: Evidence, past: Past, known: Known, now: int, filled: int, miss
         factor = min(fade(known.landmark[place], now, past.half_life_ms), 1.0)
         strength = HOP_WEIGHT / (popularity(e, known, at, now, past.half_life_ms) + 1.0)
         line = known.row[place]
-        own = NOWHERE
-        for d in range(RECENT):
-            if e.recent[d] == e.slots[at]:
-                own = d
+        is_own = e.own_met[at] > 0.0
+        if is_own:
+            _own_hop(e, past, u, start, stop, e.slots[at], seen_from(known, place, now))
         for i in range(known.length[line]):
             to, filled = met(e, known, known.other[line, i], filled)
-            weight = known.weight[line, i] * factor
-            if own != NOWHERE:
-                weight = without(weight, e.own[to, own])
-            p = strength * weight
+            p = strength * without(known.weight[line, i] * factor, e.own_hop[to])
             if not 0.0 < p < np.inf:
                 continue
             e.total[to] += one[q] * p
             for d in range(RECENT):
                 e.terms[to, d] += terms[q, d] * p
+        if is_own:
+            for k in range(start, stop):
+                e.own_hop[slot(e.slots, past.item[u, k])] = 0.0
     return filled, missing
+
+
+@compiled
+def _own_hop(e: Evidence, past: Past, u: int, start: int, stop: int, x: int, seen: int) -> None:
+    """What the session added to the row of an item that it met."""
+    for k in range(start, stop):
+        y = past.item[u, k]
+        for i in range(max(start, k - past.window), k):
+            s = past.item[u, i]
+            if s != x and y != x:  # noqa: PLR1714 (compiled)
+                continue
+            weight = pair_weight(k - start, k - i) * fade(past.time[u, k], seen, past.half_life_ms)
+            if s == x:
+                e.own_hop[slot(e.slots, y)] += weight
+            else:
+                e.own_hop[slot(e.slots, s)] += BACKWARD * weight
 
 
 @compiled

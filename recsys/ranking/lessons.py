@@ -16,7 +16,8 @@ from recsys.ranking.evidence import Past, clear
 
 A_DAY = 50
 DAY_MS = 86_400_000
-"""No user teaches more than `A_DAY` lessons in `DAY_MS`: a robot must not swing what all others are shown."""
+"""No user teaches more than `A_DAY` lessons in `DAY_MS`, or than a history holds beside the newest interaction: a robot must
+not swing what all others are shown."""
 SESSIONS = 4
 """One session in so many teaches: it costs at most 0.1 of HR@20, and a lesson takes as long as a ranking."""
 MIX = 0x9E3779B97F4A7C15
@@ -43,7 +44,10 @@ def teaches(past: Past, u: int, end: int, session: int, time: int) -> bool:
     that teaches, and the user does not teach too much."""
     if end == 0 or not in_one_session(past.session[u, end - 1], past.time[u, end - 1], session, time, past.gap_ms):
         return False
-    if end >= A_DAY and time - past.time[u, end - A_DAY] < DAY_MS:
+    limit = min(A_DAY, past.time.shape[1] - 1)
+    # Of what a full history has lost nothing is known: a robot may have been here all day.
+    is_busy = end >= limit or past.length[u] == past.time.shape[1]
+    if is_busy and time - past.time[u, max(end - limit, 0)] < DAY_MS:
         return False
     start = end - 1
     while start > 0 and in_one_session(
@@ -77,7 +81,13 @@ def learn_from(past: Past, new: I32, known: Known, weights: list[Weights], of: I
 @compiled
 def _learn_from(past: Past, new: I32, known: Known, weights: Weights, desk: Desk) -> None:
     for u in range(len(new)):
-        length = past.length[u]
-        for end in range(max(length - new[u], 1), length):
-            if teaches(past, u, end, past.session[u, end], past.time[u, end]):
-                teach(desk, past, u, end, length, past.item[u, end], known, weights)
+        learn_newest(past, u, new[u], known, weights, desk)
+
+
+@compiled
+def learn_newest(past: Past, u: int, new: int, known: Known, weights: Weights, desk: Desk) -> None:
+    """The same for one user; all of the history is in the rows."""
+    length = past.length[u]
+    for end in range(max(length - new, 1), length):
+        if teaches(past, u, end, past.session[u, end], past.time[u, end]):
+            teach(desk, past, u, end, length, past.item[u, end], known, weights)

@@ -1,0 +1,229 @@
+"""Ranking against plain Python, and its laws: what the own session added, times of all kinds, hidden items, other users."""
+
+from collections.abc import Collection, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+from ranking_oracle import DAY, Line, Shop, shares
+
+from recsys import histories, rows
+from recsys.batch import Batch
+from recsys.compiled import F64, U64
+from recsys.evaluation.next_item import most_popular
+from recsys.events import EARLIEST_MS, LATEST_MS
+from recsys.fold import fold
+from recsys.histories import Histories
+from recsys.known import Known, known_rows
+from recsys.ranking.candidates import desk, lay_out, repeat_term
+from recsys.ranking.evidence import Past, clear
+from recsys.ranking.features import FEATURES, FIRST
+from recsys.ranking.rank import Ranked, past, rank
+from recsys.rows import Rows
+from recsys.rules import Rules
+
+NOW = 1_700_000_000_000
+ITEMS = 24
+USERS = 4
+SPREAD = 2**58
+"""Items are multiples of it and its like, so that many stand in one place of a table."""
+NEVER = -1.0
+RULES = Rules(hide=frozenset())
+FEW = settings(deadline=None, max_examples=25, phases=(Phase.explicit, Phase.generate))
+"""Without making examples smaller, which takes minutes here."""
+
+
+class Counted(NamedTuple):
+    """Interactions in histories and rows."""
+
+    histories: Histories
+    rows: Rows
+    known: Known
+
+    def past(self, rules: Rules) -> Past:
+        return past(self.histories, rules)
+
+
+class Laid(NamedTuple):
+    """A user's candidates, by falling F."""
+
+    items: list[int]
+    f: F64
+    a: F64
+    terms: F64
+    repeat: list[float]
+    features: F64
+    probability: F64
+
+
+def batch(lines: Sequence[Line]) -> Batch:
+    user, item, time, session = (np.array([line[c] for line in lines], np.int64) for c in range(4))
+    n = len(lines)
+    return Batch(
+        {},
+        user.astype(np.int32),
+        item.astype(np.uint64),
+        np.zeros(n, np.uint64),
+        session.astype(np.uint64),
+        time,
+        np.full(n, 2, np.uint8),
+        np.zeros(n, np.int32),
+        np.arange(n),
+        np.ones(n, np.bool_),
+    )
+
+
+def counted(lines: Sequence[Line], rules: Rules, but: Collection[int] = (), users: int = USERS + 1) -> Counted:
+    """All lines in the histories, and in the rows all but those."""
+    found = histories.empty(users, rules.history)
+    deltas, _ = fold(found, batch(lines), rules)
+    deltas = type(deltas)._make(column[~np.isin(deltas.offset, list(but))] for column in deltas)
+    items = np.unique(deltas.item)
+    everything = rows.empty(items, rules.row_limit + 1)
+    rows.merge(everything, deltas, np.searchsorted(items, deltas.item), rules)
+    return Counted(found, everything, known_rows(everything))
+
+
+def laid_out(state: Counted, rules: Rules, u: int, in_rows: int, weight: F64 = FIRST) -> Laid:
+    """What a desk has of a user's candidates, whose first `in_rows` interactions are in the rows."""
+    table = desk(rules)
+    end = int(state.histories.length[u])
+    n, _, extent = lay_out(table, state.past(rules), u, end, in_rows, state.known, NEVER, weight)
+    e, at = table.evidence, table.slot[:n]
+    found = Laid(
+        e.slots[at].tolist(),
+        table.f[:n].copy(),
+        e.total[at],
+        e.terms[at],
+        [repeat_term(e, slot) for slot in at],
+        table.features[:n].copy(),
+        table.probability[:n].copy(),
+    )
+    clear(e, extent.filled)
+    assert not any(column.any() for name, column in e._asdict().items() if name not in ("place", "used", "missing"))
+    return found
+
+
+def ranked(state: Counted, rules: Rules, weight: F64 = FIRST, hidden: U64 | None = None, now: Known | None = None) -> Ranked:
+    users = len(state.histories.length)
+    out = np.zeros((users, 1), np.uint64) if hidden is None else hidden
+    popular = most_popular(state.rows, rules)
+    weights, of = weight[np.newaxis].copy(), np.zeros(users, np.int32)
+    return rank(state.past(rules), out, now or state.known, popular, weights, of, desk(rules), rules, NEVER)
+
+
+def item(number: int) -> int:
+    """The hash of an item: no two alike, but alike in their last bits."""
+    return 1 + number % 3 + (number // 3) * SPREAD // 64
+
+
+def streams(
+    steps: st.SearchStrategy[int], size: int = 30, items: int = ITEMS, users: int = USERS
+) -> st.SearchStrategy[list[Line]]:
+    """Interactions of some users, each so long after the one before."""
+    line = st.tuples(st.integers(0, users - 1), st.integers(0, items - 1).map(item), steps, st.sampled_from([0] * 40 + [1, 2]))
+
+    def timed(parts: list[tuple[int, int, int, int]]) -> list[Line]:
+        now, lines = NOW, []
+        for user, number, step, session in parts:
+            now = min(max(now + step, EARLIEST_MS), LATEST_MS)
+            lines.append(Line(user, number, now, session))
+        return lines
+
+    return st.lists(line, min_size=size, max_size=size).map(timed)
+
+
+CALM = st.sampled_from([*[1000] * 40, 2_000_000])
+NEAR = st.sampled_from([0, *[1000] * 9, 60_000, 2_000_000, DAY // 2])
+LATE = st.sampled_from([0, *[1000] * 9, -60_000, 2_000_000, DAY, -DAY, -9 * DAY])
+WILD = st.one_of(NEAR, st.integers(-LATEST_MS, LATEST_MS), st.integers(-400 * DAY, 400 * DAY))
+
+
+def weights() -> st.SearchStrategy[F64]:
+    return st.lists(st.floats(-4, 4, width=16), min_size=FEATURES, max_size=FEATURES).map(lambda w: np.array(w) + FIRST)
+
+
+@pytest.mark.parametrize("steps", [CALM, NEAR, LATE], ids=["long sessions", "short ones", "late events"])
+@pytest.mark.parametrize("half_life_ms", [0.0, 5.0 * DAY], ids=["no decay", "decay"])
+@FEW
+@given(data=st.data())
+def test_candidates_are_those_of_the_plain_formulas(steps: Any, half_life_ms: float, data: st.DataObject) -> None:
+    users, items = data.draw(st.sampled_from([1, 2, USERS])), data.draw(st.sampled_from([3, 8, ITEMS]))
+    lines = data.draw(streams(steps, data.draw(st.sampled_from([1, 10, 60])), items, users))
+    weight = data.draw(weights())
+    rules = Rules(half_life_ms=half_life_ms, hide=frozenset(), window=data.draw(st.sampled_from([1, 5, 20])), history=80)
+    state, shop = counted(lines, rules), Shop(half_life_ms, rules.window)
+    for line in lines:
+        shop.take(line)
+    result = ranked(state, rules, weight)
+    plain = ranked(state, Rules(**{**as_dict(rules), "learner": False}))
+    for u in sorted({line.user for line in lines}):
+        expected = shop.answer(u)
+        if expected.narrow:
+            continue
+        found = laid_out(state, rules, u, int(state.histories.length[u]), weight)
+        assert set(found.items) == set(expected.f)
+        assert found.f.tolist() == sorted(found.f.tolist(), reverse=True)
+        probability = expected.probability(weight.tolist())
+        for c, number in enumerate(found.items):
+            assert found.f[c] == pytest.approx(expected.f[number], rel=1e-3, abs=1e-6)
+            assert found.a[c] == pytest.approx(expected.a[number], rel=1e-3, abs=1e-6)
+            assert found.terms[c].tolist() == pytest.approx(expected.terms[number], rel=1e-3, abs=1e-6)
+            assert found.features[c].tolist() == pytest.approx(expected.features[number], abs=3e-4)
+            assert found.probability[c] == pytest.approx(probability[number], rel=2e-2, abs=1e-6)
+        length = shop.view(u).length
+        for place, number in enumerate(result.item[u].tolist()):
+            if number in expected.f:
+                repeat = found.repeat[found.items.index(number)]
+                parts = shares(expected, number, weight.tolist(), repeat, length)
+                terms = result.terms[u, place] / result.score[u, place]
+                assert terms.tolist() == pytest.approx(parts, rel=2e-2, abs=2e-3)
+                assert result.score[u, place] == pytest.approx(probability[number], rel=2e-2, abs=1e-6)
+        of_f = {number: score for number, score in zip(plain.item[u].tolist(), plain.score[u].tolist(), strict=True) if number}
+        for number, score in of_f.items():
+            if number in expected.f:
+                assert score == pytest.approx(expected.f[number], rel=1e-3, abs=1e-6)
+
+
+def as_dict(rules: Rules) -> dict[str, Any]:
+    return {name: getattr(rules, name) for name in rules.__struct_fields__}
+
+
+def own_session(lines: Sequence[Line], u: int) -> list[int]:
+    """The places of a user's newest session among the lines."""
+    mine = [k for k, line in enumerate(lines) if line.user == u]
+    shop = Shop(0.0)
+    for k in mine:
+        shop.take(lines[k])
+    return mine[-len(shop.sessions[u][-1]) :]
+
+
+def met_before(lines: Sequence[Line]) -> list[Line]:
+    """Other visitors, each of whom meets three items; all items are met."""
+    first = min(line.time for line in lines) - DAY
+    items = [item(n) for n in range(ITEMS)]
+    return [Line(USERS, items[(k * 7 + k // 3) % ITEMS], first + k * 1000, 1 + k // 3) for k in range(3 * ITEMS)]
+
+
+@pytest.mark.parametrize("steps", [CALM, NEAR], ids=["long sessions", "short ones"])
+@pytest.mark.parametrize("window", [1, 5, 20])
+@FEW
+@given(data=st.data())
+def test_it_does_not_matter_whether_the_own_session_is_counted_yet(steps: Any, window: int, data: st.DataObject) -> None:
+    lines = data.draw(streams(steps, data.draw(st.sampled_from([2, 15, 50])), users=data.draw(st.sampled_from([1, USERS]))))
+    weight, rules = data.draw(weights()), Rules(hide=frozenset(), window=window, history=80)
+    u = lines[-1].user
+    everything = [*met_before(lines), *lines]
+    own = own_session(everything, u)
+    after = counted(everything, rules)
+    before = counted(everything, rules, own)
+    length = int(after.histories.length[u])
+    with_own = laid_out(after, rules, u, length, weight)
+    without_own = laid_out(before, rules, u, length - len(own), weight)
+    assert set(with_own.items) == set(without_own.items)
+    order = [without_own.items.index(number) for number in with_own.items]
+    assert with_own.f == pytest.approx(without_own.f[order], rel=1e-3)
+    assert with_own.features == pytest.approx(without_own.features[order], abs=1e-3)
+    assert with_own.probability == pytest.approx(without_own.probability[order], rel=2e-2)
