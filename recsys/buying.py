@@ -59,6 +59,10 @@ class Buying:
         """Sales that were read or written at `now_s`."""
         self._sold.put(sold, now_s)
 
+    def trim(self) -> None:
+        """Forgets where too much is remembered; between batches only."""
+        self._sold.trim()
+
     async def know(self, customers: Customers, now_s: float) -> None:
         """Reads what is not remembered of the items that they hold and of those that are met beside them."""
         held = customers.purchases.held[:, None]

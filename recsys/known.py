@@ -1,7 +1,7 @@
 """What is known of items: their rows, as columns that compiled code finds an item in by its hash.
 
 An evaluation knows everything, its columns are those of the rows themselves (`known_rows`). A worker remembers what it met
-(`Memory`): of very many items how popular they are and since when they are there, of fewer their neighbours too.
+(`Memory`), the newest that it has read or written.
 """
 
 from typing import Any, NamedTuple
@@ -14,10 +14,9 @@ from recsys.index import NOWHERE, Index, find, index, slot
 from recsys.rows import Rows
 from recsys.rules import Rules
 
-ITEMS_REMEMBERED = 1 << 20
-"""Items that a worker remembers; beyond that it starts anew. About 60 bytes each."""
-ROWS_REMEMBERED = 40_000
-"""Of these, with their neighbours, about 2 kB each."""
+BYTES_REMEMBERED = 1 << 27
+"""About as much of neighbours a worker remembers between batches; beyond that it starts anew."""
+BYTES_PER_NEIGHBOUR = 16
 FIRST_ROOM = 1 << 10
 
 
@@ -75,14 +74,13 @@ class Memory:
 
     def __init__(self, rules: Rules) -> None:
         self._width = rules.row_limit + 1
+        self._most = BYTES_REMEMBERED // (BYTES_PER_NEIGHBOUR * self._width)
         self._items, self._rows = 0, 0
         self.known = _room(FIRST_ROOM, FIRST_ROOM, self._width)
 
     def put(self, rows: Rows, now_s: float) -> None:
         """Remembers rows that were read or written at `now_s`."""
         more = len(rows.item)
-        if self._items + more > ITEMS_REMEMBERED or self._rows + more > ROWS_REMEMBERED:
-            self._forget()
         self._make_room(self._items + more, self._rows + more)
         told = (rows.item, rows.popularity, rows.trend, rows.landmark, rows.first, *rows[8:])
         self._items, self._rows = _put(self.known, *told, now_s, self._items, self._rows)
@@ -91,9 +89,11 @@ class Memory:
         """Those of the items (hashes) whose neighbours are not held, or were read before `since_s`."""
         return items[_lacking(self.known, items, since_s)]
 
-    def _forget(self) -> None:
-        self._items, self._rows = 0, 0
-        self.known = _room(FIRST_ROOM, FIRST_ROOM, self._width)
+    def trim(self) -> None:
+        """Starts anew where it holds too much; not within a batch, which would lose what it has just read."""
+        if self._rows > self._most:
+            self._items, self._rows = 0, 0
+            self.known = _room(FIRST_ROOM, FIRST_ROOM, self._width)
 
     def _make_room(self, items: int, rows: int) -> None:
         known = self.known

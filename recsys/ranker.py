@@ -88,6 +88,8 @@ class Ranker:
         `share` is how much of what the shop sells is bought again.
         """
         now_s = time.monotonic()
+        self._memory.trim()
+        self._buying.trim()
         partitions = np.unique(asked.partition).tolist()
         learned = self.learners.of(partitions)
         of = np.searchsorted(partitions, asked.partition).astype(np.int32)

@@ -19,6 +19,8 @@ from recsys.rules import Rules
 
 DIGITS = 6
 """Digits of a published score."""
+SMALLEST = 1e-200
+"""The smallest of them beside 0."""
 SHARE_PARTS = 10_000
 """Shares are whole ten-thousandths."""
 
@@ -111,9 +113,12 @@ def recommended(ranked: Ranked, names: Mapping[int, str]) -> Iterator[list[Recom
 def rounded(scores: F64) -> F64:
     """Scores with `DIGITS` digits from the first that is not 0: small ones keep their order.
 
-    >>> rounded(np.array([0.61234567, 0.0, 1.2345678e-9]))
-    array([6.12346e-01, 0.00000e+00, 1.23457e-09])
+    Those below `SMALLEST`, of items that were popular a thousand half-lives ago, are 0.
+
+    >>> rounded(np.array([0.61234567, 0.0, 1.2345678e-9, 1e-305]))
+    array([6.12346e-01, 0.00000e+00, 1.23457e-09, 0.00000e+00])
     """
+    scores = np.where(scores < SMALLEST, 0.0, scores)
     scale = 10.0 ** (DIGITS - 1 - np.floor(np.log10(np.where(scores > 0.0, scores, 1.0))))
     found: F64 = np.round(scores * scale) / scale
     return found
@@ -163,7 +168,7 @@ def reasons(
 
 
 def neighbours(rows: Rows, r: int, order: Places, names: Mapping[int, str], rules: Rules, version: int) -> Neighbours:
-    """The neighbours in the places `order` of row `r`, by falling score: P(neighbour | item), see `recsys.rank`."""
+    """The neighbours in the places `order` of row `r`, by falling score: P(neighbour | item), see `recsys.ranking.evidence`."""
     today = worth(float(rows.landmark[r]), float(rows.updated[r]), rules.half_life_ms)
     strength = today / (float(rows.popularity[r]) * today + 1.0)
     items = [

@@ -25,7 +25,7 @@ class Rules(Struct, frozen=True, kw_only=True):
     half_life_ms: float = 90 * 86_400_000.0
     """Milliseconds after which a weight is worth half; 0 is no decay."""
     learner: bool = True
-    """Whether the weights of ranking are learned from what users do; otherwise they stay as they are."""
+    """Whether ranking learns from what users turn to next; otherwise it is by F alone (`recsys.ranking.evidence`)."""
     top_n: int = 20
     """Items in a recommendation."""
     hide: frozenset[Hideable] = frozenset({"current", "once"})

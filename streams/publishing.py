@@ -94,7 +94,8 @@ class Publishing:
                 mine, looked = consumer.assignment(), now()
             moved = await self._round({tp.partition for tp in mine})
             if now() - written > LEARNED_S:
-                await self._write_learned(self.marks.offsets)
+                async with self._one_batch:  # a partition that is given up is written by whoever has it then
+                    await self._write_learned(self.marks.offsets)
                 written = now()
             again = frozenset(tp for tp in consumer.assignment() if tp.partition in moved)
             if again:

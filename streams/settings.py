@@ -64,9 +64,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     half_life: Annotated[float, Meta(description="days after which a weight is worth half; 0 is no decay", ge=0, le=36_500)] = (
         90.0
     )
-    learner: Annotated[bool, Meta(description="true: ranking learns from what users turn to next; false: its weights stay")] = (
-        True
-    )
+    learner: Annotated[bool, Meta(description="true: ranking learns from what users do; false: by a fixed formula")] = True
     top_n: Annotated[int, Meta(description="items in a recommendation", ge=1, le=500)] = 20
     hide: Annotated[str, Meta(description="left out of recommendations: current, once, purchased, seen, or none")] = (
         "current,once"

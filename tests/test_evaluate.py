@@ -141,6 +141,57 @@ def test_nothing_is_hidden_unless_the_variable_is_set(run: Run, sessions: Path, 
     assert [set(line["items"]) for line in lists(out)] == [set("bcd"), set("acd"), set("abd"), set("abc")]
 
 
+def test_what_comes_twice_is_asked_once(run: Run, purchases: Path, tmp_path: Path) -> None:
+    clicks = [
+        {
+            "event_type": "click",
+            "user_id": f"u{n // 4}",
+            "item_id": "abcd"[n % 4],
+            "event_id": f"e{n}",
+            "event_time": 1_600_000_000 + n,
+        }
+        for n in range(40)
+    ]
+    once, twice = tmp_path / "once.jsonl", tmp_path / "twice.jsonl"
+    once.write_text("".join(json.dumps(click) + "\n" for click in clicks), encoding="utf-8")
+    twice.write_text("".join((json.dumps(click) + "\n") * 2 for click in clicks), encoding="utf-8")
+    for options in (["--format", "jsonl"], ["--format", "jsonl", "--task", "next-basket", "--from", "0.5"]):
+        if "--task" in options:
+            once = purchases
+            twice.write_text(
+                "".join(f"{line}\n" * 2 for line in once.read_text(encoding="utf-8").splitlines()), encoding="utf-8"
+            )
+        found = [json.loads(run(file, *options, "--json").stdout) for file in (once, twice)]
+        for key in ("predictions", "metrics", "baselines"):
+            assert found[0][key] == found[1][key]
+
+
+def test_a_file_that_is_read_is_not_written_over(run: Run, sessions: Path) -> None:
+    for option in ("--predictions", "--report"):
+        target = sessions if option == "--predictions" else sessions.with_suffix(".html")
+        if option == "--report":
+            target.symlink_to(sessions)
+        found = run(sessions, "--format", "sessions", option, target)
+        assert found.exit_code == 2
+        assert "is read: write to another file" in found.stderr
+        assert sessions.read_text(encoding="utf-8") == SESSIONS
+
+
+def test_what_fails_leaves_no_file_of_predictions(run: Run, tmp_path: Path) -> None:
+    one, out = tmp_path / "one.tsv", tmp_path / "out.jsonl"
+    one.write_text("s1\ta\n", encoding="utf-8")
+    assert run(one, "--format", "sessions", "--predictions", out).exit_code == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["one.tsv"]
+
+
+def test_what_is_wrong_in_the_test_is_told(run: Run, sessions: Path, tmp_path: Path) -> None:
+    test = tmp_path / "test.tsv"
+    test.write_text("t1\ta b\nrubbish\n", encoding="utf-8")
+    options = ("--format", "sessions", "--test", test, "--test-format", "sessions", "--baselines", "none")
+    assert "1 lines of the test bad: not one tab" in run(sessions, *options).stdout
+    assert json.loads(run(sessions, *options, "--json").stdout)["test"]["bad"]["lines"] == 1
+
+
 def test_people_get_a_table_with_what_was_passed_over(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     click = '{{"event_type":"{}","user_id":"u{}","item_id":"{}","event_time":{}}}\n'

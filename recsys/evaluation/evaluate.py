@@ -14,7 +14,7 @@ from recsys.evaluation.baselines import BASKET_BASELINES, SESSION_BASELINES
 from recsys.evaluation.bootstrap import intervals, resample
 from recsys.evaluation.breakdown import Groups, breakdown, by_item_age, by_session_length, circumstances, only, over_time
 from recsys.evaluation.events import Events
-from recsys.evaluation.metrics import PerQuestion
+from recsys.evaluation.metrics import OfLists, PerQuestion
 from recsys.evaluation.next_item import learned
 from recsys.evaluation.purchases import Bought
 from recsys.evaluation.result import Difference, Method, Result, best_baseline
@@ -32,6 +32,13 @@ class Progress(Protocol):
     """Hears which method is at work, how many lines it has done, and how many there are."""
 
     def __call__(self, method: str, done: int, of: int) -> None: ...
+
+
+class Measured(NamedTuple):
+    """How good the answers of a method are."""
+
+    questions: PerQuestion
+    lists: OfLists
 
 
 class Evaluated(NamedTuple):
@@ -72,18 +79,18 @@ def next_item(
     found = learned(events, msgspec.structs.replace(rules, top_n=at), partial(progress, OURS, of=lines))
     seconds = time.monotonic() - begun
     trace, interactions = events.trace, found.rows.interactions
-    answers = {OURS: found.answers}
-    for name in baselines:
-        answers[name] = SESSION_BASELINES[name](trace, len(events.items), at, partial(progress, name, of=len(trace.item)))
-    asked = circumstances(trace)
     target = trace.item[trace.asked]
-    each = {name: metrics.next_item(of, target, len(interactions)) for name, of in answers.items()}
+    each: dict[str, Measured] = {OURS: measured(found.answers, target, interactions)}
+    for name in baselines:
+        answers = SESSION_BASELINES[name](trace, len(events.items), at, partial(progress, name, of=len(trace.item)))
+        each[name] = measured(answers, target, interactions)
+    asked = circumstances(trace)
     groups = {"session length": by_session_length(asked.length)}
     mode = "frozen"
     if (events.counted & events.asked).any():
         mode = "prequential"
         groups |= {"time": over_time(asked.time), "item age, without repeats": only(by_item_age(asked.age), ~asked.repeat)}
-    methods = measured(each, answers, interactions, asked.session, groups, "hit_rate")
+    methods = shown(each, asked.session, groups, "hit_rate")
     learned_from = int(np.count_nonzero(events.batch.opens & events.counted))
     result = compared(methods, each, asked.session, mode=mode, task="next-item", at=at, events=learned_from)
     return Evaluated(msgspec.structs.replace(result, seconds=seconds), found.answers, events.names)
@@ -99,49 +106,50 @@ def next_basket(
     breadth = NEW_ITEMS if "purchased" in rules.hide else EVERYTHING
     found = basket_answers(baskets, breadth, at, rules, partial(progress, OURS, of=everything))
     seconds = time.monotonic() - begun
-    answers = {OURS: found}
-    for name in baselines:
-        answers[name] = BASKET_BASELINES[name](baskets, catalogue, at, partial(progress, name, of=everything))
     start, item = metrics.bought(baskets)
-    each = {name: metrics.next_basket(of, start, item, catalogue) for name, of in answers.items()}
-    user = np.unique(baskets.user[baskets.asked], return_inverse=True)[1].astype(np.int32)
     interactions = np.bincount(baskets.item, minlength=catalogue).astype(np.int64)
+
+    def measure(answers: I32) -> Measured:
+        return Measured(metrics.next_basket(answers, start, item, catalogue), metrics.of_lists(answers, interactions))
+
+    each = {OURS: measure(found)}
+    for name in baselines:
+        each[name] = measure(BASKET_BASELINES[name](baskets, catalogue, at, partial(progress, name, of=everything)))
+    user = np.unique(baskets.user[baskets.asked], return_inverse=True)[1].astype(np.int32)
     groups = {"time": over_time(baskets.time[baskets.asked])}
-    methods = measured(each, answers, interactions, user, groups, "recall")
+    methods = shown(each, user, groups, "recall")
     result = compared(methods, each, user, mode="prequential", task="next-basket", at=at, events=bought.events)
     return Evaluated(msgspec.structs.replace(result, seconds=seconds, breakdown_metric="recall"), found, bought.items)
 
 
-def measured(
-    each: Mapping[str, PerQuestion],
-    answers: Mapping[str, I32],
-    interactions: I64,
-    cluster: I32,
-    groups: Mapping[str, Groups],
-    shown: str,
-) -> list[Method]:
-    """The methods with their metrics, intervals and breakdowns of the metric `shown`; Freshet first."""
-    vectors = {(name, metric): values for name, of in each.items() for metric, values in of._asdict().items()}
+def measured(answers: I32, target: I32, interactions: I64) -> Measured:
+    """The metrics of a method's answers about the next item."""
+    return Measured(metrics.next_item(answers, target, len(interactions)), metrics.of_lists(answers, interactions))
+
+
+def shown(each: Mapping[str, Measured], cluster: I32, groups: Mapping[str, Groups], metric: str) -> list[Method]:
+    """The methods with their metrics, intervals and breakdowns of one metric; Freshet first."""
+    vectors = {(name, of): values for name, found in each.items() for of, values in found.questions._asdict().items()}
     bounds = intervals(resample(vectors, cluster, np.random.default_rng(SEED)))
     return [
         Method(
             name,
-            metrics.summary(of, metrics.of_lists(answers[name], interactions)),
-            {metric: bounds[name, metric] for metric in of._fields if (name, metric) in bounds},
-            {what: breakdown(getattr(of, shown), group, cluster) for what, group in groups.items()},
+            metrics.summary(*found),
+            {of: bounds[name, of] for of in found.questions._fields if (name, of) in bounds},
+            {what: breakdown(getattr(found.questions, metric), group, cluster) for what, group in groups.items()},
         )
-        for name, of in each.items()
+        for name, found in each.items()
     ]
 
 
 def compared(
-    methods: list[Method], each: Mapping[str, PerQuestion], cluster: I32, *, mode: str, task: str, at: int, events: int
+    methods: list[Method], each: Mapping[str, Measured], cluster: I32, *, mode: str, task: str, at: int, events: int
 ) -> Result:
     """The result, with how far Freshet is above the best baseline in each metric."""
     above: dict[str, F64] = {}
     best = {metric: name for metric in PerQuestion._fields if (name := best_baseline(methods, metric))}
     for metric, name in best.items():
-        above[metric] = getattr(each[OURS], metric) - getattr(each[name], metric)
+        above[metric] = getattr(each[OURS].questions, metric) - getattr(each[name].questions, metric)
     bounds = intervals(resample(above, cluster, np.random.default_rng(SEED))) if above else {}
     difference = {
         metric: Difference(best[metric], float(values.mean()) if len(values) else 0.0, bounds.get(metric))

@@ -9,8 +9,9 @@ from recsys.batch import Arrival, Batch, columns
 from recsys.compiled import I32, I64, U8, U64, Bools, compiled
 from recsys.evaluation.trace import Trace
 from recsys.events import Event, Kind
-from recsys.fold import REFUND, in_one_session
+from recsys.fold import REFUND, Deltas, Lines, count_lines, in_one_session, no_deltas
 from recsys.hashing import hash_item
+from recsys.histories import Histories, empty
 from recsys.readers import Prefix
 from recsys.rules import Rules
 
@@ -87,6 +88,7 @@ def joined(parts: Sequence[Batch]) -> Batch:
 def prequential(events: Iterable[Event], rules: Rules) -> Events:
     """Before each interaction that goes on with a session of its user it is asked what comes; then it is counted."""
     batch, users = gathered(events)
+    batch = without_repeats(batch, users, rules)
     session, goes_on = sessions(batch, users, rules)
     return Events(batch, session, goes_on, np.ones(len(batch.item), np.bool_), np.unique(batch.item), users)
 
@@ -97,6 +99,7 @@ def frozen(events: Iterable[Event], test: Sequence[Prefix] | Iterable[Event], ru
     Of prefixes each is a session of its own; the users of a test are none of those who were learned from.
     """
     learned, users = gathered(events)
+    learned = without_repeats(learned, users, rules)
     is_prefixes = isinstance(test, Sequence)
     batch, more = prefixes(test, learned) if isinstance(test, Sequence) else gathered(test)
     everything = joined([learned, batch._replace(user=batch.user + np.int32(users))])
@@ -104,6 +107,43 @@ def frozen(events: Iterable[Event], test: Sequence[Prefix] | Iterable[Event], ru
     counted = np.arange(len(everything.item)) < len(learned.item)
     last = np.append(everything.user[1:] != everything.user[:-1], True) if is_prefixes else True
     return Events(everything, session, goes_on & ~counted & last, counted, np.unique(everything.item), users + more)
+
+
+def without_repeats(batch: Batch, users: int, rules: Rules) -> Batch:
+    """A batch without the events whose id their user's history has already: they change nothing.
+
+    >>> from recsys.events import Line
+    >>> click = Event(kind=Kind.CLICK, user_id="u", lines=(Line("a"),), time_ms=10**12, event_id="e")
+    >>> len(without_repeats(*gathered([click, click]), Rules()).item)
+    1
+    """
+    if not batch.event.any():
+        return batch
+    place, begins, used = places(batch.user, users)
+    stays = np.ones(len(batch.item), np.bool_)
+    starts = np.flatnonzero(batch.opens)
+    ends = np.append(starts[1:], len(stays))
+    deltas = no_deltas(int((ends - starts).max(initial=0)), rules)
+    lines = Lines(place, *batch[2:])
+    _mark_repeats(
+        lines, begins, starts, ends, empty(used, rules.history), deltas, rules.window, float(rules.session_gap_ms), stays
+    )
+    return Batch._make((batch.ids, *(column[stays] for column in batch[1:])))
+
+
+@compiled
+def _mark_repeats(
+    lines: Lines, begins: Bools, starts: I64, ends: I64, here: Histories, deltas: Deltas,
+    window: int, gap_ms: float, stays: Bools,
+) -> None:  # fmt: skip
+    for n in range(len(starts)):
+        k, end = starts[n], ends[n]
+        if begins[k]:
+            here.length[lines.user[k]] = 0
+        changed = np.zeros(end - k, np.bool_)
+        count_lines(here, lines, k, end, deltas, changed, window, gap_ms)
+        if lines.kind[k] < REFUND:
+            stays[k:end] = changed
 
 
 def prefixes(test: Sequence[Prefix], learned: Batch) -> tuple[Batch, int]:
@@ -126,6 +166,39 @@ def prefixes(test: Sequence[Prefix], learned: Batch) -> tuple[Batch, int]:
         np.arange(n),
         np.ones(n, np.bool_),
     ), len(test)
+
+
+def places(user: I32, users: int) -> tuple[I32, Bools, int]:
+    """A place for each line's user, whether the line is its first, and how many places there are.
+
+    A place is free again after its user's last line: so the histories of a file of a million visitors take no more room than
+    those of the visitors who are there at one time.
+    """
+    place, begins = np.zeros(len(user), np.int32), np.zeros(len(user), np.bool_)
+    used = _places(user, np.full(users, -1), np.full(users, -1, np.int32), np.zeros(users, np.int32), place, begins)
+    return place, begins, used
+
+
+@compiled
+def _places(user: I32, last: I64, of: I32, free: I32, place: I32, begins: Bools) -> int:
+    for k in range(len(user)):
+        last[user[k]] = k
+    used, waiting = 0, 0
+    for k in range(len(user)):
+        u = user[k]
+        if of[u] < 0:
+            begins[k] = True
+            if waiting > 0:
+                waiting -= 1
+                of[u] = free[waiting]
+            else:
+                of[u] = used
+                used += 1
+        place[k] = of[u]
+        if last[u] == k:
+            free[waiting] = of[u]
+            waiting += 1
+    return used
 
 
 def sessions(batch: Batch, users: int, rules: Rules) -> tuple[I32, Bools]:

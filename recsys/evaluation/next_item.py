@@ -11,7 +11,7 @@ import numpy as np
 
 from recsys import histories, popularity, rows
 from recsys.compiled import F64, I32, I64, U64, Bools, compiled
-from recsys.evaluation.events import Events
+from recsys.evaluation.events import Events, places
 from recsys.evaluation.trace import NOTHING
 from recsys.fold import REFUND, Deltas, Lines, count_lines, no_deltas
 from recsys.hashing import NONE
@@ -90,39 +90,6 @@ def most_popular(everything: Rows, rules: Rules) -> Popular:
         everything.landmark[met],
         everything.interactions[met],
     )
-
-
-def places(user: I32, users: int) -> tuple[I32, Bools, int]:
-    """A place for each line's user, whether the line is its first, and how many places there are.
-
-    A place is free again after its user's last line: so the histories of a file of a million visitors take no more room than
-    those of the visitors who are there at one time.
-    """
-    place, begins = np.zeros(len(user), np.int32), np.zeros(len(user), np.bool_)
-    used = _places(user, np.full(users, -1), np.full(users, -1, np.int32), np.zeros(users, np.int32), place, begins)
-    return place, begins, used
-
-
-@compiled
-def _places(user: I32, last: I64, of: I32, free: I32, place: I32, begins: Bools) -> int:
-    for k in range(len(user)):
-        last[user[k]] = k
-    used, waiting = 0, 0
-    for k in range(len(user)):
-        u = user[k]
-        if of[u] < 0:
-            begins[k] = True
-            if waiting > 0:
-                waiting -= 1
-                of[u] = free[waiting]
-            else:
-                of[u] = used
-                used += 1
-        place[k] = of[u]
-        if last[u] == k:
-            free[waiting] = of[u]
-            waiting += 1
-    return used
 
 
 @compiled

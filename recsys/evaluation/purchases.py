@@ -25,7 +25,8 @@ class Bought(NamedTuple):
 
 
 def bought(events: Iterable[Event], begin: float) -> Bought:
-    """Each purchase event is a basket, in the order of time, events of one time in the order of the file.
+    """Each purchase event is a basket, in the order of time, events of one time in the order of the file; one that comes twice
+    is one.
 
     Asked are the baskets of users with at least two earlier ones, after the part `begin` (0 to 1) of the time from the
     first purchase to the last.
@@ -39,9 +40,12 @@ def bought(events: Iterable[Event], begin: float) -> Bought:
     """
     count = 0
     purchases = []
+    seen: set[tuple[str, str]] = set()
     for event in events:
         count += 1
-        if event.kind is Kind.PURCHASE:
+        if event.kind is Kind.PURCHASE and (event.user_id, event.event_id) not in seen:
+            if event.event_id:
+                seen.add((event.user_id, event.event_id))
             purchases.append(event)
     purchases.sort(key=lambda event: event.time_ms)
     users: dict[str, int] = {}

@@ -15,7 +15,7 @@ from recsys.hashing import NONE
 from recsys.histories import Histories
 from recsys.known import Known
 from recsys.popularity import Popular
-from recsys.ranking.candidates import CANDIDATES, Desk, lay_out, repeat_term
+from recsys.ranking.candidates import Desk, lay_out, repeat_term
 from recsys.ranking.evidence import HOPS, RECENT, Past, clear
 from recsys.ranking.features import REPEAT_TERM, TERMS, TRENDING_TERM, split
 from recsys.rules import Rules
@@ -24,8 +24,8 @@ FILL = 0.01
 """What popularity weighs beside the user's own evidence."""
 
 
-MISSING = RECENT + HOPS + CANDIDATES
-"""Items that may be missing of a user, about."""
+MISSING = RECENT + HOPS
+"""Rows that may be missing of a user, beside the candidates."""
 
 
 class Ranked(NamedTuple):
@@ -67,7 +67,7 @@ def rank(
     Rows that were read before `since_s` are told as missing.
     """
     users = len(past.length)
-    ranked = room_for(users, rules.top_n, users * MISSING)
+    ranked = room_for(users, rules.top_n, users * (MISSING + len(desk.slot)))
     level = level_of(popular)
     missing = _rank(past, hidden, known, popular.item, level, weights, of, desk, rules.learner, since_s, ranked)
     return ranked._replace(missing=np.unique(ranked.missing[:missing]))

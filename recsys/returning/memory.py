@@ -36,9 +36,6 @@ class SalesMemory:
     def put(self, sold: Sold, now_s: float) -> None:
         """Remembers sales that were read or written at `now_s`."""
         more = len(sold.item)
-        if self._items + more > ITEMS_REMEMBERED:
-            self._items = 0
-            self._room(max(FIRST_ROOM, more))
         if self._items + more > len(self.item):
             old = Sold(self.item[: self._items], Sales._make(column[: self._items] for column in self.sales))
             read = self._read[: self._items]
@@ -46,6 +43,12 @@ class SalesMemory:
             _put(self.where, self.item, self._read, self.sales, old.item, old.sales, read, 0)
         at = np.full(more, now_s)
         self._items = _put(self.where, self.item, self._read, self.sales, sold.item, sold.sales, at, self._items)
+
+    def trim(self) -> None:
+        """Starts anew where it holds too much; not within a batch."""
+        if self._items > ITEMS_REMEMBERED:
+            self._items = 0
+            self._room(FIRST_ROOM)
 
     def lacking(self, items: U64, since_s: float) -> U64:
         """Those of the items (hashes) of which nothing is remembered, or what was read before `since_s`."""

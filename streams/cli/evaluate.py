@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -42,7 +42,12 @@ METRICS = {
 @click.option("--test", type=click.Path(path_type=Path), help="Learn FILE, then rank every prefix of every session of this.")
 @click.option("--test-format", type=click.Choice([*FORMATS, PREFIXES]), help="Format of the test file.")
 @click.option("--task", type=click.Choice(list(TASKS)), default="next-item", show_default=True, help="What is foretold.")
-@click.option("--from", "begin", type=click.FloatRange(0, 1), help="next-basket: measure after this part of the file's time.")
+@click.option(
+    "--from",
+    "begin",
+    type=click.FloatRange(0, 1),
+    help="next-basket: measure after this part of the time.",
+)
 @click.option("--at", type=click.IntRange(1, 500), default=20, show_default=True, help="Items that are recommended.")
 @click.option("--baselines", help="Methods beside it, with commas, or none; all if not given.")
 @click.option("--predictions", type=click.Path(path_type=Path), help="Write what was ranked, a JSON line a prediction.")
@@ -64,7 +69,9 @@ def evaluate(
 ) -> None:
     """Measure how good the recommendations are on the events of FILE, with the worker's own ranking.
 
-    Without --test every event is foretold and then learned. Nothing is hidden, unless FRESHET_HIDE is set.
+    Without --test every event that goes on with a session is foretold, and then learned, in the order of the file. With
+    --test the users of the test are strangers, whoever they are in FILE. Nothing is hidden, unless FRESHET_HIDE is set;
+    the baselines never hide anything.
     """
     if (test is None) is not (test_format is None):
         raise click.UsageError("--test and --test-format go together")
@@ -76,16 +83,19 @@ def evaluate(
     rules = rules_of(read_settings(), task)
     if report is not None:
         check(report)
+    demand_other_files([path for path in (file, test) if path], [path for path in (predictions, report) if path])
+    passed_over: list[Reader] = []
     with ExitStack() as stack:
-        out = stack.enter_context(created(predictions)) if predictions else None
+        out = stack.enter_context(written(predictions)) if predictions else None
         if report is not None and not report.parent.is_dir():
             raise Failure(f"{report} cannot be written: {report.parent} is no folder")
         try:
             with opened(file, format_name) as reader:
+                passed_over.append(reader)
                 if task == "next-basket":
                     found = next_basket(reader, begin or 0.0, rules, at, methods, out)
                 else:
-                    found = next_item(reader, test, test_format, rules, at, methods, out)
+                    found = next_item(passed_over, test, test_format, rules, at, methods, out)
         except FormatError as error:
             raise Failure(str(error)) from None
     result = msgspec.structs.replace(found, file=file.name)
@@ -95,13 +105,14 @@ def evaluate(
         except OSError as error:
             raise Failure(f"{report} cannot be written: {error.strerror or error}") from None
     if json_wanted:
-        click.echo(json.dumps(as_json(result) | {"left_out": passed(reader.left_out), "bad": passed(reader.bad)}))
+        of_files = [{"left_out": passed(reader.left_out), "bad": passed(reader.bad)} for reader in passed_over]
+        click.echo(json.dumps(as_json(result) | of_files[0] | ({"test": of_files[1]} if of_files[1:] else {})))
     else:
-        show(result, reader)
+        show(result, passed_over)
 
 
 def next_item(
-    reader: Reader,
+    readers: list[Reader],
     test: Path | None,
     test_format: str | None,
     rules: Rules,
@@ -109,7 +120,8 @@ def next_item(
     methods: Sequence[str],
     out: IO[str] | None,
 ) -> Result:
-    """Foretells the next items; writes what was foretold to `out`."""
+    """Foretells the next items; writes what was foretold to `out`. `readers` is that of the file, and gets that of the test."""
+    reader = readers[0]
     if test is None:
         events = prequential(read_through(reader, "reading"), rules)
     elif test_format == PREFIXES:
@@ -120,6 +132,7 @@ def next_item(
         events = frozen(read_through(reader, "reading"), questions, rules)
     else:
         with opened(test, str(test_format)) as tested:
+            readers.append(tested)
             events = frozen(read_through(reader, "reading"), read_through(tested, "reading the test"), rules)
     with Shown() as shown:
         found = evaluation.next_item(events, rules, at, methods, shown)
@@ -210,14 +223,28 @@ def check(report: Path) -> None:
         raise Failure(str(error)) from None
 
 
-def created(path: Path) -> IO[str]:
+def demand_other_files(read: Sequence[Path], written: Sequence[Path]) -> None:
+    """Nothing that is read may be written over."""
+    for path in written:
+        if any(path.exists() and other.exists() and path.samefile(other) for other in read):
+            raise click.UsageError(f"{path} is read: write to another file")
+
+
+@contextmanager
+def written(path: Path) -> Iterator[IO[str]]:
+    """A file that is there when all of it is written, and not before."""
+    part = path.with_name(path.name + ".part")
     try:
-        return path.open("w", encoding="utf-8")
+        with part.open("w", encoding="utf-8") as file:
+            yield file
+        part.replace(path)
     except OSError as error:
         raise Failure(f"{path} cannot be written: {error.strerror or error}") from None
+    finally:
+        part.unlink(missing_ok=True)
 
 
-def show(result: Result, reader: Reader) -> None:
+def show(result: Result, readers: Sequence[Reader]) -> None:
     """The result as a table for a terminal of 80 columns."""
     console = Console(markup=False, highlight=False)
     asked = f"{result.predictions:,} predictions of {result.at} items"
@@ -228,7 +255,7 @@ def show(result: Result, reader: Reader) -> None:
     for method in result.methods:
         table.add_row(method.name, *(cell(method, metric) for metric in METRICS[result.task]))
     console.print(table)
-    for line in summary_lines(result, reader):
+    for line in summary_lines(result, readers):
         console.print(line, soft_wrap=True)
 
 
@@ -244,15 +271,17 @@ def cell(method: Method, metric: str) -> str:
     return f"{value}±{50 * (high - low):.1f}"
 
 
-def summary_lines(result: Result, reader: Reader) -> list[str]:
+def summary_lines(result: Result, readers: Sequence[Reader]) -> list[str]:
     lines = []
     for metric in METRICS[result.task]:
         above = result.difference.get(metric)
         if above and above.interval:
             low, high = (100 * bound for bound in above.interval)
             lines.append(f"{metric}: {100 * above.mean:+.1f} ({low:+.1f} to {high:+.1f}) against {above.baseline}")
-    rate = result.events / max(result.seconds, 1e-3)
-    lines.append(f"{result.events:,} events in {result.seconds:.1f} s, {rate:,.0f} a second")
-    for what, found in (("left out", reader.left_out), ("bad", reader.bad)):
-        lines += [f"{count:,} lines {what}: {reason}" for reason, count in found.reasons.items()]
+    lines.append(
+        f"{result.events:,} events and {result.predictions:,} predictions in {result.seconds:.1f} s, without the baselines"
+    )
+    for reader, of in zip(readers, ("", " of the test"), strict=False):
+        for what, found in (("left out", reader.left_out), ("bad", reader.bad)):
+            lines += [f"{count:,} lines{of} {what}: {reason}" for reason, count in found.reasons.items()]
     return lines
