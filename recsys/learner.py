@@ -59,7 +59,9 @@ def unpack(value: bytes | None, first: F64) -> Weights:
         return begin(first)
     numbers = np.frombuffer(value, np.float64, 2 * k, 2).copy()
     stored = Weights(numbers[:k], numbers[k:])
-    return stored if np.isfinite(numbers).all() and (stored.squares > 0.0).all() else begin(first)
+    # What is not a number is not within bounds either.
+    is_sound = (np.abs(stored.weight) <= LARGEST_WEIGHT).all() and ((stored.squares > 0.0) & (stored.squares < np.inf)).all()
+    return stored if is_sound else begin(first)
 
 
 @compiled
@@ -87,7 +89,7 @@ def learn(features: F64, n: int, probability: F64, chosen: F64, weight: F64, squ
         gradient = 0.0
         for c in range(n):
             gradient += (chosen[c] - probability[c]) * features[c, j]
-        if not np.isfinite(gradient):
+        if not np.isfinite(squares[j] + gradient * gradient):
             continue
         squares[j] += gradient * gradient
         moved = weight[j] + RATE * gradient / np.sqrt(squares[j])

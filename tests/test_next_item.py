@@ -1,7 +1,8 @@
-"""The next item, replayed in memory: its answers are the engine's, its test part changes nothing, nobody sees another's past."""
+"""The next item, replayed in memory: answers are the engine's, its test part changes nothing, nobody sees another's past."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,21 +10,31 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from recsys import histories
 from recsys.batch import Arrival
 from recsys.engine import Chunk, Engine
-from recsys.evaluation import next_item
+from recsys.evaluation import metrics, next_item
+from recsys.evaluation.baselines.sequential_rules import sequential_rules
 from recsys.evaluation.events import Events, frozen, prequential
+from recsys.evaluation.metrics import PerQuestion
 from recsys.evaluation.next_item import learned, places
 from recsys.evaluation.trace import NOTHING
 from recsys.events import Event, Kind, Line
 from recsys.keys import Keys
-from recsys.readers import Prefix
-from recsys.rules import Rules
+from recsys.known import known_rows
+from recsys.ranking.candidates import desk, lay_out
+from recsys.ranking.features import FIRST
+from recsys.ranking.rank import past
+from recsys.readers import Prefix, read
+from recsys.rules import Hideable, Rules
 from recsys.store import MemoryStore
 
 NOW = 1_700_000_000_000
 DAY = 86_400_000
 FEW = settings(deadline=None, max_examples=12, phases=(Phase.explicit, Phase.generate))
+HIDDEN: list[frozenset[Hideable]] = [frozenset(), frozenset({"current", "purchased"}), frozenset({"seen"})]
+AGE = 11
+"""The feature."""
 KINDS = [*[Kind.CLICK] * 6, Kind.PURCHASE, Kind.REFUND, Kind.SEARCH, Kind.IMPRESSION]
 
 
@@ -82,7 +93,8 @@ def named(events: Events, answers: Any) -> list[list[str]]:
 
 def asked_events(events: Events) -> list[int]:
     """The events (by offset) that are questions."""
-    return events.batch.offset[events.asked].tolist()
+    offsets: list[int] = events.batch.offset[events.asked].tolist()
+    return offsets
 
 
 @pytest.mark.parametrize("learner", [False, True], ids=["F alone", "learner"])
@@ -91,8 +103,10 @@ def asked_events(events: Events) -> list[int]:
 @given(data=st.data())
 def test_answers_are_what_the_engine_recommends_at_that_moment(learner: bool, history: int, data: st.DataObject) -> None:
     log = data.draw(logs())
-    hide = data.draw(st.sampled_from([frozenset(), frozenset({"current", "purchased"}), frozenset({"seen"})]))
-    rules = Rules(learner=learner, hide=hide, history=history, top_n=30, half_life_ms=data.draw(st.sampled_from([0.0, 5.0 * DAY])))
+    hide = data.draw(st.sampled_from(HIDDEN))
+    rules = Rules(
+        learner=learner, hide=hide, history=history, top_n=30, half_life_ms=data.draw(st.sampled_from([0.0, 5.0 * DAY]))
+    )
     events = prequential(log, rules)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(next_item, "STRIDE", 1)
@@ -105,3 +119,146 @@ def test_answers_are_what_the_engine_recommends_at_that_moment(learner: bool, hi
         assert [expected[name] for name in found] == pytest.approx(list(expected.values()), abs=2e-6)
     for of_live in weights:
         assert result.weights.weight == pytest.approx(of_live, abs=1e-9)
+
+
+def shop(sessions: Sequence[Sequence[str]], start: int = NOW) -> list[Event]:
+    return [
+        click(f"v{n}", name, start + 1000 * (10 * n + i), f"s{n}")
+        for n, items in enumerate(sessions)
+        for i, name in enumerate(items)
+    ]
+
+
+LEARNED = shop([["a", "b", "c"], ["b", "c", "d"], ["a", "c"], ["d", "e", "a"], ["c", "b"], ["e", "d", "c", "b"]] * 8)
+TEST = [Prefix(("a",), "b"), Prefix(("a", "b"), "c"), Prefix(("e", "new"), "d"), Prefix(("d", "d", "c"), "b")]
+RULES = Rules(hide=frozenset(), top_n=5)
+
+
+def test_the_frozen_part_changes_nothing() -> None:
+    nothing, everything = frozen(LEARNED, [], RULES), frozen(LEARNED, TEST, RULES)
+    before, after = learned(nothing, RULES), learned(everything, RULES)
+    assert len(before.answers) == 0
+    assert after.weights.weight.tolist() == before.weights.weight.tolist() != FIRST.tolist()
+    there = np.searchsorted(after.rows.item, before.rows.item)
+    for name in before.rows._fields[2:]:
+        assert (getattr(before.rows, name) == getattr(after.rows, name)[there]).all()
+    never_met = np.setdiff1d(np.arange(len(after.rows.item)), there)
+    assert not after.rows.interactions[never_met].any()
+
+
+def test_questions_of_prefixes_are_independent_of_each_other() -> None:
+    def answers(test: Sequence[Prefix]) -> list[list[str]]:
+        events = frozen(LEARNED, test, RULES)
+        return named(events, learned(events, RULES).answers)
+
+    together = answers(TEST)
+    assert together == answers(TEST[::-1])[::-1]
+    assert together == [answers([prefix])[0] for prefix in TEST]
+
+
+def test_every_step_of_a_frozen_session_is_a_question_and_prefixes_ask_the_same() -> None:
+    clicks = shop([["a", "b", "c", "a"], ["e", "new", "d"]], start=NOW + DAY)
+    by_events = frozen(LEARNED, iter(clicks), RULES)
+    steps = [["a", "b", "c", "a"][:n] for n in (2, 3, 4)] + [["e", "new", "d"][:n] for n in (2, 3)]
+    by_prefixes = frozen(LEARNED, [Prefix(tuple(step[:-1]), step[-1]) for step in steps], RULES)
+    without_decay = Rules(hide=frozenset(), top_n=5, half_life_ms=0.0, learner=False)
+    found = named(by_events, learned(by_events, without_decay).answers)
+    assert found == named(by_prefixes, learned(by_prefixes, without_decay).answers)
+    assert len(found) == len(steps)
+
+
+def test_an_item_that_was_never_met_is_as_new_as_can_be() -> None:
+    """It is among the candidates where it was met in the session that is asked about; its age is none, not that of time."""
+    told = frozen(LEARNED, [Prefix(("b", "new"), "c")], RULES)
+    result = learned(told, RULES)
+    table, of = desk(RULES), histories.empty(1, RULES.history)
+    number = {name: n for n, name in enumerate(told.names)}
+    of.item[0, :2], of.time[0, :2], of.length[0] = told.items[[number["b"], number["new"]]], LEARNED[-1].time_ms, 2
+    known = known_rows(result.rows)
+    n, _, _ = lay_out(table, past(of, RULES), 0, 2, 0, known, -1.0, result.weights.weight)
+    ages = dict(zip(table.evidence.slots[table.slot[:n]].tolist(), table.features[:n, AGE].tolist(), strict=True))
+    assert ages[of.item[0, 1]] == 0.0
+    assert 0.0 < ages[of.item[0, 0]] < 0.01
+
+
+def test_users_who_are_gone_leave_nothing_to_those_who_take_their_places() -> None:
+    gone = [*shop([["a", "b"], ["c", "d"]]), click("w", "e", NOW + DAY, "t"), click("w", "a", NOW + DAY + 1, "t")]
+    place, begins, used = places(np.array([0, 0, 1, 1, 2, 2], np.int32), 3)
+    assert (place.tolist(), begins.tolist(), used) == ([0] * 6, [True, False] * 3, 1)
+    events = prequential([*LEARNED, *gone], RULES)
+    with pytest.MonkeyPatch.context() as patch:
+        shared = named(events, learned(events, RULES).answers)
+        _, firsts = np.unique(events.batch.user, return_index=True)
+        apart = (events.batch.user, np.isin(np.arange(len(events.batch.user)), firsts), events.users)
+        patch.setattr(next_item, "places", lambda *_: apart)
+        assert shared == named(events, learned(events, RULES).answers)
+
+
+@FEW
+@given(st.lists(st.integers(0, 7), max_size=60))
+def test_no_two_users_share_a_place_at_one_time(user: list[int]) -> None:
+    place, begins, used = places(np.array(user, np.int32), 8)
+    span = {u: (user.index(u), len(user) - 1 - user[::-1].index(u)) for u in set(user)}
+    of = {u: {int(place[k]) for k in range(len(user)) if user[k] == u} for u in span}
+    assert all(len(held) == 1 for held in of.values())
+    for u, (first, last) in span.items():
+        for v, (other_first, other_last) in span.items():
+            if u != v and first <= other_last and other_first <= last:
+                assert of[u] != of[v]
+    assert begins.tolist() == [user.index(u) == k for k, u in enumerate(user)]
+    most = max((sum(first <= k <= last for first, last in span.values()) for k in range(len(user))), default=0)
+    assert used == most
+
+
+def test_nothing_is_answered_where_nothing_is_asked() -> None:
+    assert learned(prequential([], RULES), RULES).answers.shape == (0, 5)
+    assert learned(frozen([], iter([]), RULES), RULES).answers.shape == (0, 5)
+    unlearned = frozen([], [Prefix(("a",), "b")], RULES)
+    assert named(unlearned, learned(unlearned, RULES).answers) == [["a"]]
+
+
+def test_without_the_learner_the_weights_stay_as_they_begin() -> None:
+    result = learned(prequential(LEARNED, RULES), Rules(learner=False))
+    assert result.weights.weight.tolist() == FIRST.tolist()
+    assert len(set(result.weights.squares.tolist())) == 1
+
+
+RETAIL_SESSIONS = 20_000
+RETAIL_TEST = 4_000
+"""The last of these sessions: what is measured."""
+
+
+@pytest.fixture(scope="module")
+def retail(data_dir: Path) -> Events:
+    """Clicks of RetailRocket; every step of the last sessions is a question, and all are learned."""
+    found: list[Event] = []
+    with read(data_dir / "retailrocket_train_sessions.tsv.gz", "sessions", NOW) as reader:
+        users: set[str] = set()
+        for record in reader:
+            users.add(record.event.user_id)
+            if len(users) > RETAIL_SESSIONS:
+                break
+            found.append(record.event)
+    events = prequential(found, Rules())
+    return events._replace(asked=events.asked & (events.session >= RETAIL_SESSIONS - RETAIL_TEST))
+
+
+@pytest.fixture(scope="module")
+def with_learner(retail: Events) -> PerQuestion:
+    return measured(retail, learned(retail, Rules(hide=frozenset())).answers)
+
+
+def measured(events: Events, answers: Any) -> PerQuestion:
+    return metrics.next_item(answers, events.number[events.asked], len(events.items))
+
+
+def test_the_learner_ranks_what_comes_next_higher_than_f_alone(retail: Events, with_learner: PerQuestion) -> None:
+    alone = measured(retail, learned(retail, Rules(hide=frozenset(), learner=False)).answers)
+    assert with_learner.mrr.mean() > alone.mrr.mean() + 0.01
+
+
+def test_what_comes_next_is_found_more_often_than_by_sequential_rules(retail: Events, with_learner: PerQuestion) -> None:
+    answers = sequential_rules(retail.trace, len(retail.items), 20, lambda _: None)
+    rules = metrics.next_item(answers, retail.trace.item[retail.trace.asked], len(retail.items))
+    assert with_learner.hit_rate.mean() > rules.hit_rate.mean()
+    assert with_learner.mrr.mean() > rules.mrr.mean()

@@ -227,3 +227,63 @@ def test_it_does_not_matter_whether_the_own_session_is_counted_yet(steps: Any, w
     assert with_own.f == pytest.approx(without_own.f[order], rel=1e-3)
     assert with_own.features == pytest.approx(without_own.features[order], abs=1e-3)
     assert with_own.probability == pytest.approx(without_own.probability[order], rel=2e-2)
+
+
+@pytest.mark.parametrize("half_life_ms", [0.0, 1000.0, 90.0 * DAY], ids=["no decay", "a second", "90 days"])
+@pytest.mark.parametrize("learner", [False, True], ids=["F alone", "learner"])
+@FEW
+@given(data=st.data())
+def test_scores_are_sound_at_all_times(half_life_ms: float, learner: bool, data: st.DataObject) -> None:
+    """Terms are not negative and add up to scores, scores fall, nothing is infinite, nothing twice, nothing that is hidden."""
+    lines = data.draw(streams(data.draw(st.sampled_from([NEAR, LATE, WILD])), data.draw(st.sampled_from([1, 15, 50]))))
+    rules = Rules(
+        half_life_ms=half_life_ms,
+        learner=learner,
+        history=data.draw(st.sampled_from([1, 2, 50])),
+        window=data.draw(st.sampled_from([1, 5, 20])),
+        neighbours=data.draw(st.sampled_from([1, 4, 100])),
+        top_n=data.draw(st.sampled_from([1, 20, 500])),
+    )
+    state = counted(lines, rules)
+    out = np.zeros((USERS + 1, 3), np.uint64)
+    for u in range(USERS + 1):
+        out[u, : u % 4] = [item(n) for n in data.draw(st.lists(st.integers(0, ITEMS - 1), min_size=u % 4, max_size=u % 4))]
+    result = ranked(state, rules, data.draw(weights()), out)
+    met = {line.item for line in lines}
+    for u in range(USERS + 1):
+        shown = result.item[u][result.item[u] != 0].tolist()
+        n = len(shown)
+        assert set(shown) <= met - set(out[u].tolist())
+        assert n == len(set(shown)) == min(len(met - set(out[u].tolist())), rules.top_n)
+        scores, terms = result.score[u, :n], result.terms[u, :n]
+        assert np.isfinite(scores).all()
+        assert (np.diff(scores) <= 0.0).all()
+        assert (terms >= 0.0).all()
+        assert terms.sum(axis=1) == pytest.approx(scores, rel=1e-9, abs=1e-300)
+        assert not result.item[u, n:].any()
+        assert not result.score[u, n:].any()
+        assert result.personal[u] == (state.histories.length[u] > 0 and bool(set(shown) - no_evidence(result, u, n)))
+
+
+def no_evidence(result: Ranked, u: int, n: int) -> set[int]:
+    """Items that are shown for their popularity alone, at the scores of those that fill up."""
+    trending = result.terms[u, :n, -1]
+    return {
+        number
+        for number, score, part in zip(result.item[u, :n].tolist(), result.score[u], trending, strict=False)
+        if part == score
+    }
+
+
+@FEW
+@given(data=st.data())
+def test_the_order_of_users_in_a_batch_changes_nothing(data: st.DataObject) -> None:
+    lines = data.draw(streams(NEAR, 50))
+    state, order = counted(lines, RULES), data.draw(st.permutations(range(USERS + 1)))
+    weight = data.draw(weights())
+    result = ranked(state, RULES, weight)
+    turned = ranked(state._replace(histories=Histories._make(column[order] for column in state.histories)), RULES, weight)
+    for name in ("item", "score", "terms", "personal", "recent"):
+        assert (getattr(turned, name) == getattr(result, name)[order]).all()
+    assert turned.missing.tolist() == result.missing.tolist()
+    assert [ranked(state, RULES, weight).item.tolist()] == [result.item.tolist()]

@@ -52,7 +52,7 @@ def describe(
         row[4] = e.support[at] / RECENT
         place = e.place[at]
         met, trend, age = popularity(e, known, at, extent.now, half_life_ms), 0.0, 0.0
-        if place != NOWHERE:
+        if place != NOWHERE and known.landmark[place] != 0:
             recent = known.trend[place] * min(fade(known.landmark[place], extent.now, TREND_HALF_LIFE_MS), 1.0)
             trend = max(recent - e.own_trend[at], 0.0)
             if known.landmark[place] != 0:  # it was met
