@@ -13,8 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_rank import DAY_MS, Shop, event, others
 
+from recsys import rows
 from recsys.compiled import F64, U64
 from recsys.events import Event, Kind
+from recsys.known import Memory
 from recsys.learners import Learned, unpack
 from recsys.ranking import blend
 from recsys.ranking.blend import JUST_BOUGHT, OTHERWISE
@@ -218,3 +220,11 @@ def test_a_worker_that_is_warm_compiles_nothing_more() -> None:
     )  # fmt: skip
     assert found.returncode == 0, found.stderr
     assert found.stdout.strip() == "[]"
+
+
+def test_a_memory_has_an_items_neighbours_in_the_items_own_place() -> None:
+    """`recsys.buying` finds them there."""
+    memory = Memory(Rules())
+    for first, last in ((1, 2000), (1500, 3000), (10, 20)):
+        memory.put(rows.empty(np.arange(first, last).astype(np.uint64), 3), 0.0)
+    assert memory.known.row[:2999].tolist() == list(range(2999))
