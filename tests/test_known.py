@@ -99,23 +99,34 @@ def test_of_a_row_longer_than_the_width_the_beginning_is_kept() -> None:
     assert neighbours(memory, 100) == [101 + n for n in range(WIDTH)]
 
 
-def test_it_starts_anew_at_the_limit_of_rows_and_holds_what_came_last(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(known, "ROWS_REMEMBERED", 20)
-    memory = Memory(RULES)
+@pytest.fixture
+def forgetful(monkeypatch: pytest.MonkeyPatch) -> Memory:
+    """A memory that starts anew after a batch that left more than 20 rows."""
+    monkeypatch.setattr(known, "BYTES_REMEMBERED", 20 * known.BYTES_PER_NEIGHBOUR * WIDTH)
+    return Memory(RULES)
+
+
+def test_it_starts_anew_between_batches_where_it_holds_too_much(forgetful: Memory) -> None:
     for first in range(1, 400, 8):
         items = list(range(first, first + 8))
-        memory.put(told(items, popularity=float(first)), 1.0)
-        assert not lacking(memory, items)
-        assert all(float(memory.known.popularity[place(memory, item)]) == float(first) for item in items)
-        held = [item for item in range(1, 500) if item not in lacking(memory, [item])]
-        assert len(held) <= 20
-        assert all(neighbours(memory, item) == [item + 1, item + 2] for item in held)
-    assert lacking(memory, [1]) == [1]
+        forgetful.trim()
+        forgetful.put(told(items, popularity=float(first)), 1.0)
+        assert not lacking(forgetful, items)
+        assert all(float(forgetful.known.popularity[place(forgetful, item)]) == float(first) for item in items)
+        held = [item for item in range(1, 500) if item not in lacking(forgetful, [item])]
+        assert len(held) <= 20 + 8
+        assert all(neighbours(forgetful, item) == [item + 1, item + 2] for item in held)
+    assert lacking(forgetful, [1]) == [1]
 
 
-def test_more_rows_at_once_than_the_limit_are_held_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(known, "ROWS_REMEMBERED", 20)
-    memory = Memory(RULES)
-    memory.put(told([9000]), 0.0)
-    memory.put(told(list(range(1, 2000, 3))), 0.0)
-    assert not lacking(memory, list(range(1, 2000, 3)))
+def test_what_is_told_again_is_no_more_to_remember(forgetful: Memory) -> None:
+    for _ in range(10):
+        forgetful.trim()
+        forgetful.put(told(list(range(1, 20))), 0.0)
+    assert not lacking(forgetful, list(range(1, 20)))
+
+
+def test_nothing_is_forgotten_within_a_batch_however_much_it_is(forgetful: Memory) -> None:
+    forgetful.put(told([9000]), 0.0)
+    forgetful.put(told(list(range(1, 2000, 3))), 0.0)
+    assert not lacking(forgetful, [9000, *range(1, 2000, 3)])

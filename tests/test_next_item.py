@@ -15,9 +15,9 @@ from recsys.batch import Arrival
 from recsys.engine import Chunk, Engine
 from recsys.evaluation import metrics, next_item
 from recsys.evaluation.baselines.sequential_rules import sequential_rules
-from recsys.evaluation.events import Events, frozen, prequential
+from recsys.evaluation.events import Events, frozen, places, prequential
 from recsys.evaluation.metrics import PerQuestion
-from recsys.evaluation.next_item import learned, places
+from recsys.evaluation.next_item import learned
 from recsys.evaluation.trace import NOTHING
 from recsys.events import Event, Kind, Line
 from recsys.keys import Keys
@@ -35,7 +35,7 @@ FEW = settings(deadline=None, max_examples=12, phases=(Phase.explicit, Phase.gen
 HIDDEN: list[frozenset[Hideable]] = [frozenset(), frozenset({"current", "purchased"}), frozenset({"seen"})]
 AGE = 11
 """The feature."""
-KINDS = [*[Kind.CLICK] * 6, Kind.PURCHASE, Kind.REFUND, Kind.SEARCH, Kind.IMPRESSION]
+KINDS = [*[Kind.CLICK] * 6, Kind.ADD_TO_CART, Kind.BROWSE, Kind.SEARCH, Kind.IMPRESSION]
 
 
 def click(user: str, item: str, time_ms: int, session: str | None = None) -> Event:
@@ -44,7 +44,7 @@ def click(user: str, item: str, time_ms: int, session: str | None = None) -> Eve
 
 @st.composite
 def logs(draw: st.DrawFn, size: int = 60) -> list[Event]:
-    """Events of a few users, with sessions, baskets, purchases, refunds and repetitions, no two of one millisecond."""
+    """Events of a few users, none of them customers: sessions, baskets, repetitions, no two of one millisecond."""
     found: list[Event] = []
     now = NOW
     for _ in range(draw(st.integers(size // 2, size))):
@@ -82,8 +82,8 @@ async def asked_live(events: Sequence[Event], asked: Sequence[bool], rules: Rule
         if counted.newest:
             newest[event.user_id] = chunk
         await engine.recommend(counted, NOW)
-    learners = engine._learners.values()
-    return answers, [weights.weight for weights in learners]
+    [learned_there] = engine._ranker.learners.of([0])
+    return answers, [learned_there.clicks.weight]
 
 
 def named(events: Events, answers: Any) -> list[list[str]]:

@@ -19,7 +19,7 @@ from recsys.histories import Histories
 from recsys.known import Known, known_rows
 from recsys.ranking.candidates import desk, lay_out, repeat_term
 from recsys.ranking.evidence import Past, clear
-from recsys.ranking.features import FEATURES, FIRST
+from recsys.ranking.features import FEATURES, FIRST, TRENDING_TERM
 from recsys.ranking.rank import Ranked, past, rank
 from recsys.rows import Rows
 from recsys.rules import Rules
@@ -178,7 +178,7 @@ def test_candidates_are_those_of_the_plain_formulas(steps: Any, half_life_ms: fl
             if number in expected.f:
                 repeat = found.repeat[found.items.index(number)]
                 parts = shares(expected, number, weight.tolist(), repeat, length)
-                terms = result.terms[u, place] / result.score[u, place]
+                terms = result.terms[u, place, : len(parts)] / result.score[u, place]
                 assert terms.tolist() == pytest.approx(parts, rel=2e-2, abs=2e-3)
                 assert result.score[u, place] == pytest.approx(probability[number], rel=2e-2, abs=1e-6)
         of_f = {number: score for number, score in zip(plain.item[u].tolist(), plain.score[u].tolist(), strict=True) if number}
@@ -267,7 +267,7 @@ def test_scores_are_sound_at_all_times(half_life_ms: float, learner: bool, data:
 
 def no_evidence(result: Ranked, u: int, n: int) -> set[int]:
     """Items that are shown for their popularity alone, at the scores of those that fill up."""
-    trending = result.terms[u, :n, -1]
+    trending = result.terms[u, :n, TRENDING_TERM]
     return {
         number
         for number, score, part in zip(result.item[u, :n].tolist(), result.score[u], trending, strict=False)
