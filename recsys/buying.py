@@ -9,7 +9,7 @@ from recsys.histories import Histories
 from recsys.item_shards import ItemShards
 from recsys.known import Memory, neighbours_of
 from recsys.learners import Learned
-from recsys.ranking.rank import past
+from recsys.ranking.past import past
 from recsys.returning.candidates import EVERYTHING, Shop
 from recsys.returning.evidence import LINES, Neighbourhood
 from recsys.returning.expectation import Desk, Expected, desk, expect

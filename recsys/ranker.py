@@ -19,7 +19,8 @@ from recsys.ranking import blend
 from recsys.ranking.candidates import desk
 from recsys.ranking.hiding import hidden
 from recsys.ranking.lessons import learn_from
-from recsys.ranking.rank import Ranked, level_of, past, rank
+from recsys.ranking.past import past
+from recsys.ranking.rank import Ranked, level_of, rank
 from recsys.returning import purchases
 from recsys.returning.purchases import Purchases
 from recsys.rules import Rules

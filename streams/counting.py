@@ -37,6 +37,7 @@ class Counting:
         self._events = settings.topic(topics.EVENTS)
         self._rejected = settings.topic(topics.REJECTED)
         self._waiting: asyncio.Queue[Records] = asyncio.Queue()
+        self._in_hand = asyncio.Lock()
         self._contested: set[int] = set()
         self.counted: dict[int, int] = {}
         """By partition, the last offset counted."""
@@ -53,11 +54,16 @@ class Counting:
                 taken.append(self._waiting.get_nowait())
             # A stale chunk is passed over: its records come again, here or elsewhere.
             chunks = [chunk for chunk in taken if not consumer.is_stale(chunk)]
-            if chunks:
-                counted = await self.count(consumer, chunks)
-                await publishing.take(Outcome(consumer, chunks, counted))
+            async with self._in_hand:
+                if chunks:
+                    counted = await self.count(consumer, chunks)
+                    await publishing.take(Outcome(consumer, chunks, counted))
             for chunk in taken:
                 consumer.done(chunk)
+
+    async def finish(self) -> None:
+        """Returns when the batch in hand is counted whole; no other begins after that."""
+        await self._in_hand.acquire()
 
     async def count(self, consumer: ChunkConsumer, chunks: Sequence[Records]) -> Counted:
         """Counts chunks of different partitions, none of them stale.

@@ -31,7 +31,7 @@ from streams.watchdog import watch
 
 STOP_S = 9.0
 """After a signal a worker has 10 s."""
-DRAIN_S, STOP_APP_S, STOP_PRODUCER_S, MOVE_BACK_S = 1.0, 5.0, 1.0, 5.0
+FINISH_S, DRAIN_S, STOP_APP_S, STOP_PRODUCER_S, MOVE_BACK_S = 2.0, 1.0, 5.0, 1.0, 5.0
 """How long each part may take to end."""
 log = logging.getLogger("freshet.worker")
 
@@ -93,6 +93,8 @@ async def run(
             for task in done:
                 task.result()
         except asyncio.CancelledError:
+            # A batch that is broken off is counted by the next start; but a state that is looked at now would be half of it.
+            await within(FINISH_S, counting.finish)
             count.cancel()
             if not await within(DRAIN_S, publishing.drain):
                 await withdraw(producer, publishing)

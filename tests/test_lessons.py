@@ -32,7 +32,7 @@ from recsys.learner import FIRST_SQUARES, LARGEST_WEIGHT, begin, learn, pack, so
 from recsys.ranking.candidates import desk
 from recsys.ranking.features import FEATURES, FIRST
 from recsys.ranking.lessons import A_DAY, MIX, SESSIONS, learn_from, teach, teaches
-from recsys.ranking.rank import past
+from recsys.ranking.past import past
 from recsys.rules import Rules
 
 BOT = 0

@@ -24,7 +24,7 @@ from recsys.keys import Keys
 from recsys.known import known_rows
 from recsys.ranking.candidates import desk, lay_out
 from recsys.ranking.features import FIRST
-from recsys.ranking.rank import past
+from recsys.ranking.past import past
 from recsys.readers import Prefix, read
 from recsys.rules import Hideable, Rules
 from recsys.store import MemoryStore

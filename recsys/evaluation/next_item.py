@@ -21,11 +21,11 @@ from recsys.known import Known, known_rows
 from recsys.learner import Weights, begin
 from recsys.popularity import POPULAR_TO_SPARE, Popular
 from recsys.ranking.candidates import Desk, desk
-from recsys.ranking.evidence import Past
 from recsys.ranking.features import FIRST
 from recsys.ranking.hiding import hide
 from recsys.ranking.lessons import learn_newest
-from recsys.ranking.rank import Ranked, level_of, past, rank_one, room_for
+from recsys.ranking.past import Past, past
+from recsys.ranking.rank import Ranked, level_of, rank_one, room_for
 from recsys.rows import Rows, merge_lines
 from recsys.rules import Rules
 

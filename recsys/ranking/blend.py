@@ -21,9 +21,9 @@ from recsys.hashing import NONE
 from recsys.histories import REFUNDED_PURCHASE
 from recsys.known import Known
 from recsys.ranking.candidates import Desk
-from recsys.ranking.evidence import Past
 from recsys.ranking.features import ALSO_BOUGHT_TERM, BOUGHT_AGAIN_TERM, TERMS, TRENDING_TERM
 from recsys.ranking.lessons import probability_of
+from recsys.ranking.past import Past
 from recsys.ranking.rank import Ranked, fill_up, insert
 from recsys.returning.expectation import Expected
 from recsys.returning.features import ALSO_BOUGHT, BOUGHT_AGAIN, TRENDING

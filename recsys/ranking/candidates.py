@@ -14,12 +14,12 @@ from recsys.ranking.evidence import (
     REPEAT_RECENCY,
     Evidence,
     Extent,
-    Past,
-    gather,
     no_evidence,
     popularity_norm,
 )
 from recsys.ranking.features import FEATURES, describe
+from recsys.ranking.hops import gather
+from recsys.ranking.past import Past
 from recsys.rules import Rules
 
 CANDIDATES = 100

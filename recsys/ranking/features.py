@@ -18,7 +18,8 @@ import numpy as np
 from recsys.compiled import F64, I64, compiled
 from recsys.index import NOWHERE
 from recsys.known import Known
-from recsys.ranking.evidence import RECENT, Evidence, Extent, fade, popularity
+from recsys.ranking.evidence import RECENT, Evidence, Extent, popularity
+from recsys.ranking.past import fade
 from recsys.rows import TREND_HALF_LIFE_MS
 
 FEATURES = 18

@@ -7,7 +7,7 @@ import numpy as np
 from recsys.compiled import U64, compiled
 from recsys.fold import PURCHASE
 from recsys.histories import Histories
-from recsys.ranking.evidence import Past
+from recsys.ranking.past import Past
 from recsys.rules import Rules
 
 

@@ -12,7 +12,8 @@ from recsys.hashing import NONE
 from recsys.known import Known
 from recsys.learner import Weights, learn
 from recsys.ranking.candidates import Desk, lay_out
-from recsys.ranking.evidence import Past, clear
+from recsys.ranking.evidence import clear
+from recsys.ranking.past import Past
 
 A_DAY = 50
 DAY_MS = 86_400_000

@@ -16,8 +16,9 @@ from recsys.histories import Histories
 from recsys.known import Known
 from recsys.popularity import Popular
 from recsys.ranking.candidates import Desk, lay_out, repeat_term
-from recsys.ranking.evidence import HOPS, RECENT, Past, clear
+from recsys.ranking.evidence import HOPS, RECENT, clear
 from recsys.ranking.features import REPEAT_TERM, TERMS, TRENDING_TERM, split
+from recsys.ranking.past import Past
 from recsys.rules import Rules
 
 FILL = 0.01
@@ -43,12 +44,6 @@ class Ranked(NamedTuple):
     """Users × items: the held item that others bought this one with, `NONE` where none says so."""
     missing: U64
     """Items that were wanted and are not known: with their rows the ranking may be another."""
-
-
-def past(histories: Histories, rules: Rules) -> Past:
-    """Histories as ranking wants them."""
-    columns = (histories.item, histories.session, histories.time, histories.kind, histories.length)
-    return Past(*columns, float(rules.session_gap_ms), float(rules.half_life_ms), rules.window)
 
 
 def recent_items(histories: Histories) -> U64:

@@ -5,7 +5,7 @@ from recsys.fold import PURCHASE
 from recsys.hashing import NONE
 from recsys.index import slot
 from recsys.learner import Weights
-from recsys.ranking.evidence import Past
+from recsys.ranking.past import Past
 from recsys.returning.candidates import Breadth, Shop
 from recsys.returning.evidence import clear
 from recsys.returning.expectation import Desk, lay_out, teach

@@ -1,0 +1,33 @@
+"""The past of some users: their histories as ranking goes through them, with the rules that part sessions and age weights."""
+
+from typing import NamedTuple
+
+from recsys.compiled import I32, I64, U8, U64, compiled
+from recsys.histories import Histories
+from recsys.rules import Rules
+
+
+class Past(NamedTuple):
+    """The histories of some users, as `recsys.histories.Histories`, and the rules that part sessions and age weights."""
+
+    item: U64
+    session: U64
+    time: I64
+    kind: U8
+    length: I32
+    gap_ms: float
+    half_life_ms: float
+    """0 for no decay."""
+    window: int
+
+
+def past(histories: Histories, rules: Rules) -> Past:
+    """Histories as ranking wants them."""
+    columns = (histories.item, histories.session, histories.time, histories.kind, histories.length)
+    return Past(*columns, float(rules.session_gap_ms), float(rules.half_life_ms), rules.window)
+
+
+@compiled
+def fade(since: int, now: int, half_life_ms: float) -> float:
+    """What a 1 of `since` is worth at `now`, both in milliseconds; also before it, where it is more."""
+    return 2.0 ** (float(since - now) / half_life_ms) if half_life_ms > 0.0 else 1.0
