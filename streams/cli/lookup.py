@@ -75,7 +75,7 @@ def in_words(reason: Reason) -> str:
     >>> in_words(Reason("also_viewed", 0.61, "i3"))
     'also viewed i3 (61 %)'
     """
-    source = f" {printable(reason.item_id or '')}" if reason.kind == "also_viewed" else ""
+    source = f" {printable(reason.item_id or '')}" if reason.kind in ("also_viewed", "also_bought") else ""
     return f"{reason.kind.replace('_', ' ')}{source} ({reason.share * 100:.0f} %)"
 
 

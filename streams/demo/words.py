@@ -17,7 +17,7 @@ DONE = {
     "search": "searched",
 }
 
-OTHER_REASONS = {"repeat": "she was here before", "trending": "popular now"}
+OTHER_REASONS = {"repeat": "she was here before", "bought_again": "she buys it again", "trending": "popular now"}
 
 
 def short(catalogue: Catalogue, item_id: str) -> str:
@@ -37,7 +37,7 @@ def deed(catalogue: Catalogue, did: Did) -> tuple[str, str]:
 def reason(catalogue: Catalogue, shown: Shown) -> str:
     """The strongest of an item's reasons."""
     first: dict[str, Any] = max(shown.reasons, key=lambda one: float(one["share"]))
-    if first["kind"] == "also_viewed":
+    if first["kind"] in ("also_viewed", "also_bought"):
         return f"{short(catalogue, first['item_id'])} {percent(first['share'])}"
     return OTHER_REASONS.get(first["kind"], "")
 
