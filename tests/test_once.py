@@ -70,7 +70,7 @@ def test_what_was_refunded_comes_back_though_it_is_bought_once() -> None:
 
 @pytest.mark.parametrize("repeats", [0, 1])
 def test_a_tenth_of_purchases_by_those_who_have_it_is_enough(repeats: int) -> None:
-    """Of the kettles sold, (n − m + 2 ρ) / (n + 2) must reach a tenth."""
+    """Of the kettles sold, (n − m + ρ) / (n + 1) must reach a tenth."""
     later = [event("c0", "kettle", kind=Kind.PURCHASE, at_ms=35 * DAY_MS + n) for n in range(repeats)]
     mine = [event("me", "kettle", kind=Kind.PURCHASE, at_ms=36 * DAY_MS), event("me", "tea", at_ms=39 * DAY_MS)]
     first = [event(f"c{n}", "kettle", kind=Kind.PURCHASE) for n in range(4)]

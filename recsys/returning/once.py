@@ -3,7 +3,7 @@
 Of item c, with n and m its baskets and those of users who did not hold it, both decayed, and ρ the share of bought lines that
 were bought again in the whole shop, the share of its purchases that were by users who held it already is
 
-    ρ_c = (n_c − m_c + 2 ρ) / (n_c + 2)
+    ρ_c = (n_c − m_c + ρ) / (n_c + 1)
 
 so an item of which little is known is taken to be like the others; below a tenth it is bought once.
 """
@@ -16,7 +16,7 @@ from recsys.returning.purchases import HELD, Purchases, fade
 from recsys.returning.sales import HALF_LIFE_MS, Sales
 
 HARDLY = 0.1
-PRIOR = 2.0
+PRIOR = 1.0
 """Baskets as which the shop's share counts."""
 
 
@@ -38,7 +38,7 @@ def bought_once(purchases: Purchases, now: I64, sales: Sales, sold: Index, share
 def share_again(n: float, m: float, share: float) -> float:
     """ρ_c.
 
-    >>> share_again(0.0, 0.0, 0.25), share_again(8.0, 5.0, 0.0)
+    >>> share_again(0.0, 0.0, 0.25), share_again(9.0, 6.0, 0.0)
     (0.25, 0.3)
     """
     return (max(n - m, 0.0) + PRIOR * share) / (n + PRIOR)

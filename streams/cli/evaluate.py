@@ -206,9 +206,11 @@ def rules_of(settings: Settings, task: str) -> Rules:
     """The worker's rules; nothing is hidden unless FRESHET_HIDE says so. Of baskets only what was bought can be hidden."""
     rules = settings.rules
     if "hide" not in settings.sources:
-        return msgspec.structs.replace(rules, hide=frozenset())
+        rules = msgspec.structs.replace(rules, hide=frozenset())
     if "once" in rules.hide:
-        raise Failure(f"FRESHET_HIDE is {settings.hide!r}: an evaluation does not learn what is bought once. Take purchased")
+        raise Failure(f"FRESHET_HIDE is {settings.hide!r}: an evaluation does not learn yet what is bought once: unset it")
+    if task == "next-basket" and not rules.learner:
+        raise Failure("FRESHET_LEARNER is false: next baskets are foretold by what is learned: unset it")
     if task == "next-basket" and rules.hide - {"purchased"}:
         raise Failure(f"FRESHET_HIDE is {settings.hide!r}: for the next basket it is purchased or none")
     return rules
