@@ -1,6 +1,7 @@
 """Buying: what a worker remembers of sales, and with it what its returning customers will buy next and never again."""
 
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -102,7 +103,8 @@ class Buying:
             at = np.flatnonzero(of == w)
             theirs = Purchases._make(column[at] for column in customers.purchases)
             answers = expect(theirs, customers.now[at], self._shop(), weights.purchases, EVERYTHING, room)
-            for column, answer in zip(found, answers, strict=True):
+            columns: Iterable[tuple[Any, Any]] = zip(found, answers, strict=True)
+            for column, answer in columns:
                 column[at] = answer
         return found
 

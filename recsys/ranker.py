@@ -1,8 +1,8 @@
 """The ranker: what a worker remembers of items and has learned, and with it the ranking of the users of a batch."""
 
 import time
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -58,7 +58,8 @@ def asked(
     here = at[returning]
     earlier = purchases.empty(len(here))
     known = np.isin(here, before.places)
-    for column, was in zip(earlier, before.purchases, strict=True):
+    columns: Iterable[tuple[Any, Any]] = zip(earlier, before.purchases, strict=True)
+    for column, was in columns:
         column[known] = was[np.searchsorted(before.places, here[known])]
     customers = Customers(
         Histories._make(column[here] for column in users.histories),
