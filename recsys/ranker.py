@@ -80,7 +80,7 @@ class Ranker:
         self._memory = Memory(rules)
         self._buying = Buying(items, self._memory, rules)
         self._desk = desk(rules)
-        self._all = msgspec.structs.replace(rules, top_n=len(self._desk.slot))
+        self._all = msgspec.structs.replace(rules, top_n=len(self._desk.entry))
         self._nothing = popularity.unpack(rules)
         self.learners = Learners()
 

@@ -92,18 +92,19 @@ def laid_out(state: Counted, rules: Rules, u: int, in_rows: int, weight: F64 = F
     table = desk(rules)
     end = int(state.histories.length[u])
     n, _, extent = lay_out(table, state.past(rules), u, end, in_rows, state.known, NEVER, weight)
-    e, at = table.evidence, table.slot[:n]
+    e, at = table.evidence, table.entry[:n]
     found = Laid(
-        e.slots[at].tolist(),
+        e.item[at].tolist(),
         table.f[:n].copy(),
         e.total[at],
         e.terms[at],
-        [repeat_term(e, slot) for slot in at],
+        [repeat_term(e, entry) for entry in at],
         table.features[:n].copy(),
         table.probability[:n].copy(),
     )
     clear(e, extent.filled)
-    assert not any(column.any() for name, column in e._asdict().items() if name not in ("place", "used", "missing"))
+    assert not e.slots.any()
+    assert not e.recent.any()
     return found
 
 

@@ -15,7 +15,7 @@ from recsys.ranking.evidence import (
     Evidence,
     Extent,
     no_evidence,
-    popularity_norm,
+    weigh,
 )
 from recsys.ranking.features import FEATURES, describe
 from recsys.ranking.hops import gather
@@ -29,8 +29,8 @@ class Desk(NamedTuple):
     """Where one user after the other is ranked."""
 
     evidence: Evidence
-    slot: I64
-    """Of each candidate, by falling F, ties by hash."""
+    entry: I64
+    """Of each candidate in the evidence, by falling F, ties by hash."""
     f: F64
     features: F64
     linear: F64
@@ -64,10 +64,10 @@ def lay_out(
     n = _choose(desk, extent, past, known)
     missing = extent.missing
     for c in range(n):
-        if e.place[desk.slot[c]] == NOWHERE:
-            e.missing[missing] = e.slots[desk.slot[c]]
+        if e.place[desk.entry[c]] == NOWHERE:
+            e.missing[missing] = e.item[desk.entry[c]]
             missing += 1
-    describe(desk.features, desk.slot, desk.f, n, desk.evidence, extent, known, past.half_life_ms)
+    describe(desk.features, desk.entry, desk.f, n, desk.evidence, extent, known)
     softmax(desk.features, n, weight, desk.linear, desk.probability)
     return n, missing, extent
 
@@ -82,16 +82,17 @@ def repeat_term(e: Evidence, at: int) -> float:
 def _choose(desk: Desk, extent: Extent, past: Past, known: Known) -> int:
     e = desk.evidence
     largest = 0.0
-    for i in range(extent.filled):
-        at = e.used[i]
+    for at in range(extent.filled):
         if e.total[at] > 0.0:
-            norm = popularity_norm(e, known, at, extent.now, past.half_life_ms)
-            e.total[at] *= norm
+            if e.norm[at] == 0.0:
+                weigh(e, known, at, extent.own, extent.now, past.half_life_ms)
+            e.total[at] *= e.norm[at]
             largest = max(largest, e.total[at])
+        elif e.times[at] > 0:
+            weigh(e, known, at, extent.own, extent.now, past.half_life_ms)
     n = 0
-    room = len(desk.slot)
-    for i in range(extent.filled):
-        at = e.used[i]
+    room = len(desk.entry)
+    for at in range(extent.filled):
         if e.total[at] > 0.0:
             e.total[at] /= largest
         score = e.total[at] + repeat_term(e, at)
@@ -100,15 +101,15 @@ def _choose(desk: Desk, extent: Extent, past: Past, known: Known) -> int:
         c = n
         if n == room:
             c -= 1
-            if score < desk.f[c] or (score == desk.f[c] and e.slots[at] > e.slots[desk.slot[c]]):
+            if score < desk.f[c] or (score == desk.f[c] and e.item[at] > e.item[desk.entry[c]]):
                 continue
-        while c > 0 and (desk.f[c - 1] < score or (desk.f[c - 1] == score and e.slots[desk.slot[c - 1]] > e.slots[at])):
-            desk.slot[c], desk.f[c] = desk.slot[c - 1], desk.f[c - 1]
+        while c > 0 and (desk.f[c - 1] < score or (desk.f[c - 1] == score and e.item[desk.entry[c - 1]] > e.item[at])):
+            desk.entry[c], desk.f[c] = desk.entry[c - 1], desk.f[c - 1]
             c -= 1
-        desk.slot[c], desk.f[c] = at, score
+        desk.entry[c], desk.f[c] = at, score
         n = min(n + 1, room)
     for c in range(n):
-        at = desk.slot[c]
+        at = desk.entry[c]
         together = 0.0
         for d in range(RECENT):
             together += e.terms[at, d]

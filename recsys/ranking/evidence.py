@@ -39,13 +39,26 @@ REPEAT_RECENCY = 0.7
 
 
 class Evidence(NamedTuple):
-    """An open-addressing table of the items that a user's history speaks for; all 0 where it is free."""
+    """The items that a user's history speaks for, as entries in the order in which they were met; those of the session first.
+
+    Of an entry only what `enter` or `enter_own` has set means anything; the table alone is to be cleared.
+    """
 
     slots: U64
+    """An open-addressing table of the items; `NONE` where it is free."""
+    entry: I32
+    """Of each filled slot the entry."""
+    slot: I64
+    """Of each entry the slot."""
+    item: U64
     place: I32
-    """Where the item is known, `NOWHERE` if it is not."""
+    """Where the item is known, `NOWHERE` if it is not; set by `weigh`."""
+    met: F64
+    """The decayed interactions of an item without those of this session; set by `weigh`."""
+    norm: F64
+    """What its popularity takes off: (n)^−0.2; 0 until `weigh` has set it."""
     terms: F64
-    """Slots × `RECENT`: what each recent item adds to A."""
+    """Entries × `RECENT`: what each recent item adds to A, and once candidates are chosen to F."""
     total: F64
     """A, and once candidates are chosen F without what is added for repeats."""
     newest: F64
@@ -59,14 +72,13 @@ class Evidence(NamedTuple):
     rank: I32
     """Its recency rank among the session's items."""
     own: F64
-    """Slots × `RECENT`: what this session itself added to the weight in the recent item's row, worth what it is now."""
+    """The session's entries × `RECENT`: what the session itself added to the weight in the recent item's row, worth what it is
+    now."""
     own_hop: F64
     """The same of its weight in the row of the item that is hopped through; 0 again after the hop."""
     own_met: F64
     """The same of its interactions."""
     own_trend: F64
-    used: I64
-    """The filled slots, in the order in which their items were met."""
     recent: U64
     """The recent items, `NONE` where there are fewer."""
     missing: U64
@@ -77,6 +89,8 @@ class Extent(NamedTuple):
     """How much of an `Evidence` is filled, and of which session it is."""
 
     filled: int
+    own: int
+    """How many of these entries are the session's."""
     recent: int
     missing: int
     length: int
@@ -86,24 +100,28 @@ class Extent(NamedTuple):
 
 
 def no_evidence(width: int, history: int) -> Evidence:
-    """A free table, for rows of `width` neighbours and histories of `history` interactions."""
-    room = (RECENT + HOPS) * width + 2 * history
+    """Free evidence, for rows of `width` neighbours and histories of `history` interactions."""
+    room = (RECENT + HOPS) * width + history
     size = 1 << int(2 * room).bit_length()
     return Evidence(
         np.zeros(size, np.uint64),
         np.zeros(size, np.int32),
-        np.zeros((size, RECENT)),
-        np.zeros(size),
-        np.zeros(size),
-        np.zeros(size),
-        np.zeros(size, np.int32),
-        np.zeros(size, np.int32),
-        np.zeros(size, np.int32),
-        np.zeros((size, RECENT)),
-        np.zeros(size),
-        np.zeros(size),
-        np.zeros(size),
         np.zeros(room, np.int64),
+        np.zeros(room, np.uint64),
+        np.zeros(room, np.int32),
+        np.zeros(room),
+        np.zeros(room),
+        np.zeros((room, RECENT)),
+        np.zeros(room),
+        np.zeros(room),
+        np.zeros(room),
+        np.zeros(room, np.int32),
+        np.zeros(room, np.int32),
+        np.zeros(room, np.int32),
+        np.zeros((history, RECENT)),
+        np.zeros(history),
+        np.zeros(history),
+        np.zeros(history),
         np.zeros(RECENT, np.uint64),
         np.zeros(RECENT + HOPS + room, np.uint64),
     )
@@ -113,26 +131,41 @@ def no_evidence(width: int, history: int) -> Evidence:
 def clear(e: Evidence, filled: int) -> None:
     """Makes the table free again."""
     for f in range(filled):
-        at = e.used[f]
-        e.slots[at] = NONE
-        e.total[at], e.newest[at], e.older[at] = 0.0, 0.0, 0.0
-        e.support[at], e.times[at], e.rank[at] = 0, 0, 0
-        e.own_met[at], e.own_trend[at] = 0.0, 0.0
-        for d in range(RECENT):
-            e.terms[at, d], e.own[at, d] = 0.0, 0.0
+        e.slots[e.slot[f]] = NONE
     e.recent[:] = NONE
 
 
 @compiled
-def met(e: Evidence, known: Known, item: int, filled: int) -> tuple[int, int]:
-    """The slot of an item, which is in the table from now on; and how many are filled."""
+def enter(e: Evidence, item: int, filled: int) -> tuple[int, int]:
+    """The entry of an item, which has one from now on; and how many there are."""
     at = slot(e.slots, item)
-    if e.slots[at] == NONE:
-        e.slots[at] = item
-        e.place[at] = find(known.where, item)
-        e.used[filled] = at
-        filled += 1
-    return at, filled
+    if e.slots[at] != NONE:
+        return e.entry[at], filled
+    e.slots[at], e.entry[at] = item, filled
+    e.slot[filled], e.item[filled] = at, item
+    e.norm[filled], e.total[filled], e.newest[filled], e.older[filled] = 0.0, 0.0, 0.0, 0.0
+    e.support[filled], e.times[filled] = 0, 0
+    for d in range(RECENT):
+        e.terms[filled, d] = 0.0
+    return filled, filled + 1
+
+
+@compiled
+def enter_own(e: Evidence, item: int, filled: int) -> tuple[int, int]:
+    """The same for an item of the session."""
+    at, after = enter(e, item, filled)
+    if after > filled:
+        e.own_hop[at], e.own_met[at], e.own_trend[at] = 0.0, 0.0, 0.0
+        for d in range(RECENT):
+            e.own[at, d] = 0.0
+    return at, after
+
+
+@compiled
+def entry_of(e: Evidence, item: int) -> int:
+    """The entry of an item, `NOWHERE` if it has none."""
+    at = slot(e.slots, item)
+    return e.entry[at] if e.slots[at] != NONE else NOWHERE  # type: ignore[no-any-return]
 
 
 @compiled
@@ -142,15 +175,12 @@ def seen_from(known: Known, place: int, now: int) -> int:
 
 
 @compiled
-def popularity_norm(e: Evidence, known: Known, at: int, now: int, half_life_ms: float) -> float:
-    return max(popularity(e, known, at, now, half_life_ms), RAREST) ** POPULARITY_NORM  # type: ignore[no-any-return]
-
-
-@compiled
-def popularity(e: Evidence, known: Known, at: int, now: int, half_life_ms: float) -> float:
-    """The decayed interactions of an item at `now`, without those of this session."""
-    place = e.place[at]
-    if place == NOWHERE:
-        return 0.0
-    factor = min(fade(known.landmark[place], now, half_life_ms), 1.0)
-    return max(known.popularity[place] * factor - e.own_met[at], 0.0)  # type: ignore[no-any-return]
+def weigh(e: Evidence, known: Known, at: int, own: int, now: int, half_life_ms: float) -> None:
+    """Finds out how popular the item of an entry is at `now`; the first `own` entries are the session's."""
+    place = find(known.where, e.item[at])
+    met = 0.0
+    if place != NOWHERE:
+        met = known.popularity[place] * min(fade(known.landmark[place], now, half_life_ms), 1.0)
+        if at < own:
+            met = max(met - e.own_met[at], 0.0)
+    e.place[at], e.met[at], e.norm[at] = place, met, max(met, RAREST) ** POPULARITY_NORM

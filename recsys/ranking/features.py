@@ -18,7 +18,7 @@ import numpy as np
 from recsys.compiled import F64, I64, compiled
 from recsys.index import NOWHERE
 from recsys.known import Known
-from recsys.ranking.evidence import RECENT, Evidence, Extent, popularity
+from recsys.ranking.evidence import RECENT, Evidence, Extent
 from recsys.ranking.past import fade
 from recsys.rows import TREND_HALF_LIFE_MS
 
@@ -40,10 +40,8 @@ ALSO_BOUGHT_TERM = RECENT + 3
 
 
 @compiled
-def describe(
-    features: F64, chosen: I64, f: F64, n: int, e: Evidence, extent: Extent, known: Known, half_life_ms: float
-) -> None:
-    """Fills a row of `features` for each of the first `n` candidates: slots `chosen`, whose F are `f`."""
+def describe(features: F64, chosen: I64, f: F64, n: int, e: Evidence, extent: Extent, known: Known) -> None:
+    """Fills a row of `features` for each of the first `n` candidates: entries `chosen`, whose F are `f`."""
     long = np.log(1.0 + extent.length) / 2.0
     for c in range(n):
         at, row = chosen[c], features[c]
@@ -52,12 +50,11 @@ def describe(
         row[2], row[3] = np.log(1e-3 + e.newest[at]) / 4.0, np.log(1e-3 + e.older[at]) / 4.0
         row[4] = e.support[at] / RECENT
         place = e.place[at]
-        met, trend, age = popularity(e, known, at, extent.now, half_life_ms), 0.0, 0.0
+        met, trend, age = e.met[at], 0.0, 0.0
         if place != NOWHERE and known.landmark[place] != 0:
             recent = known.trend[place] * min(fade(known.landmark[place], extent.now, TREND_HALF_LIFE_MS), 1.0)
-            trend = max(recent - e.own_trend[at], 0.0)
-            if known.landmark[place] != 0:  # it was met
-                age = max(extent.now - known.first[place], 0) / DAY_MS
+            trend = max(recent - e.own_trend[at], 0.0) if at < extent.own else recent
+            age = max(extent.now - known.first[place], 0) / DAY_MS
         row[9], row[10], row[11] = np.log(1.0 + met) / 5.0, np.log((trend + 0.1) / (met + 0.5)) / 3.0, np.log(1.0 + age) / 10.0
         if extent.length == 1:
             row[14] = row[2]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from recsys.compiled import F64, I64, U64, compiled
+from recsys.compiled import F32, F64, I64, U64, compiled
 from recsys.fold import in_one_session
 from recsys.hashing import NONE
 from recsys.index import NOWHERE, find, slot
@@ -15,10 +15,10 @@ from recsys.ranking.evidence import (
     RECENT,
     Evidence,
     Extent,
-    met,
-    popularity,
-    popularity_norm,
+    enter_own,
+    entry_of,
     seen_from,
+    weigh,
 )
 from recsys.ranking.own_session import add_own, own_end, own_hop, without
 from recsys.ranking.past import Past, fade
@@ -26,42 +26,43 @@ from recsys.ranking.past import Past, fade
 
 @compiled
 def gather(e: Evidence, past: Past, u: int, end: int, counted: int, known: Known, since_s: float) -> Extent:
-    """Fills a free table with what the first `end` interactions of user `u` say, of which there must be some.
+    """Fills what is free with what the first `end` interactions of user `u` say, of which there must be some.
 
     The first `counted` interactions of the history, perhaps more than `end`, are in the rows already. Rows read before
     `since_s` are told as missing, but used.
     """
     now = past.time[u, end - 1]
-    filled, start = _session(e, past, u, end, known)
+    own, start = _session(e, past, u, end)
     recent = _recent(e, past, u, end)
-    own = own_end(past, u, start, counted)
-    filled = add_own(e, past, u, start, own, now, filled, known)
-    missing = 0
+    counted_end = own_end(past, u, start, counted)
+    own = add_own(e, past, u, start, counted_end, now, own, known)
+    filled, missing = own, 0
     for d in range(recent):
-        at = slot(e.slots, e.recent[d])
-        if e.slots[at] != NONE:
-            place, met = e.place[at], e.own_met[at]
-        else:
-            place, met = find(known.where, e.recent[d]), 0.0
+        place = find(known.where, e.recent[d])
         if place == NOWHERE or known.row[place] == NOWHERE:
             e.missing[missing] = e.recent[d]
             missing += 1
             continue
-        filled = _one_hop(e, past, known, place, d, met, now, filled)
-    filled, missing = _two_hops(e, past, u, start, own, known, now, filled, missing, since_s)
-    return Extent(filled, recent, missing, end - start, now)
+        at = entry_of(e, e.recent[d])
+        met = e.own_met[at] if 0 <= at < own else 0.0
+        factor = min(fade(known.landmark[place], now, past.half_life_ms), 1.0)
+        strength = 1.0 / (max(known.popularity[place] * factor - met, 0.0) + 1.0)
+        line = known.row[place]
+        n = known.length[line]
+        filled = _one_hop(e, own, known.other[line, :n], known.weight[line, :n], factor, strength, d, filled)
+    filled, missing = _two_hops(e, past, u, start, counted_end, own, known, now, filled, missing, since_s)
+    return Extent(filled, own, recent, missing, end - start, now)
 
 
 @compiled
-def _session(e: Evidence, past: Past, u: int, end: int, known: Known) -> tuple[int, int]:
+def _session(e: Evidence, past: Past, u: int, end: int) -> tuple[int, int]:
     """Enters the items of the session; returns how many, and where in the history it starts."""
-    filled, distinct = 0, 0
+    filled = 0
     i = end - 1
     while True:
-        at, filled = met(e, known, past.item[u, i], filled)
+        at, filled = enter_own(e, past.item[u, i], filled)
         if e.times[at] == 0:
-            e.rank[at] = distinct
-            distinct += 1
+            e.rank[at] = at
         e.times[at] += 1
         if i == 0 or not in_one_session(
             past.session[u, i - 1], past.time[u, i - 1], past.session[u, i], past.time[u, i], past.gap_ms
@@ -86,80 +87,113 @@ def _recent(e: Evidence, past: Past, u: int, end: int) -> int:
     return distinct
 
 
+# The two inner loops run a thousand times a user. They take the arrays by name: to call a function with all of an `Evidence`
+# costs more than the rest of a turn.
+
+
 @compiled
-def _one_hop(e: Evidence, past: Past, known: Known, place: int, d: int, own_met: float, now: int, filled: int) -> int:
-    factor = min(fade(known.landmark[place], now, past.half_life_ms), 1.0)
-    strength = 1.0 / (max(known.popularity[place] * factor - own_met, 0.0) + 1.0)
-    line = known.row[place]
-    for i in range(known.length[line]):
-        at, filled = met(e, known, known.other[line, i], filled)
-        p = strength * without(known.weight[line, i] * factor, e.own[at, d])
+def _one_hop(e: Evidence, own: int, other: U64, weight: F32, factor: float, strength: float, d: int, filled: int) -> int:
+    """What recent item `d` says by its row; returns how many entries there are."""
+    slots, entry, where, item, norm = e.slots, e.entry, e.slot, e.item, e.norm
+    terms, total, newest, older, support, times = e.terms, e.total, e.newest, e.older, e.support, e.times
+    recency, older_recency = RECENCY**d, OLDER_RECENCY ** (d - 1)
+    for i in range(len(other)):
+        s = slot(slots, other[i])
+        if slots[s] == NONE:
+            slots[s], entry[s], where[filled], item[filled] = other[i], filled, s, other[i]
+            norm[filled], total[filled], newest[filled], older[filled] = 0.0, 0.0, 0.0, 0.0
+            support[filled], times[filled] = 0, 0
+            for k in range(RECENT):
+                terms[filled, k] = 0.0
+            filled += 1
+        at = entry[s]
+        p = strength * without(weight[i] * factor, e.own[at, d] if at < own else 0.0)
         if not 0.0 < p < np.inf:
             continue
-        e.terms[at, d] += RECENCY**d * p
-        e.total[at] += RECENCY**d * p
-        e.support[at] += 1
+        terms[at, d] += recency * p
+        total[at] += recency * p
+        support[at] += 1
         if d == 0:
-            e.newest[at] = p
+            newest[at] = p
         else:
-            e.older[at] += OLDER_RECENCY ** (d - 1) * p
+            older[at] += older_recency * p
     return filled
 
 
 @compiled
 def _two_hops(
-    e: Evidence, past: Past, u: int, start: int, stop: int, known: Known, now: int, filled: int, missing: int, since_s: float
-) -> tuple[int, int]:
+    e: Evidence, past: Past, u: int, start: int, stop: int, own: int, known: Known, now: int, filled: int, missing: int,
+    since_s: float,
+) -> tuple[int, int]:  # fmt: skip
     best = np.zeros(HOPS, np.int64)
     worth = np.zeros(HOPS)
-    one = np.zeros(HOPS)
-    terms = np.zeros((HOPS, RECENT))
     found = 0
-    for f in range(filled):
-        at = e.used[f]
+    for at in range(filled):
         if e.total[at] > 0.0:
-            found = _keep(best, worth, found, at, e.total[at] * popularity_norm(e, known, at, now, past.half_life_ms), e.slots)
-    for q in range(found):
-        one[q] = e.total[best[q]]
-        terms[q] = e.terms[best[q]]
+            weigh(e, known, at, own, now, past.half_life_ms)
+            found = _keep(best, worth, found, at, e.total[at] * e.norm[at], e.item)
+    one = e.total[best]
+    terms = e.terms[best]
     for q in range(found):
         at = best[q]
         place = e.place[at]
         if place == NOWHERE or known.row[place] == NOWHERE:
-            e.missing[missing] = e.slots[at]
+            e.missing[missing] = e.item[at]
             missing += 1
             continue
         if known.read[place] < since_s:
-            e.missing[missing] = e.slots[at]
+            e.missing[missing] = e.item[at]
             missing += 1
         factor = min(fade(known.landmark[place], now, past.half_life_ms), 1.0)
-        strength = HOP_WEIGHT / (popularity(e, known, at, now, past.half_life_ms) + 1.0)
+        strength = HOP_WEIGHT / (e.met[at] + 1.0)
         line = known.row[place]
-        is_own = e.own_met[at] > 0.0
+        n = known.length[line]
+        is_own = at < own and e.own_met[at] > 0.0
         if is_own:
-            own_hop(e, past, u, start, stop, e.slots[at], seen_from(known, place, now))
-        for i in range(known.length[line]):
-            to, filled = met(e, known, known.other[line, i], filled)
-            p = strength * without(known.weight[line, i] * factor, e.own_hop[to])
-            if not 0.0 < p < np.inf:
-                continue
-            e.total[to] += one[q] * p
-            for d in range(RECENT):
-                e.terms[to, d] += terms[q, d] * p
+            own_hop(e, past, u, start, stop, e.item[at], seen_from(known, place, now))
+        filled = _second_hop(
+            e, own, known.other[line, :n], known.weight[line, :n], factor, strength, one[q], terms[q], is_own, filled
+        )  # fmt: skip
         if is_own:
-            for k in range(start, stop):
-                e.own_hop[slot(e.slots, past.item[u, k])] = 0.0
+            e.own_hop[:own] = 0.0
     return filled, missing
 
 
 @compiled
-def _keep(best: I64, worth: F64, found: int, at: int, score: float, slots: U64) -> int:
-    """Puts a slot into the sorted best, if it belongs there, ties by hash; returns how many there are."""
+def _second_hop(
+    e: Evidence, own: int, other: U64, weight: F32, factor: float, strength: float, one: float, parts: F64, is_own: bool,
+    filled: int,
+) -> int:  # fmt: skip
+    """What an item with A₁ `one`, made of `parts`, says by its row; returns how many entries there are."""
+    slots, entry, where, item, norm = e.slots, e.entry, e.slot, e.item, e.norm
+    terms, total, newest, older, support, times = e.terms, e.total, e.newest, e.older, e.support, e.times
+    for i in range(len(other)):
+        s = slot(slots, other[i])
+        if slots[s] == NONE:
+            slots[s], entry[s], where[filled], item[filled] = other[i], filled, s, other[i]
+            norm[filled], total[filled], newest[filled], older[filled] = 0.0, 0.0, 0.0, 0.0
+            support[filled], times[filled] = 0, 0
+            for k in range(RECENT):
+                terms[filled, k] = 0.0
+            filled += 1
+        at = entry[s]
+        p = strength * without(weight[i] * factor, e.own_hop[at] if is_own and at < own else 0.0)
+        if not 0.0 < p < np.inf:
+            continue
+        total[at] += one * p
+        for d in range(RECENT):
+            terms[at, d] += parts[d] * p
+    return filled
+
+
+@compiled
+def _keep(best: I64, worth: F64, found: int, at: int, score: float, item: U64) -> int:
+    """Puts an entry into the sorted best, if it belongs there, ties by hash; returns how many there are."""
     room = len(best)
-    if found == room and (score < worth[room - 1] or (score == worth[room - 1] and slots[at] > slots[best[room - 1]])):
+    if found == room and (score < worth[room - 1] or (score == worth[room - 1] and item[at] > item[best[room - 1]])):
         return found
     i = found if found < room else room - 1
-    while i > 0 and (worth[i - 1] < score or (worth[i - 1] == score and slots[best[i - 1]] > slots[at])):
+    while i > 0 and (worth[i - 1] < score or (worth[i - 1] == score and item[best[i - 1]] > item[at])):
         best[i], worth[i] = best[i - 1], worth[i - 1]
         i -= 1
     best[i], worth[i] = at, score

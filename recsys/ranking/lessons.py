@@ -30,7 +30,7 @@ def teach(desk: Desk, past: Past, u: int, end: int, counted: int, target: int, k
     """Learns that user `u` turned to `target` after `end` interactions; the first `counted`, perhaps more, are in the rows."""
     n, _, extent = lay_out(desk, past, u, end, counted, known, NEVER, weights.weight)
     for c in range(n):
-        if desk.evidence.slots[desk.slot[c]] == target:
+        if desk.evidence.item[desk.entry[c]] == target:
             chosen = desk.linear[:n]
             chosen[:] = 0.0
             chosen[c] = 1.0
@@ -67,7 +67,7 @@ def probability_of(desk: Desk, past: Past, u: int, end: int, counted: int, targe
     n, _, extent = lay_out(desk, past, u, end, counted, known, NEVER, weight)
     probability = 0.0
     for c in range(n):
-        if desk.evidence.slots[desk.slot[c]] == target:
+        if desk.evidence.item[desk.entry[c]] == target:
             probability = desk.probability[c]
     clear(desk.evidence, extent.filled)
     return probability

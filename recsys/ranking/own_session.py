@@ -4,9 +4,9 @@ import numpy as np
 
 from recsys.compiled import compiled
 from recsys.fold import BACKWARD, in_one_session, pair_weight
-from recsys.index import find, slot
+from recsys.index import find
 from recsys.known import Known
-from recsys.ranking.evidence import RECENT, Evidence, met, seen_from
+from recsys.ranking.evidence import RECENT, Evidence, enter_own, entry_of, seen_from
 from recsys.ranking.past import Past, fade
 from recsys.rows import TREND_HALF_LIFE_MS
 
@@ -28,14 +28,14 @@ def own_end(past: Past, u: int, start: int, counted: int) -> int:
 
 @compiled
 def add_own(e: Evidence, past: Past, u: int, start: int, stop: int, now: int, filled: int, known: Known) -> int:
-    """What the session added to the rows, by the rule of `recsys.fold`."""
+    """What the session added to the rows, by the rule of `recsys.fold`; returns how many entries there are."""
     seen = np.zeros(RECENT, np.int64)
     for d in range(RECENT):
         seen[d] = seen_from(known, find(known.where, e.recent[d]), now)
     for k in range(start, stop):
         y, time = past.item[u, k], past.time[u, k]
-        at, filled = met(e, known, y, filled)
-        here = seen_from(known, e.place[at], now)
+        at, filled = enter_own(e, y, filled)
+        here = seen_from(known, find(known.where, y), now)
         e.own_met[at] += fade(time, here, past.half_life_ms)
         e.own_trend[at] += fade(time, here, TREND_HALF_LIFE_MS)
         for i in range(max(start, k - past.window), k):
@@ -45,7 +45,7 @@ def add_own(e: Evidence, past: Past, u: int, start: int, stop: int, now: int, fi
                 if e.recent[d] == s:
                     e.own[at, d] += weight * fade(time, seen[d], past.half_life_ms)
                 elif e.recent[d] == y:
-                    back, filled = met(e, known, s, filled)
+                    back, filled = enter_own(e, s, filled)
                     e.own[back, d] += BACKWARD * weight * fade(time, seen[d], past.half_life_ms)
     return filled
 
@@ -61,9 +61,9 @@ def own_hop(e: Evidence, past: Past, u: int, start: int, stop: int, x: int, seen
                 continue
             weight = pair_weight(k - start, k - i) * fade(past.time[u, k], seen, past.half_life_ms)
             if s == x:
-                e.own_hop[slot(e.slots, y)] += weight
+                e.own_hop[entry_of(e, y)] += weight
             else:
-                e.own_hop[slot(e.slots, s)] += BACKWARD * weight
+                e.own_hop[entry_of(e, s)] += BACKWARD * weight
 
 
 @compiled

@@ -62,7 +62,7 @@ def rank(
     Rows that were read before `since_s` are told as missing.
     """
     users = len(past.length)
-    ranked = room_for(users, rules.top_n, users * (MISSING + len(desk.slot)))
+    ranked = room_for(users, rules.top_n, users * (MISSING + len(desk.entry)))
     level = level_of(popular)
     missing = _rank(past, hidden, known, popular.item, level, weights, of, desk, rules.learner, since_s, ranked)
     return ranked._replace(missing=np.unique(ranked.missing[:missing]))
@@ -138,7 +138,7 @@ def rank_one(
         n, missing, extent = lay_out(desk, past, u, end, counted, known, since_s, weight)
         ranked.recent[r] = e.recent
         for c in range(n):
-            at = desk.slot[c]
+            at = desk.entry[c]
             if learner:
                 split(terms, desk.features[c], weight, e, at, extent.length, repeat_term(e, at))
                 terms *= desk.probability[c]
@@ -147,7 +147,7 @@ def rank_one(
                 terms[:RECENT] = e.terms[at]
                 terms[REPEAT_TERM], terms[TRENDING_TERM] = repeat_term(e, at), 0.0
                 score = desk.f[c]
-            found = insert(ranked, r, found, e.slots[at], score, terms, NONE, hidden)
+            found = insert(ranked, r, found, e.item[at], score, terms, NONE, hidden)
         clear(e, extent.filled)
     fill_up(ranked, r, found, popular, level, hidden)
     return missing
