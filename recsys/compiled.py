@@ -22,8 +22,20 @@ Bools = NDArray[np.bool_]
 def compiled(function: Callable[..., R]) -> Callable[..., R]:
     """`function` as machine code, made at its first call; plain loops over arrays are the right style in it.
 
+    It makes no array and returns none: its scratch is given to it. So it is compiled without counting references, which else
+    takes longer than the loops themselves (`docs/decisions/0013-loops-count-no-references.md`); numba refuses what makes one.
+
     The cache knows a function by its own file: after a change to a compiled function that another file calls, remove
     `__pycache__` (`make clean`), or the caller goes on with the old one.
     """
-    dispatcher: Any = numba.njit(cache=True, error_model="numpy")(function)
+    return _machine_code(function, counts_references=False)
+
+
+def compiled_maker(function: Callable[..., R]) -> Callable[..., R]:
+    """The same for a function that makes arrays or hands on what such a one made; not for one that is called in a hot loop."""
+    return _machine_code(function, counts_references=True)
+
+
+def _machine_code(function: Callable[..., R], *, counts_references: bool) -> Callable[..., R]:
+    dispatcher: Any = numba.njit(cache=True, error_model="numpy", _nrt=counts_references)(function)
     return dispatcher  # type: ignore[no-any-return]

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from recsys.compiled import F32, F64, I32, I64, U32, U64, Bools, compiled
+from recsys.compiled import F32, F64, I32, I64, U32, U64, Bools, compiled, compiled_maker
 from recsys.hashing import NONE
 from recsys.index import NOWHERE, Index, find, index, slot
 from recsys.rows import Rows
@@ -166,7 +166,7 @@ def _put(
     return items, rows
 
 
-@compiled
+@compiled_maker
 def _lines(known: Known, items: U64) -> I32:
     lines = np.full(len(items), NOWHERE, np.int32)
     for i in range(len(items)):
@@ -176,7 +176,7 @@ def _lines(known: Known, items: U64) -> I32:
     return lines
 
 
-@compiled
+@compiled_maker
 def _lacking(known: Known, items: U64, since_s: float) -> Bools:
     lacking = np.zeros(len(items), np.bool_)
     for i in range(len(items)):

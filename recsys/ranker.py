@@ -4,7 +4,6 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-import msgspec
 import numpy as np
 
 from recsys import popularity
@@ -19,8 +18,8 @@ from recsys.ranking import blend
 from recsys.ranking.candidates import desk
 from recsys.ranking.hiding import hidden
 from recsys.ranking.lessons import learn_from
-from recsys.ranking.past import past
-from recsys.ranking.rank import Ranked, level_of, rank
+from recsys.ranking.past import Past, past
+from recsys.ranking.rank import Ranked, level_of, rank, room_for
 from recsys.returning import purchases
 from recsys.returning.purchases import Purchases
 from recsys.rules import Rules
@@ -30,7 +29,6 @@ FRESH_S = 5.0
 """Rows of neighbours' neighbours are read again after this long: other workers may have changed them."""
 LOOKS = 3
 """A ranking that finds something missing is made again with it: first rows may be missing, then items that these have met."""
-NEVER = -1.0
 
 
 class Asked(NamedTuple):
@@ -80,7 +78,6 @@ class Ranker:
         self._memory = Memory(rules)
         self._buying = Buying(items, self._memory, rules)
         self._desk = desk(rules)
-        self._all = msgspec.structs.replace(rules, top_n=len(self._desk.entry))
         self._nothing = popularity.unpack(rules)
         self.learners = Learners()
 
@@ -109,35 +106,44 @@ class Ranker:
         if has_customers and "once" in self._rules.hide:
             out = with_more(out, asked.returning, self._buying.once(asked.customers, share))
         weights: F64 = np.stack([each.clicks.weight for each in learned])
-        for look in range(LOOKS):
-            known = self._memory.known
-            ranked = rank(users, out, known, popular, weights, of, self._desk, self._rules, now_s - FRESH_S)
-            missing = ranked.missing
-            if not len(missing) or look == LOOKS - 1:
-                break
-            self._memory.put((await self._items.load(missing))[0], now_s)
+        ranked = room_for(len(asked.new), self._rules.top_n)
+        visitors = np.setdiff1d(np.arange(len(asked.new)), asked.returning)
+        await self._rank(ranked, visitors, users, out, popular, weights, of, now_s)
         if has_customers:
-            self._blend(asked, out, popular, learned, of, ranked)
+            theirs = past(asked.customers.histories, self._rules)
+            clicks = room_for(len(theirs.length), len(self._desk.entry))
+            everyone = np.arange(len(theirs.length))
+            at = asked.returning
+            await self._rank(clicks, everyone, theirs, out[at], self._nothing, weights, of[at], now_s)
+            self._blend(asked, clicks, out, popular, learned, of, ranked)
         if self._rules.learner:
             if has_customers:
-                theirs = past(asked.customers.histories, self._rules)
-                clicks, sums = [each.clicks.weight for each in learned], [each.sums for each in learned]
                 blend.learn_shares(
-                    theirs, asked.customers.new, asked.customers.before.baskets, likely, self._memory.known, clicks, sums,
-                    of[asked.returning], self._desk,
+                    theirs, asked.customers.new, asked.customers.before.baskets, likely, self._memory.known,
+                    [each.clicks.weight for each in learned], [each.sums for each in learned], of[at], self._desk,
                 )  # fmt: skip
             learn_from(users, asked.new, self._memory.known, [each.clicks for each in learned], of, self._desk)
             self.learners.changed(partitions)
         return ranked
 
-    def _blend(self, asked: Asked, out: U64, popular: Popular, learned: Sequence[Learned], of: I32, ranked: Ranked) -> None:
-        """Ranks the customers among the users anew, by clicks and purchases together."""
+    async def _rank(
+        self, ranked: Ranked, which: I64, users: Past, out: U64, popular: Popular, weights: F64, of: I32, now_s: float
+    ) -> None:
+        """Ranks by clicks for the users in the places `which`, until nothing is missing."""
+        for look in range(LOOKS):
+            missing = rank(
+                ranked, which, users, out, self._memory.known, popular, weights, of, self._desk, self._rules, now_s - FRESH_S
+            )
+            if not len(missing.items) or look == LOOKS - 1:
+                return
+            self._memory.put((await self._items.load(missing.items))[0], now_s)
+            which = missing.users
+
+    def _blend(
+        self, asked: Asked, clicks: Ranked, out: U64, popular: Popular, learned: Sequence[Learned], of: I32, ranked: Ranked
+    ) -> None:
+        """Ranks the customers among the users by clicks and purchases together."""
         at, customers = asked.returning, asked.customers
-        theirs = past(customers.histories, self._rules)
-        weights: F64 = np.stack([each.clicks.weight for each in learned])
-        clicks = rank(
-            theirs, out[at], self._memory.known, self._nothing, weights, of[at], self._desk, self._all, NEVER
-        )  # fmt: skip
         if not self._rules.learner:
             blend.as_probabilities(clicks)
         last = customers.histories.kind[np.arange(len(at)), customers.histories.length - 1]

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from recsys.compiled import F32, F64, I32, I64, U32, U64, Bools, compiled
+from recsys.compiled import F32, F64, I32, I64, U32, U64, Bools, compiled, compiled_maker
 from recsys.fold import Deltas
 from recsys.hashing import NONE
 from recsys.rules import Rules
@@ -208,14 +208,17 @@ def merge_lines(
         row_weight[r, place] += np.float32(weight[k] * growth)
         row_count[r, place] += count[k]
         if length[r] >= limit:
-            # The strongest stay, ties by hash: sort by hash first, then stably by weight.
             n = length[r]
-            by_hash = np.argsort(row_other[r, :n], kind="mergesort")
-            order = by_hash[np.argsort(-row_weight[r, :n][by_hash], kind="mergesort")][:keep]
-            row_other[r, :keep] = row_other[r, :n][order]
-            row_weight[r, :keep] = row_weight[r, :n][order]
-            row_count[r, :keep] = row_count[r, :n][order]
+            _strongest_first(row_other[r, :n], row_weight[r, :n], row_count[r, :n])
             length[r] = keep
+
+
+@compiled_maker
+def _strongest_first(other: U64, weight: F32, count: U32) -> None:
+    """Sorts the neighbours of a row by falling weight, ties by hash: by hash first, then stably by weight."""
+    by_hash = np.argsort(other, kind="mergesort")
+    order = by_hash[np.argsort(-weight[by_hash], kind="mergesort")]
+    other[:], weight[:], count[:] = other[order], weight[order], count[order]
 
 
 def worth(landmark: float, now: float, half_life_ms: float) -> float:

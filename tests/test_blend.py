@@ -119,7 +119,7 @@ def test_one_user_who_does_very_much_in_a_day_teaches_nothing() -> None:
 
 
 def clicks_of(items: Sequence[int], scores: F64, rng: np.random.Generator) -> Ranked:
-    clicks = room_for(1, len(items) + 3, 0)
+    clicks = room_for(1, len(items) + 3)
     clicks.item[0, : len(items)] = items
     clicks.score[0, : len(items)] = scores
     parts = rng.random((len(items), RECENT + 2))
@@ -151,7 +151,7 @@ def test_scores_are_those_of_the_formula_and_terms_add_up_to_them(seed: int, cli
     p_click, p_buy = probabilities(rng, clicked), probabilities(rng, buyable)
     hidden: U64 = rng.integers(0, 12, (2, 3)).astype(np.uint64)
     popular = np.array([5, 100, 101], np.uint64)
-    ranked = room_for(2, 10, 0)
+    ranked = room_for(2, 10)
     ranked.item[:], ranked.score[:] = 77, 7.0
     bought = bought_of(by_purchases.tolist(), p_buy, rng)
     one = np.array([1])

@@ -21,7 +21,7 @@ from recsys.ranking.candidates import desk, lay_out, repeat_term
 from recsys.ranking.evidence import clear
 from recsys.ranking.features import FEATURES, FIRST, TRENDING_TERM
 from recsys.ranking.past import Past, past
-from recsys.ranking.rank import Ranked, rank
+from recsys.ranking.rank import Missing, Ranked, rank, room_for
 from recsys.rows import Rows
 from recsys.rules import Rules
 
@@ -109,11 +109,20 @@ def laid_out(state: Counted, rules: Rules, u: int, in_rows: int, weight: F64 = F
 
 
 def ranked(state: Counted, rules: Rules, weight: F64 = FIRST, hidden: U64 | None = None, now: Known | None = None) -> Ranked:
+    return ranked_with_missing(state, rules, weight, hidden, now)[0]
+
+
+def ranked_with_missing(
+    state: Counted, rules: Rules, weight: F64 = FIRST, hidden: U64 | None = None, now: Known | None = None
+) -> tuple[Ranked, Missing]:
     users = len(state.histories.length)
     out = np.zeros((users, 1), np.uint64) if hidden is None else hidden
     popular = most_popular(state.rows, rules)
     weights, of = weight[np.newaxis].copy(), np.zeros(users, np.int32)
-    return rank(state.past(rules), out, now or state.known, popular, weights, of, desk(rules), rules, NEVER)
+    found = room_for(users, rules.top_n)
+    everyone = np.arange(users)
+    missing = rank(found, everyone, state.past(rules), out, now or state.known, popular, weights, of, desk(rules), rules, NEVER)
+    return found, missing
 
 
 def item(number: int) -> int:
@@ -284,9 +293,11 @@ def test_the_order_of_users_in_a_batch_changes_nothing(data: st.DataObject) -> N
     lines = data.draw(streams(NEAR, 50))
     state, order = counted(lines, RULES), data.draw(st.permutations(range(USERS + 1)))
     weight = data.draw(weights())
-    result = ranked(state, RULES, weight)
-    turned = ranked(state._replace(histories=Histories._make(column[order] for column in state.histories)), RULES, weight)
+    result, missing = ranked_with_missing(state, RULES, weight)
+    in_turn = state._replace(histories=Histories._make(column[order] for column in state.histories))
+    turned, missing_then = ranked_with_missing(in_turn, RULES, weight)
     for name in ("item", "score", "terms", "personal", "recent"):
         assert (getattr(turned, name) == getattr(result, name)[order]).all()
-    assert turned.missing.tolist() == result.missing.tolist()
+    assert missing_then.items.tolist() == missing.items.tolist()
+    assert [order[u] for u in missing_then.users] == sorted(missing.users, key=order.index)
     assert [ranked(state, RULES, weight).item.tolist()] == [result.item.tolist()]

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from recsys.batch import Arrival, Batch, columns
-from recsys.compiled import I32, I64, U8, U64, Bools, compiled
+from recsys.compiled import I32, I64, U8, U64, Bools, compiled, compiled_maker
 from recsys.evaluation.trace import Trace
 from recsys.events import Event, Kind
 from recsys.fold import REFUND, Deltas, Lines, count_lines, in_one_session, no_deltas
@@ -131,7 +131,7 @@ def without_repeats(batch: Batch, users: int, rules: Rules) -> Batch:
     return Batch._make((batch.ids, *(column[stays] for column in batch[1:])))
 
 
-@compiled
+@compiled_maker
 def _mark_repeats(
     lines: Lines, begins: Bools, starts: I64, ends: I64, here: Histories, deltas: Deltas,
     window: int, gap_ms: float, stays: Bools,
@@ -210,7 +210,7 @@ def sessions(batch: Batch, users: int, rules: Rules) -> tuple[I32, Bools]:
     return session, goes_on
 
 
-@compiled
+@compiled_maker
 def _sessions(
     user: I32, session: U64, time: I64, kind: U8, opens: Bools, users: int, gap_ms: float, number: I32, goes_on: Bools
 ) -> None:

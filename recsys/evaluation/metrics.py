@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from recsys.compiled import F64, I32, I64, compiled
+from recsys.compiled import F64, I32, I64, compiled, compiled_maker
 from recsys.evaluation.trace import NOTHING, Baskets
 
 
@@ -141,7 +141,7 @@ def _diversity(lists_with: I64, length: I64) -> float:
     return 1.0 - shared / possible if possible else 0.0
 
 
-@compiled
+@compiled_maker
 def _measure(
     answers: I32, start: I64, item: I32, catalogue: float,
     hit_rate: F64, mrr: F64, ndcg: F64, precision: F64, recall: F64, f1: F64, accuracy: F64,

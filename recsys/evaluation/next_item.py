@@ -54,19 +54,20 @@ def learned(events: Events, rules: Rules, progress: Callable[[int], None] = lamb
     starts = np.flatnonzero(events.batch.opens)
     ends = np.append(starts[1:], len(place))
     deltas = no_deltas(int((ends - starts).max(initial=0)), rules)
-    at = np.zeros(len(deltas.item), np.int64)
+    at, changed = np.zeros(len(deltas.item), np.int64), np.zeros(len(deltas.item), np.bool_)
+    left_out = np.zeros(2 * rules.history, np.uint64)
     hides = ("current" in rules.hide, "purchased" in rules.hide, "seen" in rules.hide)
     found = np.full((int(events.asked.sum()), rules.top_n), NOTHING, np.int32)
     done = 0
     for first in range(0, len(starts), STRIDE):
         some = slice(first, first + STRIDE)
         questions = int(events.asked[starts[some]].sum())
-        ranked = room_for(questions, rules.top_n, 0)
+        ranked = room_for(questions, rules.top_n)
         popular = most_popular(everything, rules) if questions else popularity.unpack(rules)
         _advance(
             starts[some], ends[some], lines, begins, events.asked, events.counted, here, of_users,
             everything.interactions, everything.updated, known, popular.item, level_of(popular), weights, table, deltas,
-            at, ranked, hides, rules.learner, rules.window, rules.neighbours, rules.row_limit,
+            at, changed, left_out, ranked, hides, rules.learner, rules.window, rules.neighbours, rules.row_limit,
         )  # fmt: skip
         numbers = np.searchsorted(events.items, ranked.item).astype(np.int32)
         found[done : done + questions] = np.where(ranked.item == NONE, NOTHING, numbers)
@@ -96,11 +97,10 @@ def most_popular(everything: Rows, rules: Rules) -> Popular:
 def _advance(
     starts: I64, ends: I64, lines: Lines, begins: Bools, asked: Bools, counted: Bools, here: Histories, of_users: Past,
     interactions: I64, updated: I64, known: Known, popular: U64, level: F64, weights: Weights, table: Desk, deltas: Deltas,
-    at: I64, ranked: Ranked, hides: tuple[bool, bool, bool], learner: bool, window: int, keep: int, limit: int,
+    at: I64, changed: Bools, left_out: U64, ranked: Ranked, hides: tuple[bool, bool, bool], learner: bool, window: int,
+    keep: int, limit: int,
 ) -> None:  # fmt: skip
     """Goes through the events whose lines begin and end there."""
-    left_out = np.zeros(2 * here.item.shape[1], np.uint64)
-    changed = np.zeros(len(deltas.item), np.bool_)
     question = 0
     for n in range(len(starts)):
         k, end = starts[n], ends[n]

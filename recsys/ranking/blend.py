@@ -15,16 +15,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from recsys.compiled import F64, I32, I64, U64, compiled
+from recsys.compiled import F64, I32, I64, U64, Bools, compiled
 from recsys.fold import PURCHASE
 from recsys.hashing import NONE
 from recsys.histories import REFUNDED_PURCHASE
 from recsys.known import Known
 from recsys.ranking.candidates import Desk
+from recsys.ranking.evidence import RECENT
 from recsys.ranking.features import ALSO_BOUGHT_TERM, BOUGHT_AGAIN_TERM, TERMS, TRENDING_TERM
 from recsys.ranking.lessons import probability_of
 from recsys.ranking.past import Past
-from recsys.ranking.rank import Ranked, fill_up, insert
+from recsys.ranking.rank import Ranked, empty, fill_up, insert
 from recsys.returning.expectation import Expected
 from recsys.returning.features import ALSO_BOUGHT, BOUGHT_AGAIN, TRENDING
 from recsys.returning.lessons import first_new
@@ -75,24 +76,29 @@ def learn(sums: F64, situation: int, p_click: float, p_buy: float) -> None:
 
 
 def blend(clicks: Ranked, bought: Expected, mix: F64, at: I64, hidden: U64, popular: U64, level: F64, ranked: Ranked) -> None:
-    """Ranks anew the users in the places `at` of `ranked`: `clicks` and `bought` are their rankings with all candidates."""
-    _blend(clicks, bought, mix, at, hidden, popular, level, ranked)
+    """Ranks the users in the places `at` of `ranked`: `clicks` and `bought` are their rankings with all candidates."""
+    terms, taken = np.zeros(TERMS), np.zeros(bought.item.shape[1], np.bool_)
+    _blend(clicks, bought, mix, at, hidden, popular, level, ranked, terms, taken)
 
 
 @compiled
-def _blend(clicks: Ranked, bought: Expected, mix: F64, at: I64, hidden: U64, popular: U64, level: F64, ranked: Ranked) -> None:
-    terms = np.zeros(TERMS)
+def _blend(
+    clicks: Ranked, bought: Expected, mix: F64, at: I64, hidden: U64, popular: U64, level: F64, ranked: Ranked, terms: F64,
+    taken: Bools,
+) -> None:  # fmt: skip
     for b in range(len(at)):
         r, buy = at[b], mix[b]
-        ranked.item[r], ranked.score[r], ranked.terms[r], ranked.source[r] = NONE, 0.0, 0.0, NONE
-        ranked.recent[r] = clicks.recent[b]
-        taken = np.zeros(bought.item.shape[1], np.bool_)
+        empty(ranked, r)
+        for d in range(RECENT):
+            ranked.recent[r, d] = clicks.recent[b, d]
+        taken[:] = False
         found = 0
         for i in range(clicks.item.shape[1]):
             item = clicks.item[b, i]
             if item == NONE:
                 break
-            terms[:] = clicks.terms[b, i] * (1.0 - buy)
+            for t in range(TERMS):
+                terms[t] = clicks.terms[b, i, t] * (1.0 - buy)
             score, source = clicks.score[b, i] * (1.0 - buy), clicks.source[b, i]
             for j in range(len(taken)):
                 if bought.item[b, j] == item:
@@ -110,7 +116,7 @@ def _blend(clicks: Ranked, bought: Expected, mix: F64, at: I64, hidden: U64, pop
                 item, score = bought.item[b, j], buy * bought.probability[b, j]
                 source = bought.source[b, j] if _add(terms, bought, b, j, buy) else clicks.source[b, 0]
                 found = insert(ranked, r, found, item, score, terms, source, hidden[r])
-        fill_up(ranked, r, found, popular, level, hidden[r])
+        fill_up(ranked, r, found, popular, level, hidden[r], terms)
 
 
 @compiled

@@ -17,7 +17,7 @@ from recsys.ranking.evidence import (
     no_evidence,
     weigh,
 )
-from recsys.ranking.features import FEATURES, describe
+from recsys.ranking.features import FEATURES, TERMS, describe
 from recsys.ranking.hops import gather
 from recsys.ranking.past import Past
 from recsys.rules import Rules
@@ -36,6 +36,10 @@ class Desk(NamedTuple):
     linear: F64
     """w·f of each."""
     probability: F64
+    best: I64
+    """Scratch: candidates by falling score."""
+    terms: F64
+    """Scratch: of one score."""
 
 
 def desk(rules: Rules) -> Desk:
@@ -48,6 +52,8 @@ def desk(rules: Rules) -> Desk:
         np.zeros((room, FEATURES)),
         np.zeros(room),
         np.zeros(room),
+        np.zeros(room, np.int64),
+        np.zeros(TERMS),
     )
 
 

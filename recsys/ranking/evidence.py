@@ -81,6 +81,14 @@ class Evidence(NamedTuple):
     own_trend: F64
     recent: U64
     """The recent items, `NONE` where there are fewer."""
+    seen: I64
+    """The times from which the rows of these are looked at."""
+    hop: I64
+    """The entries that are hopped through."""
+    hop_worth: F64
+    hop_total: F64
+    """A₁ of each, as it was before the second hop."""
+    hop_terms: F64
     missing: U64
     """Items whose rows or popularity were wanted and are not known."""
 
@@ -123,6 +131,11 @@ def no_evidence(width: int, history: int) -> Evidence:
         np.zeros(history),
         np.zeros(history),
         np.zeros(RECENT, np.uint64),
+        np.zeros(RECENT, np.int64),
+        np.zeros(HOPS, np.int64),
+        np.zeros(HOPS),
+        np.zeros(HOPS),
+        np.zeros((HOPS, RECENT)),
         np.zeros(RECENT + HOPS + room, np.uint64),
     )
 

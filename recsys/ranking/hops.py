@@ -9,7 +9,6 @@ from recsys.index import NOWHERE, find, slot
 from recsys.known import Known
 from recsys.ranking.evidence import (
     HOP_WEIGHT,
-    HOPS,
     OLDER_RECENCY,
     RECENCY,
     RECENT,
@@ -125,15 +124,16 @@ def _two_hops(
     e: Evidence, past: Past, u: int, start: int, stop: int, own: int, known: Known, now: int, filled: int, missing: int,
     since_s: float,
 ) -> tuple[int, int]:  # fmt: skip
-    best = np.zeros(HOPS, np.int64)
-    worth = np.zeros(HOPS)
+    best, one, terms = e.hop, e.hop_total, e.hop_terms
     found = 0
     for at in range(filled):
         if e.total[at] > 0.0:
             weigh(e, known, at, own, now, past.half_life_ms)
-            found = _keep(best, worth, found, at, e.total[at] * e.norm[at], e.item)
-    one = e.total[best]
-    terms = e.terms[best]
+            found = _keep(best, e.hop_worth, found, at, e.total[at] * e.norm[at], e.item)
+    for q in range(found):
+        one[q] = e.total[best[q]]
+        for d in range(RECENT):
+            terms[q, d] = e.terms[best[q], d]
     for q in range(found):
         at = best[q]
         place = e.place[at]

@@ -1,7 +1,5 @@
 """The own session: what a user's session added to the rows, by the rule of `recsys.fold`, so that it can be taken out again."""
 
-import numpy as np
-
 from recsys.compiled import compiled
 from recsys.fold import BACKWARD, in_one_session, pair_weight
 from recsys.index import find
@@ -29,7 +27,7 @@ def own_end(past: Past, u: int, start: int, counted: int) -> int:
 @compiled
 def add_own(e: Evidence, past: Past, u: int, start: int, stop: int, now: int, filled: int, known: Known) -> int:
     """What the session added to the rows, by the rule of `recsys.fold`; returns how many entries there are."""
-    seen = np.zeros(RECENT, np.int64)
+    seen = e.seen
     for d in range(RECENT):
         seen[d] = seen_from(known, find(known.where, e.recent[d]), now)
     for k in range(start, stop):

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from recsys.compiled import F64, I32, U64, Bools, compiled
+from recsys.compiled import F64, I32, I64, U64, Bools, compiled
 from recsys.hashing import NONE
 from recsys.histories import Histories
 from recsys.known import Known
@@ -42,8 +42,15 @@ class Ranked(NamedTuple):
     """Users × `RECENT`: the items that the first terms are of."""
     source: U64
     """Users × items: the held item that others bought this one with, `NONE` where none says so."""
-    missing: U64
-    """Items that were wanted and are not known: with their rows the ranking may be another."""
+
+
+class Missing(NamedTuple):
+    """What a ranking wanted and did not find: with it, it may be another."""
+
+    items: U64
+    """Sorted hashes of items whose rows are not known, or were read too long ago."""
+    users: I64
+    """The places of those whose ranking wanted them."""
 
 
 def recent_items(histories: Histories) -> U64:
@@ -55,21 +62,25 @@ def recent_items(histories: Histories) -> U64:
 
 
 def rank(
-    past: Past, hidden: U64, known: Known, popular: Popular, weights: F64, of: I32, desk: Desk, rules: Rules, since_s: float
-) -> Ranked:
-    """The `top_n` best items of each user. `weights` has the weights of some learners, `of` says whose are a user's.
+    ranked: Ranked, which: I64, past: Past, hidden: U64, known: Known, popular: Popular, weights: F64, of: I32, desk: Desk,
+    rules: Rules, since_s: float,
+) -> Missing:  # fmt: skip
+    """Ranks for the users in the places `which`, as many items as `ranked` has room for.
 
-    Rows that were read before `since_s` are told as missing.
+    `weights` has the weights of some learners, `of` says whose are a user's. Rows that were read before `since_s` are told as
+    missing.
     """
-    users = len(past.length)
-    ranked = room_for(users, rules.top_n, users * (MISSING + len(desk.entry)))
-    level = level_of(popular)
-    missing = _rank(past, hidden, known, popular.item, level, weights, of, desk, rules.learner, since_s, ranked)
-    return ranked._replace(missing=np.unique(ranked.missing[:missing]))
+    items = np.zeros(len(which) * (MISSING + len(desk.entry)), np.uint64)
+    users = np.zeros(len(which), np.int64)
+    n, lacking = _rank(
+        ranked, which, past, hidden, known, popular.item, level_of(popular), weights, of, desk, rules.learner, since_s,
+        items, users,
+    )  # fmt: skip
+    return Missing(np.unique(items[:n]), users[:lacking])
 
 
-def room_for(users: int, top_n: int, missing: int) -> Ranked:
-    """Room for the recommendations of so many users, and so many items that may be missing."""
+def room_for(users: int, top_n: int) -> Ranked:
+    """Room for the recommendations of so many users."""
     shape = (users, top_n)
     return Ranked(
         np.zeros(shape, np.uint64),
@@ -78,7 +89,6 @@ def room_for(users: int, top_n: int, missing: int) -> Ranked:
         np.zeros(users, np.bool_),
         np.zeros((users, RECENT), np.uint64),
         np.zeros(shape, np.uint64),
-        np.zeros(missing, np.uint64),
     )
 
 
@@ -106,20 +116,24 @@ def _recent_items(item: U64, length: I32, found: U64) -> None:
 
 @compiled
 def _rank(
-    past: Past, hidden: U64, known: Known, popular: U64, level: F64, weights: F64, of: I32,
-    desk: Desk, learner: bool, since_s: float, ranked: Ranked,
-) -> int:  # fmt: skip
-    missing = 0
-    for u in range(len(past.length)):
+    ranked: Ranked, which: I64, past: Past, hidden: U64, known: Known, popular: U64, level: F64, weights: F64, of: I32,
+    desk: Desk, learner: bool, since_s: float, missing: U64, users: I64,
+) -> tuple[int, int]:  # fmt: skip
+    """Returns how many items are missing, some perhaps twice, and of how many users."""
+    n, lacking = 0, 0
+    for w in range(len(which)):
+        u = which[w]
         end = past.length[u]
-        weight = weights[of[u]]
-        lacking = rank_one(
-            past, u, end, end, hidden[u], known, popular, level, weight, desk, learner, since_s, ranked, u
+        more = rank_one(
+            past, u, end, end, hidden[u], known, popular, level, weights[of[u]], desk, learner, since_s, ranked, u
         )  # fmt: skip
-        for i in range(min(lacking, len(ranked.missing) - missing)):
-            ranked.missing[missing] = desk.evidence.missing[i]
-            missing += 1
-    return missing
+        for i in range(more):
+            missing[n + i] = desk.evidence.missing[i]
+        if more > 0:
+            n += more
+            users[lacking] = u
+            lacking += 1
+    return n, lacking
 
 
 @compiled
@@ -132,45 +146,88 @@ def rank_one(
     The first `counted` interactions of the history are in the rows already.
     """
     e = desk.evidence
-    terms = np.zeros(TERMS)
     found, missing = 0, 0
+    empty(ranked, r)
     if end > 0:
         n, missing, extent = lay_out(desk, past, u, end, counted, known, since_s, weight)
-        ranked.recent[r] = e.recent
-        for c in range(n):
-            at = desk.entry[c]
+        for d in range(RECENT):
+            ranked.recent[r, d] = e.recent[d]
+        score = desk.probability if learner else desk.f
+        found = _best(desk, score, n, hidden, ranked.item.shape[1])
+        for i in range(found):
+            c = desk.best[i]
+            at, terms = desk.entry[c], ranked.terms[r, i]
+            ranked.item[r, i], ranked.score[r, i] = e.item[at], score[c]
             if learner:
                 split(terms, desk.features[c], weight, e, at, extent.length, repeat_term(e, at))
-                terms *= desk.probability[c]
-                score = desk.probability[c]
+                for t in range(TERMS):
+                    terms[t] *= score[c]
             else:
-                terms[:RECENT] = e.terms[at]
-                terms[REPEAT_TERM], terms[TRENDING_TERM] = repeat_term(e, at), 0.0
-                score = desk.f[c]
-            found = insert(ranked, r, found, e.item[at], score, terms, NONE, hidden)
+                terms[REPEAT_TERM] = repeat_term(e, at)
+                for d in range(RECENT):
+                    terms[d] = e.terms[at, d]
         clear(e, extent.filled)
-    fill_up(ranked, r, found, popular, level, hidden)
+    fill_up(ranked, r, found, popular, level, hidden, desk.terms)
     return missing
 
 
 @compiled
-def fill_up(ranked: Ranked, r: int, found: int, popular: U64, level: F64, hidden: U64) -> None:
-    """Fills the places that are left behind the `found` items of a user with popular items, whose scores are below theirs."""
-    terms = np.zeros(TERMS)
+def empty(ranked: Ranked, r: int) -> None:
+    """Takes out what stands in place `r`."""
+    ranked.item[r], ranked.score[r], ranked.source[r], ranked.recent[r] = NONE, 0.0, NONE, NONE
+    ranked.terms[r] = 0.0
+
+
+@compiled
+def _best(desk: Desk, score: F64, n: int, hidden: U64, room: int) -> int:
+    """Fills `desk.best` with the candidates of highest score that are not hidden, ties by hash; returns how many they are."""
+    best, item, entry = desk.best, desk.evidence.item, desk.entry
+    found = 0
+    for c in range(n):
+        i = found
+        if found == room:
+            i -= 1
+            if not _before(score[c], item[entry[c]], score[best[i]], item[entry[best[i]]]):
+                continue
+        if _contains(hidden, item[entry[c]]):
+            continue
+        while i > 0 and _before(score[c], item[entry[c]], score[best[i - 1]], item[entry[best[i - 1]]]):
+            best[i] = best[i - 1]
+            i -= 1
+        best[i] = c
+        found = min(found + 1, room)
+    return found
+
+
+@compiled
+def _before(score: float, item: int, other_score: float, other: int) -> bool:
+    return score > other_score or (score == other_score and item < other)
+
+
+@compiled
+def fill_up(ranked: Ranked, r: int, found: int, popular: U64, level: F64, hidden: U64, terms: F64) -> None:
+    """Fills the places that are left behind the `found` items of a user with popular items, whose scores are below theirs.
+
+    `terms` is scratch.
+    """
+    terms[:] = 0.0
     top_n = ranked.item.shape[1]
     ranked.personal[r] = found > 0
     fill = FILL * ranked.score[r, found - 1] if found > 0 else 1.0
     for i in range(len(popular)):
         if found == top_n:
             break
-        if not _is_there(ranked.item[r], found, popular[i]):
+        if not _contains(ranked.item[r, :found], popular[i]):
             terms[TRENDING_TERM] = fill * level[i]
             found = insert(ranked, r, found, popular[i], fill * level[i], terms, NONE, hidden)
 
 
 @compiled
-def _is_there(items: U64, found: int, item: int) -> bool:
-    return (items[:found] == item).any()  # type: ignore[no-any-return]
+def _contains(items: U64, item: int) -> bool:
+    for other in items:  # noqa: SIM110 (compiled)
+        if other == item:
+            return True
+    return False
 
 
 @compiled
@@ -179,20 +236,17 @@ def insert(ranked: Ranked, r: int, found: int, item: int, score: float, terms: F
     best, best_score, best_terms, best_source = ranked.item[r], ranked.score[r], ranked.terms[r], ranked.source[r]
     top_n = len(best)
     last = found - 1
-    if found == top_n and (score < best_score[last] or (score == best_score[last] and item > best[last])):
+    if found == top_n and not _before(score, item, best_score[last], best[last]):
         return found
-    for i in range(len(hidden)):
-        if hidden[i] == item:
-            return found
+    if _contains(hidden, item):
+        return found
     place = found if found < top_n else last
-    while place > 0 and (best_score[place - 1] < score or (best_score[place - 1] == score and best[place - 1] > item)):
-        best[place] = best[place - 1]
-        best_score[place] = best_score[place - 1]
-        best_terms[place] = best_terms[place - 1]
-        best_source[place] = best_source[place - 1]
+    while place > 0 and _before(score, item, best_score[place - 1], best[place - 1]):
+        best[place], best_score[place], best_source[place] = best[place - 1], best_score[place - 1], best_source[place - 1]
+        for t in range(TERMS):
+            best_terms[place, t] = best_terms[place - 1, t]
         place -= 1
-    best[place] = item
-    best_score[place] = score
-    best_terms[place] = terms
-    best_source[place] = source
+    best[place], best_score[place], best_source[place] = item, score, source
+    for t in range(TERMS):
+        best_terms[place, t] = terms[t]
     return min(found + 1, top_n)

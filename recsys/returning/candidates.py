@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from recsys.compiled import F64, I32, U64, compiled
+from recsys.compiled import F64, I32, I64, U64, compiled
 from recsys.hashing import NONE
 from recsys.index import Index, find, slot
 from recsys.returning.evidence import Evidence, Neighbourhood, gather, met
@@ -59,6 +59,9 @@ class Candidates(NamedTuple):
     """A(c), see `evidence`."""
     source: U64
     """The held item that says most for it, `NONE` where none does."""
+    best: I64
+    """Scratch: slots in the evidence by falling worth."""
+    worth: F64
 
 
 def no_candidates(room: int) -> Candidates:
@@ -69,6 +72,8 @@ def no_candidates(room: int) -> Candidates:
         np.zeros(room, np.int32),
         np.zeros(room, np.float64),
         np.zeros(room, np.uint64),
+        np.zeros(room, np.int64),
+        np.zeros(room, np.float64),
     )
 
 
@@ -106,8 +111,7 @@ def _add(candidates: Candidates, n: int, evidence: Evidence, at: int, sold: Inde
 @compiled
 def _add_others(candidates: Candidates, n: int, evidence: Evidence, held: int, shop: Shop, now: int, room: int) -> int:
     """Adds the items that are not held and have the largest A(c) · n_c^−0.2, ties by hash."""
-    best = np.zeros(room, np.int64)
-    worth = np.zeros(room)
+    best, worth = candidates.best, candidates.worth
     found = 0
     # As in `gather`, the loop takes its arrays by name.
     slots, total, used = evidence.slots, evidence.total, evidence.used

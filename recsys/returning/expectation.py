@@ -62,7 +62,7 @@ def expect(purchases: Purchases, now: I64, shop: Shop, weights: Weights, breadth
     """The `top_n` likeliest items of each user at the user's `now`, an event time in milliseconds."""
     shape = (len(now), top_n)
     expected = Expected(np.zeros(shape, np.uint64), np.zeros(shape), np.zeros((*shape, PARTS)), np.zeros(shape, np.uint64))
-    _expect(purchases, now, shop, weights.weight, breadth, desk(shop, breadth), expected)
+    _expect(purchases, now, shop, weights.weight, breadth, desk(shop, breadth), np.zeros(top_n, np.int32), expected)
     return expected
 
 
@@ -101,7 +101,8 @@ def teach(at: Desk, n: int, item: U64, weights: Weights) -> None:
             at.chosen[c] = 1.0
             hits += 1
     if hits > 0:
-        at.chosen[:n] /= hits
+        for c in range(n):
+            at.chosen[c] /= hits
         step(at.features, n, at.probability, at.chosen, weights.weight, weights.squares)
 
 
@@ -130,8 +131,9 @@ def _before(score: float, item: int, other_score: float, other: int) -> bool:
 
 
 @compiled
-def _expect(purchases: Purchases, now: I64, shop: Shop, weight: F64, breadth: Breadth, at: Desk, expected: Expected) -> None:
-    best = np.zeros(expected.item.shape[1], np.int32)
+def _expect(
+    purchases: Purchases, now: I64, shop: Shop, weight: F64, breadth: Breadth, at: Desk, best: I32, expected: Expected
+) -> None:
     for u in range(len(now)):
         n = lay_out(at, purchases, u, shop, now[u], weight, breadth)
         for i in range(best_of(at, n, best)):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from recsys.compiled import F64, U64, Bools, compiled
+from recsys.compiled import F64, U64, Bools, compiled, compiled_maker
 from recsys.hashing import NONE
 from recsys.index import NOWHERE, Index, find, slot
 from recsys.returning.sales import Sales, Sold, empty
@@ -71,7 +71,7 @@ def _put(where: Index, item: U64, read: F64, sales: Sales, new: U64, sold: Sales
     return items
 
 
-@compiled
+@compiled_maker
 def _lacking(where: Index, read: F64, items: U64, since_s: float) -> Bools:
     lacking = np.zeros(len(items), np.bool_)
     for i in range(len(items)):

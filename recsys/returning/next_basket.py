@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from recsys.compiled import F32, F64, I32, I64, U32, U64, Bools, compiled
+from recsys.compiled import F32, F64, I32, I64, U32, U64, Bools, compiled, compiled_maker
 from recsys.evaluation.trace import NOTHING, Baskets
 from recsys.fold import BACKWARD, PURCHASE
 from recsys.index import index
@@ -147,7 +147,7 @@ def _lines(baskets: Baskets) -> Lines:
     )
 
 
-@compiled
+@compiled_maker
 def _advance(
     memory: Memory, weights: Weights, lines: Lines, start: I64, asked: Bools, question: I64, first: int, last: int,
     breadth: Breadth, table: Desk, deltas: Deltas, rowing: Rowing,

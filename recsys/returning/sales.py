@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from recsys.compiled import F64, I64, U8, U64, Bools, compiled
+from recsys.compiled import F64, I64, U8, U64, Bools, compiled, compiled_maker
 from recsys.returning.purchases import fade
 
 DAY_MS = 86_400_000.0
@@ -143,7 +143,7 @@ def add(sales: Sales, r: int, time: int, what: int, weight: float) -> None:
     sales.nq[r] = sales.nq[r] * fade(before, now, FAST_TREND_MS) + fade(time, now, FAST_TREND_MS)
 
 
-@compiled
+@compiled_maker
 def best_selling(sales: Sales, item: U64, now: int, best: U64) -> None:
     """Fills `best` with the items of the largest n at `now`, ties by hash; `NONE` where fewer were ever bought."""
     worth = np.zeros(len(best))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from recsys.compiled import F64, I32, I64, Bools, compiled
+from recsys.compiled import F64, I32, I64, Bools, compiled_maker
 from recsys.evaluation.baselines.answers import Progress, sheet, slices
 from recsys.evaluation.baselines.best import Leaders, count, fill, leaders, offer
 from recsys.evaluation.baselines.chains import NONE, chain, first_meetings
@@ -38,7 +38,7 @@ def item_cosine(trace: Trace, items: int, at: int, progress: Progress) -> I32:
     return answers
 
 
-@compiled
+@compiled_maker
 def _item_cosine(
     start: int, stop: int, item: I32, asked: Bools, counted: Bools, row: I64, before: I32, first: Bools, first_before: I32,
     both: Pairs, sessions: F64, popular: Leaders, met: I32, scores: F64, scored: I32, score: F64, answers: I32,

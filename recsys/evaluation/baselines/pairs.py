@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from recsys.compiled import F64, I32, I64, compiled
+from recsys.compiled import F64, I32, I64, compiled_maker
 
 FREE = -1
 SMALLEST = 4
@@ -49,7 +49,7 @@ def pairs(items: int) -> Pairs:
     )
 
 
-@compiled
+@compiled_maker
 def add(of: Pairs, first: int, second: int, amount: float) -> Pairs:
     """Adds to the weight of a pair. The pairs that it returns take the place of those that it got."""
     if 4 * (of.filled[first] + 1) > 3 * of.places[first]:
@@ -62,7 +62,7 @@ def add(of: Pairs, first: int, second: int, amount: float) -> Pairs:
     return of
 
 
-@compiled
+@compiled_maker
 def _place(of: Pairs, first: int, second: int) -> int:
     """Where the second item stands in the table of the first, or the free place where it belongs."""
     mask = of.places[first] - 1
@@ -74,7 +74,7 @@ def _place(of: Pairs, first: int, second: int) -> int:
     return begin + place  # type: ignore[no-any-return]
 
 
-@compiled
+@compiled_maker
 def _widened(of: Pairs, first: int) -> Pairs:
     """The pairs with a table of twice the size for an item."""
     begin, places = of.begin[first], of.places[first]
@@ -92,7 +92,7 @@ def _widened(of: Pairs, first: int) -> Pairs:
     return of
 
 
-@compiled
+@compiled_maker
 def _table(of: Pairs, size: int) -> tuple[Pairs, int]:
     """An empty table of this size: one that was left, or the next part of the arena, which doubles where it is full."""
     begin = of.left[_power(size)]
@@ -112,7 +112,7 @@ def _table(of: Pairs, size: int) -> tuple[Pairs, int]:
     return of, begin
 
 
-@compiled
+@compiled_maker
 def _power(size: int) -> int:
     power = 0
     while 1 << power < size:

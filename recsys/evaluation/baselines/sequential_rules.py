@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from recsys.compiled import F64, I32, I64, Bools, compiled
+from recsys.compiled import F64, I32, I64, Bools, compiled_maker
 from recsys.evaluation.baselines.answers import Progress, sheet, slices
 from recsys.evaluation.baselines.best import Leaders, count, fill, leaders, offer
 from recsys.evaluation.baselines.chains import NONE, chain
@@ -31,7 +31,7 @@ def sequential_rules(trace: Trace, items: int, at: int, progress: Progress) -> I
     return answers
 
 
-@compiled
+@compiled_maker
 def _sequential_rules(
     start: int, stop: int, item: I32, asked: Bools, counted: Bools, row: I64, before: I32, counted_before: I32,
     rules: Pairs, popular: Leaders, score: F64, answers: I32,
