@@ -97,7 +97,7 @@ def stored(redis: "Redis", keys: Keys) -> Iterator[tuple[str, bytes]]:
 
 def unpacked(value: bytes) -> StoredRow:
     row = rows.empty(np.zeros(1, np.uint64), rows.packed_length(value))
-    rows.unpack(row, 0, value)
+    rows.unpack(row, [value])
     return StoredRow(
         row.ids[0] or "",
         int(row.interactions[0]),

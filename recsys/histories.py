@@ -10,8 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from recsys.compiled import I32, I64, U8, U64
+from recsys import packing
+from recsys.compiled import I32, I64, U8, U64, compiled
 from recsys.events import Kind
+from recsys.packing import get32, get64, put32, put64
 
 VERSION = 1
 BYTES_PER_INTERACTION = 28
@@ -49,46 +51,65 @@ def unpack(packed: Sequence[bytes | None], history: int) -> Histories:
 
     Raises `ValueError` for bytes of another version.
 
-    >>> unpack([None, pack(empty(1, 3), 0)], 50).length
+    >>> unpack([None, *pack(empty(1, 3), np.array([0]))], 50).length
     array([0, 0], dtype=int32)
     """
     histories = empty(len(packed), history)
-    for user, value in enumerate(packed):
-        if not value:
-            continue
-        if value[0] != VERSION or (len(value) - 1) % BYTES_PER_INTERACTION:
-            raise ValueError(f"a history is stored in form {value[0]}, this version reads {VERSION}")
-        stored = (len(value) - 1) // BYTES_PER_INTERACTION
-        k = min(stored, history)
-        histories.length[user] = k
-        words = np.frombuffer(value, np.uint64, 2 * stored, 1)
-        halves = np.frombuffer(value, np.uint32, 3 * stored, 1 + 16 * stored)
-        skip = stored - k
-        high = halves[2 * stored + skip :].astype(np.uint64)
-        histories.item[user, :k] = words[skip:stored]
-        histories.event[user, :k] = words[stored + skip :]
-        histories.time[user, :k] = (halves[skip:stored] | (high >> 16 << 32)).astype(np.int64)
-        histories.session[user, :k] = halves[stored + skip : 2 * stored] | ((high >> 8 & 0xFF) << 32)
-        histories.kind[user, :k] = high & 0xFF
+    data, start = packing.joined([value or b"" for value in packed])
+    wrong = _unpack(histories, data, start)
+    if wrong >= 0:
+        raise ValueError(f"a history is stored in form {(packed[wrong] or b'')[0]}, this version reads {VERSION}")
     return histories
 
 
-def pack(histories: Histories, user: int) -> bytes:
-    """The bytes to store for one user."""
-    k = int(histories.length[user])
-    time = histories.time[user, :k].astype(np.uint64)
-    session = histories.session[user, :k]
-    high = (time >> 32 << 16) | (session >> 32 << 8) | histories.kind[user, :k]
-    return b"".join(
-        (
-            bytes((VERSION,)),
-            histories.item[user, :k].tobytes(),
-            histories.event[user, :k].tobytes(),
-            time.astype(np.uint32).tobytes(),
-            session.astype(np.uint32).tobytes(),
-            high.astype(np.uint32).tobytes(),
-        )
-    )
+def pack(histories: Histories, users: I64) -> list[bytes]:
+    """The bytes to store for the users in these places."""
+    start = packing.starts(1 + BYTES_PER_INTERACTION * histories.length[users].astype(np.int64))
+    data = np.empty(start[-1], np.uint8)
+    _pack(histories, users, data, start)
+    return packing.cut(data, start)
+
+
+@compiled
+def _unpack(histories: Histories, data: U8, start: I64) -> int:
+    """Returns the place of a value that is of another version, -1 if none is."""
+    room = histories.item.shape[1]
+    for u in range(len(start) - 1):
+        at, size = start[u], start[u + 1] - start[u]
+        if size == 0:
+            continue
+        if data[at] != VERSION or (size - 1) % BYTES_PER_INTERACTION != 0:
+            return u
+        stored = (size - 1) // BYTES_PER_INTERACTION
+        k = min(stored, room)
+        histories.length[u] = k
+        at += 1
+        for i in range(k):
+            n = stored - k + i
+            high = get32(data, at + 24 * stored + 4 * n)
+            histories.item[u, i] = get64(data, at + 8 * n)
+            histories.event[u, i] = get64(data, at + 8 * (stored + n))
+            histories.time[u, i] = get32(data, at + 16 * stored + 4 * n) | high >> np.uint64(16) << np.uint64(32)
+            session_high = high >> np.uint64(8) & np.uint64(0xFF)
+            histories.session[u, i] = get32(data, at + 20 * stored + 4 * n) | session_high << np.uint64(32)
+            histories.kind[u, i] = high & np.uint64(0xFF)
+    return -1
+
+
+@compiled
+def _pack(histories: Histories, users: I64, data: U8, start: I64) -> None:
+    for n in range(len(users)):
+        u, at = users[n], start[n] + 1
+        k = histories.length[u]
+        data[start[n]] = VERSION
+        for i in range(k):
+            time, session = np.uint64(histories.time[u, i]), histories.session[u, i]
+            high = time >> np.uint64(32) << np.uint64(16) | session >> np.uint64(32) << np.uint64(8)
+            put64(data, at + 8 * i, histories.item[u, i])
+            put64(data, at + 8 * (k + i), histories.event[u, i])
+            put32(data, at + 16 * k + 4 * i, time)
+            put32(data, at + 20 * k + 4 * i, session)
+            put32(data, at + 24 * k + 4 * i, high | np.uint64(histories.kind[u, i]))
 
 
 def newest_items(histories: Histories, user: int) -> list[int]:

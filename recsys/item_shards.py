@@ -1,6 +1,6 @@
 """The item shards: deltas are merged into rows and sales, shard by shard, by compare-and-set; several workers write them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -189,22 +189,24 @@ class ItemShards:
         counted = counted_by_shard(item_marks, given.givings)
         loaded, changed = merged_rows(given, pending.rows, packed_rows, counted, self._rules)
         sold, resold = merged_sales(given, pending.sales, packed_sales, counted)
+        touched = {shard: at[changed[at]] for shard, at in of_rows.items()}
+        touched = {shard: at for shard, at in touched.items() if len(at)}
+        told = {shard: at[resold[at]] for shard, at in of_sales.items()}
+        told = {shard: at for shard, at in told.items() if len(at)}
+        values: dict[int, dict[str, bytes]] = {shard: {} for shard in sorted(touched.keys() | told.keys())}
+        if touched:
+            for shard, some in zip(touched, self._packed_rows(loaded, touched), strict=True):
+                values[shard] |= some
+            tops = popularity.update([replies[shard][1] for shard in touched], loaded, [*touched.values()], self._rules)
+            for shard, top in zip(touched, tops, strict=True):
+                values[shard][self._keys.top(shard)] = top
+        for shard, at in told.items():
+            values[shard] |= {self._keys.sales(shard, int(pending.sales[r])): sales.pack(sold, r) for r in at.tolist()}
         swaps = {}
-        for shard in shards:
-            touched = of_rows.get(shard, NO_PLACES)
-            touched = touched[changed[touched]]
-            told = of_sales.get(shard, NO_PLACES)
-            told = told[resold[told]]
-            if not len(touched) and not len(told):
-                continue
+        for shard, new in values.items():
             mark = item_marks[shard]
             mark.version += 1
             mark.offsets.update({p: end for p, end, _ in given.givings if end > mark.offsets.get(p, marks.START)})
-            new = {self._keys.row(shard, int(pending.rows[r])): rows.pack(loaded, r) for r in touched.tolist()}
-            new |= {self._keys.sales(shard, int(pending.sales[r])): sales.pack(sold, r) for r in told.tolist()}
-            if len(touched):
-                top = popularity.update(popularity.unpack(self._rules, replies[shard][1]), loaded, touched, self._rules)
-                new[self._keys.top(shard)] = popularity.pack(top)
             swaps[shard] = Swap(self._keys.item_mark(shard), replies[shard][0], marks.encode(mark), new)
         swapped = dict(zip(swaps, await self._store.swap(list(swaps.values()), guards), strict=True)) if swaps else {}
         stored = Stored(np.ones(len(pending.rows), np.bool_), np.ones(len(pending.sales), np.bool_))
@@ -212,6 +214,12 @@ class ItemShards:
             stored.rows[of_rows.get(shard, NO_PLACES)] = ok
             stored.sales[of_sales.get(shard, NO_PLACES)] = ok
         return loaded, sales.unpack(packed_sales), sold, stored
+
+    def _packed_rows(self, loaded: Rows, places: Mapping[int, I64]) -> Iterator[dict[str, bytes]]:
+        """By shard, the keys and values of the rows in these places."""
+        packed = iter(rows.pack(loaded, np.concatenate([*places.values()])))
+        for shard, at in places.items():
+            yield {self._keys.row(shard, item): value for item, value in zip(loaded.item[at].tolist(), packed, strict=False)}
 
     def _remember(self, loaded: Iterable[Rows]) -> None:
         if len(self._names) > NAMES_REMEMBERED:

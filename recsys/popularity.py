@@ -5,6 +5,8 @@ exactly from the strongest before and the rows that changed. Levels are base-2 l
 over items and time; they are made anew from what is stored, so another half-life orders all items alike.
 """
 
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -40,28 +42,27 @@ def unpack(rules: Rules, *packed: bytes | None) -> Popular:
     return sorted_by_level(rules, *(table[name] for name in ENTRY.names or ()))
 
 
-def pack(popular: Popular) -> bytes:
-    table = np.empty(len(popular.item), ENTRY)
-    for name in ENTRY.names or ():
-        table[name] = getattr(popular, name)
-    return table.tobytes()
-
-
-def update(popular: Popular, rows: Rows, changed: I64, rules: Rules) -> Popular:
-    """The shard's popular items after the rows in the places `changed` changed.
+def update(stored: Sequence[bytes | None], rows: Rows, places: Sequence[I64], rules: Rules) -> list[bytes]:
+    """What is stored of some shards after their rows in these places changed.
 
     An item is forgotten when it is not among the strongest any more, and known again from its row when it is met.
     """
-    items = rows.item[changed]
-    stays = ~(popular.item[:, None] == items).any(axis=1)
-    merged = sorted_by_level(
-        rules,
-        np.concatenate((popular.item[stays], items)),
-        np.concatenate((popular.popularity[stays], rows.popularity[changed])),
-        np.concatenate((popular.landmark[stays], rows.landmark[changed])),
-        np.concatenate((popular.interactions[stays], rows.interactions[changed])),
-    )
-    return Popular._make(column[:KEPT] for column in merged)
+    tables = [np.frombuffer(value or b"", ENTRY) for value in stored]
+    before, changed = np.concatenate(tables), np.concatenate(places)
+    stays = ~np.isin(before["item"], rows.item[changed])
+    numbers = np.arange(len(tables))
+    shard = np.concatenate((np.repeat(numbers, [*map(len, tables)])[stays], np.repeat(numbers, [*map(len, places)])))
+    table = np.empty(len(shard), ENTRY)
+    there = int(stays.sum())
+    table[:there] = before[stays]
+    for name in ENTRY.names or ():
+        table[name][there:] = getattr(rows, name)[changed]
+    order = np.lexsort((table["item"], -levels(rules, table["popularity"], table["landmark"]), shard))
+    shard = shard[order]
+    place_in_shard = np.arange(len(shard)) - np.searchsorted(shard, shard)
+    kept = place_in_shard < KEPT
+    strongest, ends = table[order][kept], np.searchsorted(shard[kept], numbers, side="right").tolist()
+    return [strongest[begin:end].tobytes() for begin, end in pairwise([0, *ends])]
 
 
 def decayed(popular: Popular, now_ms: float, rules: Rules) -> F64:
@@ -73,8 +74,12 @@ def decayed(popular: Popular, now_ms: float, rules: Rules) -> F64:
 
 def sorted_by_level(rules: Rules, item: U64, popularity: F64, landmark: I64, interactions: I64) -> Popular:
     """These items by falling popularity."""
-    level = np.log2(np.maximum(popularity, np.finfo(np.float64).tiny))
-    if rules.half_life_ms:
-        level = level + landmark / rules.half_life_ms
+    level = levels(rules, popularity, landmark)
     order = np.lexsort((item, -level))
     return Popular(item[order], popularity[order], landmark[order], interactions[order], level[order])
+
+
+def levels(rules: Rules, popularity: F64, landmark: I64) -> F64:
+    """log₂ of decayed interactions, plus their landmarks in half-lives."""
+    level: F64 = np.log2(np.maximum(popularity, np.finfo(np.float64).tiny))
+    return level + landmark / rules.half_life_ms if rules.half_life_ms else level

@@ -13,14 +13,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from recsys.compiled import F32, F64, I32, I64, U32, U64, Bools, compiled, compiled_maker
+from recsys import packing
+from recsys.compiled import F32, F64, I32, I64, U8, U32, U64, Bools, compiled, compiled_maker
 from recsys.fold import Deltas
 from recsys.hashing import NONE
+from recsys.packing import get16, get32, get64, put16, put32, put64
 from recsys.rules import Rules
 
 VERSION = 2
 HEADER = struct.Struct("<HHIQddqqq")
 """Version, bytes of the id, neighbours, interactions, popularity, trend, landmark, first, updated."""
+HEADER_BYTES = HEADER.size
+BYTES_PER_NEIGHBOUR = 16
 TREND_HALF_LIFE_MS = 3 * 86_400_000.0
 """Of the fast-decayed interactions: beside the others they say whether an item gains or loses."""
 MAX_HALF_LIVES = 32.0
@@ -86,29 +90,78 @@ def packed_id(value: bytes) -> str:
     return value[HEADER.size : HEADER.size + HEADER.unpack_from(value)[1]].decode()
 
 
-def unpack(rows: Rows, r: int, value: bytes | None) -> None:
-    """Puts a stored row (None: an item that was never met) into place `r`."""
-    if value is None:
-        rows.interactions[r] = rows.landmark[r] = rows.first[r] = rows.updated[r] = rows.length[r] = 0
-        rows.popularity[r] = rows.trend[r] = 0.0
-        return
-    _, id_bytes, k, rows.interactions[r], rows.popularity[r], rows.trend[r], *times = HEADER.unpack_from(value)
-    rows.landmark[r], rows.first[r], rows.updated[r] = times
-    at = HEADER.size + id_bytes
-    rows.ids[r] = value[HEADER.size : at].decode()
-    rows.length[r] = k
-    rows.other[r, :k] = np.frombuffer(value, np.uint64, k, at)
-    rows.weight[r, :k] = np.frombuffer(value, np.float32, k, at + 8 * k)
-    rows.counts[r, :k] = np.frombuffer(value, np.uint32, k, at + 12 * k)
+def unpack(rows: Rows, packed: Sequence[bytes | None]) -> None:
+    """Puts stored rows (None: an item that was never met) into the places of `rows`, one each.
+
+    They must be wide enough, see `packed_length`, and empty.
+    """
+    data, start = packing.joined([value or b"" for value in packed])
+    _unpack(data, start, *_words(rows))
+    rows.ids[:] = [packed_id(value) if value else None for value in packed]
 
 
-def pack(rows: Rows, r: int) -> bytes:
-    """The bytes to store for the row in place `r`."""
-    name = (rows.ids[r] or "").encode()
-    k = int(rows.length[r])
-    numbers = (rows.interactions, rows.popularity, rows.trend, rows.landmark, rows.first, rows.updated)
-    header = HEADER.pack(VERSION, len(name), k, *(column[r] for column in numbers))
-    return b"".join((header, name, rows.other[r, :k].tobytes(), rows.weight[r, :k].tobytes(), rows.counts[r, :k].tobytes()))
+def pack(rows: Rows, places: I64) -> list[bytes]:
+    """The bytes to store for the rows in these places."""
+    names, name_start = packing.joined([(rows.ids[r] or "").encode() for r in places.tolist()])
+    start = packing.starts(HEADER.size + np.diff(name_start) + BYTES_PER_NEIGHBOUR * rows.length[places].astype(np.int64))
+    data = np.empty(start[-1], np.uint8)
+    _pack(data, start, places, names, name_start, *_words(rows))
+    return packing.cut(data, start)
+
+
+def _words(rows: Rows) -> tuple[Any, ...]:
+    """The columns of rows as they are stored: floating-point numbers by their bits."""
+    floats = rows.popularity.view(np.uint64), rows.trend.view(np.uint64)
+    neighbours = rows.length, rows.other, rows.weight.view(np.uint32), rows.counts
+    return (rows.interactions, *floats, rows.landmark, rows.first, rows.updated, *neighbours)
+
+
+@compiled
+def _unpack(
+    data: U8, start: I64, interactions: I64, popularity: U64, trend: U64, landmark: I64, first: I64, updated: I64,
+    length: I32, other: U64, weight: U32, counts: U32,
+) -> None:  # fmt: skip
+    for r in range(len(start) - 1):
+        at = start[r]
+        if start[r + 1] == at:
+            continue
+        k = np.int64(get32(data, at + 4))
+        interactions[r], popularity[r], trend[r] = get64(data, at + 8), get64(data, at + 16), get64(data, at + 24)
+        landmark[r], first[r], updated[r] = get64(data, at + 32), get64(data, at + 40), get64(data, at + 48)
+        length[r] = k
+        at += HEADER_BYTES + get16(data, at + 2)
+        for i in range(k):
+            other[r, i] = get64(data, at + 8 * i)
+            weight[r, i] = get32(data, at + 8 * k + 4 * i)
+            counts[r, i] = get32(data, at + 12 * k + 4 * i)
+
+
+@compiled
+def _pack(
+    data: U8, start: I64, places: I64, names: U8, name_start: I64,
+    interactions: I64, popularity: U64, trend: U64, landmark: I64, first: I64, updated: I64,
+    length: I32, other: U64, weight: U32, counts: U32,
+) -> None:  # fmt: skip
+    for n in range(len(places)):
+        r, at, name = places[n], start[n], name_start[n]
+        k, size = np.int64(length[r]), name_start[n + 1] - name
+        put16(data, at, VERSION)
+        put16(data, at + 2, size)
+        put32(data, at + 4, k)
+        put64(data, at + 8, interactions[r])
+        put64(data, at + 16, popularity[r])
+        put64(data, at + 24, trend[r])
+        put64(data, at + 32, landmark[r])
+        put64(data, at + 40, first[r])
+        put64(data, at + 48, updated[r])
+        at += HEADER_BYTES
+        for i in range(size):
+            data[at + i] = names[name + i]
+        at += size
+        for i in range(k):
+            put64(data, at + 8 * i, other[r, i])
+            put32(data, at + 8 * k + 4 * i, weight[r, i])
+            put32(data, at + 12 * k + 4 * i, counts[r, i])
 
 
 def load(items: U64, packed: Sequence[bytes | None], additions: int, rules: Rules) -> Rows:
@@ -116,8 +169,7 @@ def load(items: U64, packed: Sequence[bytes | None], additions: int, rules: Rule
     longest = max((packed_length(value) for value in packed if value), default=0)
     # A row may be longer than the limit if it was written under a higher one: its next new neighbour cuts it.
     rows = empty(items, min(longest + additions, max(longest + 1, rules.row_limit)))
-    for r, value in enumerate(packed):
-        unpack(rows, r, value)
+    unpack(rows, packed)
     return rows
 
 

@@ -131,19 +131,19 @@ class UserShards:
             here = touched[(touched >= shard.first) & (touched < shard.first + len(shard.users))]
             key = self._keys.user_mark(shard.chunk.partition)
             mark = marks.encode(mark_after(shard, folded, place))
-            values = self._packed(shard, users, here.tolist())
+            values = self._packed(shard, users, here)
             swaps.append((shard.chunk.partition, Swap(key, shard.stored, mark, values, self._retention_s)))
         if not swaps:
             return []
         done = await self._store.swap([swap for _, swap in swaps], life=life)
         return [partition for (partition, _), ok in zip(swaps, done, strict=True) if not ok]
 
-    def _packed(self, shard: UserShard, users: Users, places: Sequence[int]) -> dict[str, bytes]:
+    def _packed(self, shard: UserShard, users: Users, places: I64) -> dict[str, bytes]:
         """What is stored of the users in these places; what they bought lives as long as their history, so both are written."""
         values = {}
-        for u in places:
+        for u, history in zip(places.tolist(), histories.pack(users.histories, places), strict=True):
             partition, user = shard.chunk.partition, shard.users[u - shard.first]
-            values[self._keys.user(partition, user)] = histories.pack(users.histories, u)
+            values[self._keys.user(partition, user)] = history
             bought = purchases.pack(users.purchases, u)
             if bought:
                 values[self._keys.bought(partition, user)] = bought

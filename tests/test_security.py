@@ -66,7 +66,7 @@ def lonely_row() -> bytes:
     """An item that nobody ever met, as it is stored: something to export whatever has run before."""
     row = rows.empty(np.array([LONELY], np.uint64), 0)
     row.ids[0] = "lonely"
-    return rows.pack(row, 0)
+    return rows.pack(row, np.array([0]))[0]
 
 
 @pytest.fixture(scope="module")

@@ -62,7 +62,7 @@ def find_rows_and_users(client: Redis, keys: Keys) -> tuple[Sequence[bytes], int
 def counted_neighbours(packed: bytes) -> int:
     """How many neighbours of a stored row have a count: those without one only have weight."""
     row = rows.empty(np.zeros(1, np.uint64), rows.packed_length(packed))
-    rows.unpack(row, 0, packed)
+    rows.unpack(row, [packed])
     return int(np.count_nonzero(row.counts))
 
 
