@@ -176,7 +176,7 @@ def test_an_item_that_was_never_met_is_as_new_as_can_be() -> None:
     of.item[0, :2], of.time[0, :2], of.length[0] = told.items[[number["b"], number["new"]]], LEARNED[-1].time_ms, 2
     known = known_rows(result.rows)
     n, _, _ = lay_out(table, past(of, RULES), 0, 2, 0, known, -1.0, result.weights.weight)
-    ages = dict(zip(table.evidence.slots[table.slot[:n]].tolist(), table.features[:n, AGE].tolist(), strict=True))
+    ages = dict(zip(table.evidence.item[table.entry[:n]].tolist(), table.features[:n, AGE].tolist(), strict=True))
     assert ages[of.item[0, 1]] == 0.0
     assert 0.0 < ages[of.item[0, 0]] < 0.01
 
