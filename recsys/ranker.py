@@ -17,9 +17,10 @@ from recsys.learners import Learned, Learners
 from recsys.popularity import Popular
 from recsys.ranking import blend
 from recsys.ranking.candidates import desk
+from recsys.ranking.counts import count
 from recsys.ranking.hiding import hidden
 from recsys.ranking.lessons import learn_from
-from recsys.ranking.past import past
+from recsys.ranking.past import Past, past
 from recsys.ranking.rank import Ranked, level_of, rank
 from recsys.returning import purchases
 from recsys.returning.purchases import Purchases
@@ -92,11 +93,8 @@ class Ranker:
         now_s = time.monotonic()
         self._memory.trim()
         self._buying.trim()
-        partitions = np.unique(asked.partition).tolist()
-        learned = self.learners.of(partitions)
-        of = np.searchsorted(partitions, asked.partition).astype(np.int32)
+        partitions, learned, of = self._learned(asked)
         users = past(asked.histories, self._rules)
-        out = hidden(asked.histories, users, asked.current, self._rules)
         has_customers = len(asked.returning) > 0
         likely = np.zeros(len(asked.returning))
         if has_customers:
@@ -106,18 +104,8 @@ class Ranker:
                 likely = self._buying.learn(asked.customers, learned, of[asked.returning])
         self._memory.put(merged.rows, now_s)
         self._buying.remember(merged.sold, now_s)
-        if has_customers and "once" in self._rules.hide:
-            out = with_more(out, asked.returning, self._buying.once(asked.customers, share))
-        weights: F64 = np.stack([each.clicks.weight for each in learned])
-        for look in range(LOOKS):
-            known = self._memory.known
-            ranked = rank(users, out, known, popular, weights, of, self._desk, self._rules, now_s - FRESH_S)
-            missing = ranked.missing
-            if not len(missing) or look == LOOKS - 1:
-                break
-            self._memory.put((await self._items.load(missing))[0], now_s)
-        if has_customers:
-            self._blend(asked, out, popular, learned, of, ranked)
+        out = self._left_out(asked, users, share, self._rules)
+        ranked = await self._best(asked, users, out, popular, learned, of, self._rules, now_s)
         if self._rules.learner:
             if has_customers:
                 theirs = past(asked.customers.histories, self._rules)
@@ -128,6 +116,37 @@ class Ranker:
                 )  # fmt: skip
             learn_from(users, asked.new, self._memory.known, [each.clicks for each in learned], of, self._desk)
             self.learners.changed(partitions)
+        return ranked
+
+    def _learned(self, asked: Asked) -> tuple[list[int], list[Learned], I32]:
+        """The partitions of the users, what was learned on each, and of which of them a user is."""
+        partitions = np.unique(asked.partition).tolist()
+        of = np.searchsorted(partitions, asked.partition).astype(np.int32)
+        return partitions, self.learners.of(partitions), of
+
+    def _left_out(self, asked: Asked, users: Past, share: float, rules: Rules) -> U64:
+        """Users × items that these rules leave out."""
+        out = hidden(asked.histories, users, asked.current, rules)
+        if "once" in rules.hide and len(asked.returning):
+            out = with_more(out, asked.returning, self._buying.once(asked.customers, share))
+        return out
+
+    async def _best(
+        self, asked: Asked, users: Past, out: U64, popular: Popular, learned: Sequence[Learned], of: I32, rules: Rules,
+        now_s: float,
+    ) -> Ranked:  # fmt: skip
+        """The `rules.top_n` best of each user, and the counts behind their scores; `of` says whose `learned` is a user's."""
+        weights: F64 = np.stack([each.clicks.weight for each in learned])
+        for look in range(LOOKS):
+            known = self._memory.known
+            ranked = rank(users, out, known, popular, weights, of, self._desk, rules, now_s - FRESH_S)
+            missing = ranked.missing
+            if not len(missing) or look == LOOKS - 1:
+                break
+            self._memory.put((await self._items.load(missing))[0], now_s)
+        if len(asked.returning):
+            self._blend(asked, out, popular, learned, of, ranked)
+        count(ranked, users, asked.returning, asked.customers.purchases, self._memory.known, popular)
         return ranked
 
     def _blend(self, asked: Asked, out: U64, popular: Popular, learned: Sequence[Learned], of: I32, ranked: Ranked) -> None:

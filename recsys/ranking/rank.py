@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from recsys.compiled import F64, I32, U64, Bools, compiled
+from recsys.compiled import F64, I32, I64, U64, Bools, compiled
 from recsys.hashing import NONE
 from recsys.histories import Histories
 from recsys.known import Known
@@ -42,6 +42,8 @@ class Ranked(NamedTuple):
     """Users × `RECENT`: the items that the first terms are of."""
     source: U64
     """Users × items: the held item that others bought this one with, `NONE` where none says so."""
+    counts: I64
+    """Users × items × `TERMS`: how often that was met which is behind a term, once `recsys.ranking.counts` has filled it."""
     missing: U64
     """Items that were wanted and are not known: with their rows the ranking may be another."""
 
@@ -78,6 +80,7 @@ def room_for(users: int, top_n: int, missing: int) -> Ranked:
         np.zeros(users, np.bool_),
         np.zeros((users, RECENT), np.uint64),
         np.zeros(shape, np.uint64),
+        np.zeros((*shape, TERMS), np.int64),
         np.zeros(missing, np.uint64),
     )
 
