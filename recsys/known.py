@@ -28,6 +28,7 @@ class Known(NamedTuple):
     trend: F64
     landmark: I64
     first: I64
+    interactions: I64
     row: I32
     """The line of the item's neighbours, `NOWHERE` where they are not held."""
     read: F64
@@ -47,6 +48,7 @@ def known_rows(rows: Rows) -> Known:
         rows.trend,
         rows.landmark,
         rows.first,
+        rows.interactions,
         np.arange(n, dtype=np.int32),
         np.full(n, np.inf),
         rows.length,
@@ -82,7 +84,7 @@ class Memory:
         """Remembers rows that were read or written at `now_s`."""
         more = len(rows.item)
         self._make_room(self._items + more, self._rows + more)
-        told = (rows.item, rows.popularity, rows.trend, rows.landmark, rows.first, *rows[8:])
+        told = (rows.item, rows.popularity, rows.trend, rows.landmark, rows.first, rows.interactions, *rows[8:])
         self._items, self._rows = _put(self.known, *told, now_s, self._items, self._rows)
 
     def lacking(self, items: U64, since_s: float) -> U64:
@@ -101,9 +103,9 @@ class Memory:
             room = 2 * items
             table = Index(np.zeros(_table(room), np.uint64), np.zeros(_table(room), np.int32))
             _move(known.where, table)
-            self.known = known = Known._make((table, *(_longer(column, room) for column in known[1:7]), *known[7:]))
+            self.known = known = Known._make((table, *(_longer(column, room) for column in known[1:8]), *known[8:]))
         if rows > len(known.length):
-            self.known = Known._make((*known[:7], *(_longer(column, 2 * rows) for column in known[7:])))
+            self.known = Known._make((*known[:8], *(_longer(column, 2 * rows) for column in known[8:])))
 
 
 def _table(items: int) -> int:
@@ -115,6 +117,7 @@ def _room(items: int, rows: int, width: int) -> Known:
         Index(np.zeros(_table(items), np.uint64), np.zeros(_table(items), np.int32)),
         np.zeros(items),
         np.zeros(items),
+        np.zeros(items, np.int64),
         np.zeros(items, np.int64),
         np.zeros(items, np.int64),
         np.full(items, NOWHERE, np.int32),
@@ -142,7 +145,7 @@ def _move(old: Index, new: Index) -> None:
 
 @compiled
 def _put(
-    known: Known, item: U64, popularity: F64, trend: F64, landmark: I64, first: I64,
+    known: Known, item: U64, popularity: F64, trend: F64, landmark: I64, first: I64, interactions: I64,
     length: I32, other: U64, weight: F32, counts: U32, now_s: float, items: int, rows: int,
 ) -> tuple[int, int]:  # fmt: skip
     width = known.other.shape[1]
@@ -155,6 +158,7 @@ def _put(
         place = known.where.place[at]
         known.popularity[place], known.trend[place] = popularity[r], trend[r]
         known.landmark[place], known.first[place], known.read[place] = landmark[r], first[r], now_s
+        known.interactions[place] = interactions[r]
         if known.row[place] == NOWHERE:
             known.row[place] = rows
             rows += 1

@@ -16,6 +16,7 @@ from recsys.learners import Learned, Learners
 from recsys.popularity import Popular
 from recsys.ranking import blend
 from recsys.ranking.candidates import desk
+from recsys.ranking.counts import count
 from recsys.ranking.hiding import hidden
 from recsys.ranking.lessons import learn_from
 from recsys.ranking.past import Past, past
@@ -89,11 +90,8 @@ class Ranker:
         now_s = time.monotonic()
         self._memory.trim()
         self._buying.trim()
-        partitions = np.unique(asked.partition).tolist()
-        learned = self.learners.of(partitions)
-        of = np.searchsorted(partitions, asked.partition).astype(np.int32)
+        partitions, learned, of = self._learned(asked)
         users = past(asked.histories, self._rules)
-        out = hidden(asked.histories, users, asked.current, self._rules)
         has_customers = len(asked.returning) > 0
         likely = np.zeros(len(asked.returning))
         if has_customers:
@@ -103,27 +101,49 @@ class Ranker:
                 likely = self._buying.learn(asked.customers, learned, of[asked.returning])
         self._memory.put(merged.rows, now_s)
         self._buying.remember(merged.sold, now_s)
-        if has_customers and "once" in self._rules.hide:
-            out = with_more(out, asked.returning, self._buying.once(asked.customers, share))
-        weights: F64 = np.stack([each.clicks.weight for each in learned])
-        ranked = room_for(len(asked.new), self._rules.top_n)
-        visitors = np.setdiff1d(np.arange(len(asked.new)), asked.returning)
-        await self._rank(ranked, visitors, users, out, popular, weights, of, now_s)
-        if has_customers:
-            theirs = past(asked.customers.histories, self._rules)
-            clicks = room_for(len(theirs.length), len(self._desk.entry))
-            everyone = np.arange(len(theirs.length))
-            at = asked.returning
-            await self._rank(clicks, everyone, theirs, out[at], self._nothing, weights, of[at], now_s)
-            self._blend(asked, clicks, out, popular, learned, of, ranked)
+        out = self._left_out(asked, users, share, self._rules)
+        ranked = await self._best(asked, users, out, popular, learned, of, self._rules.top_n, now_s)
         if self._rules.learner:
             if has_customers:
+                theirs = past(asked.customers.histories, self._rules)
+                clicks, sums = [each.clicks.weight for each in learned], [each.sums for each in learned]
                 blend.learn_shares(
-                    theirs, asked.customers.new, asked.customers.before.baskets, likely, self._memory.known,
-                    [each.clicks.weight for each in learned], [each.sums for each in learned], of[at], self._desk,
+                    theirs, asked.customers.new, asked.customers.before.baskets, likely, self._memory.known, clicks, sums,
+                    of[asked.returning], self._desk,
                 )  # fmt: skip
             learn_from(users, asked.new, self._memory.known, [each.clicks for each in learned], of, self._desk)
             self.learners.changed(partitions)
+        return ranked
+
+    def _learned(self, asked: Asked) -> tuple[list[int], list[Learned], I32]:
+        """The partitions of the users, what was learned on each, and of which of them a user is."""
+        partitions = np.unique(asked.partition).tolist()
+        of = np.searchsorted(partitions, asked.partition).astype(np.int32)
+        return partitions, self.learners.of(partitions), of
+
+    def _left_out(self, asked: Asked, users: Past, share: float, rules: Rules) -> U64:
+        """Users × items that these rules leave out."""
+        out = hidden(asked.histories, users, asked.current, rules)
+        if "once" in rules.hide and len(asked.returning):
+            out = with_more(out, asked.returning, self._buying.once(asked.customers, share))
+        return out
+
+    async def _best(
+        self, asked: Asked, users: Past, out: U64, popular: Popular, learned: Sequence[Learned], of: I32, top_n: int,
+        now_s: float,
+    ) -> Ranked:  # fmt: skip
+        """The `top_n` best of each user, and the counts behind their scores; `of` says whose `learned` is a user's."""
+        weights: F64 = np.stack([each.clicks.weight for each in learned])
+        ranked = room_for(len(asked.new), top_n)
+        at = asked.returning
+        visitors = np.setdiff1d(np.arange(len(asked.new)), at)
+        await self._rank(ranked, visitors, users, out, popular, weights, of, now_s)
+        if len(at):
+            theirs = past(asked.customers.histories, self._rules)
+            clicks = room_for(len(at), len(self._desk.entry))
+            await self._rank(clicks, np.arange(len(at)), theirs, out[at], self._nothing, weights, of[at], now_s)
+            self._blend(asked, clicks, out, popular, learned, of, ranked)
+        count(ranked, users, at, asked.customers.purchases, self._memory.known, popular)
         return ranked
 
     async def _rank(

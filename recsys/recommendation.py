@@ -29,11 +29,13 @@ Strategy = Literal["personal", "cold_start"]
 
 
 class Reason(Struct, omit_defaults=True, gc=False):
-    """A term of an item's score: what kind of evidence, from which item of the user's, and its share of the score."""
+    """A term of an item's score: what kind of evidence, from which item of the user's, its share of the score, and how often
+    that was met which is behind it (`recsys.ranking.counts`)."""
 
     kind: Literal["also_viewed", "repeat", "bought_again", "also_bought", "trending"]
     share: float
     item_id: str | None = None
+    count: int = 0
 
 
 class RecommendedItem(Struct, gc=False):
@@ -91,16 +93,18 @@ def hashes_to_name(ranked: Ranked) -> set[int]:
 def recommended(ranked: Ranked, names: Mapping[int, str]) -> Iterator[list[RecommendedItem]]:
     """The items of each user, by falling score, ties by item id, each with its reasons."""
     order, shares = shares_by_size(ranked)
+    counts = np.take_along_axis(ranked.counts, order, axis=2)
     scores = rounded(ranked.score)
     for u in range(len(ranked.item)):
         sources = [names.get(item) for item in ranked.recent[u].tolist()]
         items = [
-            RecommendedItem(names[item], score, reasons(names[item], terms, parts, sources, names.get(beside)))
-            for item, score, terms, parts, beside in zip(
+            RecommendedItem(names[item], score, reasons(names[item], terms, parts, times, sources, names.get(beside)))
+            for item, score, terms, parts, times, beside in zip(
                 ranked.item[u].tolist(),
                 scores[u].tolist(),
                 order[u].tolist(),
                 shares[u].tolist(),
+                counts[u].tolist(),
                 ranked.source[u].tolist(),
                 strict=True,
             )
@@ -143,27 +147,33 @@ def shares_by_size(ranked: Ranked) -> tuple[Places, F64]:
 
 
 def reasons(
-    name: str, terms: list[int], shares: list[float], sources: list[str | None], beside: str | None = None
+    name: str,
+    terms: list[int],
+    shares: list[float],
+    counts: list[int],
+    sources: list[str | None],
+    beside: str | None = None,
 ) -> list[Reason]:
     """The reasons for one item, the largest share first; terms without a share are left out.
 
-    >>> [(r.kind, r.item_id, r.share) for r in reasons("b", [0, REPEAT_TERM, 1], [0.7, 0.3, 0.0], ["a", "b"])]
-    [('also_viewed', 'a', 0.7), ('repeat', 'b', 0.3)]
+    >>> found = reasons("b", [0, REPEAT_TERM, 1], [0.7, 0.3, 0.0], [37, 2, 5], ["a", "b"])
+    >>> [(r.kind, r.item_id, r.share, r.count) for r in found]
+    [('also_viewed', 'a', 0.7, 37), ('repeat', 'b', 0.3, 2)]
     """
     found = []
-    for term, share in zip(terms, shares, strict=True):
+    for term, share, count in zip(terms, shares, counts, strict=True):
         if share == 0.0:
             break
         if term == REPEAT_TERM:
-            found.append(Reason("repeat", share, name))
+            found.append(Reason("repeat", share, name, count))
         elif term == TRENDING_TERM:
-            found.append(Reason("trending", share))
+            found.append(Reason("trending", share, count=count))
         elif term == BOUGHT_AGAIN_TERM:
-            found.append(Reason("bought_again", share, name))
+            found.append(Reason("bought_again", share, name, count))
         elif term == ALSO_BOUGHT_TERM:
-            found.append(Reason("also_bought", share, beside))
+            found.append(Reason("also_bought", share, beside, count))
         else:
-            found.append(Reason("also_viewed", share, sources[term]))
+            found.append(Reason("also_viewed", share, sources[term], count))
     return found
 
 

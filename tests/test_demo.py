@@ -188,7 +188,7 @@ def picture(count: int) -> Picture:
     for n in range(count):
         fields = {"event_type": "click", "item_id": items[n], "user_id": "u"}
         board.event(event(Kind.CLICK, items[n]), fields)
-        reasons = [{"kind": "also_viewed", "item_id": items[n], "share": 0.6}, {"kind": "trending", "share": 0.4}]
+        reasons = [{"kind": "also_viewed", "item_id": items[n], "share": 0.6, "count": 3}, {"kind": "trending", "share": 0.4}]
         recommended = [{"item_id": item, "score": 1.0, "reasons": reasons} for item in items[n + 1 : n + 21]]
         board.recommendation({"user_id": "u", "items": recommended}, (0, n), 10)
         board.acknowledged(0, n, 5)
@@ -219,4 +219,4 @@ def test_plain_lines_say_what_somebody_did_and_what_is_recommended_to_her() -> N
     assert len(lines) == 3
     assert "3 events" in lines[0]
     assert "u clicked" in lines[1]
-    assert "60 %" in lines[1]
+    assert "60 % · 3 visits" in lines[1]

@@ -13,7 +13,7 @@ from recsys.known import Known
 from recsys.learner import Weights, learn
 from recsys.ranking.candidates import Desk, lay_out
 from recsys.ranking.evidence import clear
-from recsys.ranking.past import Past
+from recsys.ranking.past import Past, session_start
 
 A_DAY = 50
 DAY_MS = 86_400_000
@@ -50,11 +50,7 @@ def teaches(past: Past, u: int, end: int, session: int, time: int) -> bool:
     is_busy = end >= limit or past.length[u] == past.time.shape[1]
     if is_busy and time - past.time[u, max(end - limit, 0)] < DAY_MS:
         return False
-    start = end - 1
-    while start > 0 and in_one_session(
-        past.session[u, start - 1], past.time[u, start - 1], past.session[u, start], past.time[u, start], past.gap_ms
-    ):
-        start -= 1
+    start = session_start(past, u, end)
     number = past.session[u, start]
     if number == NONE:
         number = past.item[u, start] ^ np.uint64(past.time[u, start])

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from recsys.compiled import I32, I64, U8, U64, compiled
+from recsys.fold import in_one_session
 from recsys.histories import Histories
 from recsys.rules import Rules
 
@@ -25,6 +26,18 @@ def past(histories: Histories, rules: Rules) -> Past:
     """Histories as ranking wants them."""
     columns = (histories.item, histories.session, histories.time, histories.kind, histories.length)
     return Past(*columns, float(rules.session_gap_ms), float(rules.half_life_ms), rules.window)
+
+
+@compiled
+def session_start(past: Past, u: int, end: int) -> int:
+    """Where in the history of user `u` the session begins that the last of the first `end` interactions, of which there must be
+    some, is of."""
+    start = end - 1
+    while start > 0 and in_one_session(
+        past.session[u, start - 1], past.time[u, start - 1], past.session[u, start], past.time[u, start], past.gap_ms
+    ):
+        start -= 1
+    return start
 
 
 @compiled

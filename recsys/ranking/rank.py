@@ -42,6 +42,8 @@ class Ranked(NamedTuple):
     """Users × `RECENT`: the items that the first terms are of."""
     source: U64
     """Users × items: the held item that others bought this one with, `NONE` where none says so."""
+    counts: I64
+    """Users × items × `TERMS`: how often that was met which is behind a term, once `recsys.ranking.counts` has filled it."""
 
 
 class Missing(NamedTuple):
@@ -89,6 +91,7 @@ def room_for(users: int, top_n: int) -> Ranked:
         np.zeros(users, np.bool_),
         np.zeros((users, RECENT), np.uint64),
         np.zeros(shape, np.uint64),
+        np.zeros((*shape, TERMS), np.int64),
     )
 
 

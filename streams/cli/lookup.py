@@ -10,8 +10,18 @@ from rich.table import Table
 from recsys.connection import open_client
 from recsys.keys import Keys
 from recsys.recommendation import Neighbours, Reason, Recommendation
+from recsys.words import visits
 from streams.cli.failure import Failure
 from streams.settings import Settings, read_settings
+
+COUNTED = {
+    "also_viewed": "{visits} with both",
+    "repeat": "{count} × in this visit",
+    "bought_again": "bought {count} ×",
+    "also_bought": "{visits} with both",
+    "trending": "{count} interactions",
+}
+"""What the count of a reason says."""
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the stored JSON.")
 
@@ -72,11 +82,21 @@ def trending(as_json: bool) -> None:
 
 def in_words(reason: Reason) -> str:
     """
-    >>> in_words(Reason("also_viewed", 0.61, "i3"))
-    'also viewed i3 (61 %)'
+    >>> in_words(Reason("also_viewed", 0.61, "i3", 37)), in_words(Reason("trending", 0.39))
+    ('also viewed i3 (61 %, 37 visits with both)', 'trending (39 %)')
     """
+    return f"{kind_of(reason)} ({', '.join(filter(None, (f'{reason.share * 100:.0f} %', counted(reason))))})"
+
+
+def kind_of(reason: Reason) -> str:
+    """The kind of a reason, and of which other item it is."""
     source = f" {printable(reason.item_id or '')}" if reason.kind in ("also_viewed", "also_bought") else ""
-    return f"{reason.kind.replace('_', ' ')}{source} ({reason.share * 100:.0f} %)"
+    return f"{reason.kind.replace('_', ' ')}{source}"
+
+
+def counted(reason: Reason) -> str:
+    """The count of a reason; nothing where there is none."""
+    return COUNTED[reason.kind].format(visits=visits(reason.count), count=f"{reason.count:,}") if reason.count else ""
 
 
 def printable(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from recsys.words import visits
 from streams.demo.followed import Did, Shown
 from streams.shop.catalogue import Catalogue
 
@@ -38,7 +39,8 @@ def reason(catalogue: Catalogue, shown: Shown) -> str:
     """The strongest of an item's reasons."""
     first: dict[str, Any] = max(shown.reasons, key=lambda one: float(one["share"]))
     if first["kind"] in ("also_viewed", "also_bought"):
-        return f"{short(catalogue, first['item_id'])} {percent(first['share'])}"
+        counted = f" · {visits(first['count'])}" if "count" in first else ""
+        return f"{short(catalogue, first['item_id'])} {percent(first['share'])}{counted}"
     return OTHER_REASONS.get(first["kind"], "")
 
 
