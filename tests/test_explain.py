@@ -90,7 +90,9 @@ def looks(user: str, *items: str, at_ms: int = DAY_MS) -> list[Event]:
 
 LOOKER = [*others(*VISITS * 3), *looks("me", "pot", "lid"), *looks("me", "cup", at_ms=2 * DAY_MS)]
 TAUGHT = [*looks("v", *["cup", "pot", "mug", "cup"] * 3, at_ms=DAY_MS // 2), *LOOKER]
-CUSTOMER = [*others(*VISITS * 3), *weekly(4, 4), *weekly(1, 5), event("c0", "cup", at_ms=36 * DAY_MS)]
+SELLS_WELL = [event(f"d{n}", "drum", kind=Kind.PURCHASE, at_ms=n) for n in range(9)]
+"""Nothing that others met leads to it: it is expected in a basket because it sells."""
+CUSTOMER = [*others(*VISITS * 3), *SELLS_WELL, *weekly(4, 4), *weekly(1, 5), event("c0", "cup", at_ms=36 * DAY_MS)]
 
 
 @BOTH
