@@ -21,7 +21,6 @@ from recsys.item_shards import ItemShards, Merged, StateMoved, damaged
 from recsys.keys import Keys
 from recsys.marks import UserMark
 from recsys.merging import Given
-from recsys.popularity import POPULAR_TO_SPARE, Popular
 from recsys.ranker import Ranker, asked
 from recsys.ranking.rank import recent_items
 from recsys.recommendation import (
@@ -170,7 +169,7 @@ class Engine:
     async def trending(self) -> Neighbours | None:
         """Reads the most popular items anew, for cold starts and as a message; None while this engine has counted nothing."""
         everything, version = await self._items.popular()
-        self._popular = Popular._make(column[: self._rules.top_n + POPULAR_TO_SPARE] for column in everything)
+        self._popular = popularity.foremost(everything, self._rules)
         names = await self._items.named(self._popular.item[: self._rules.top_n].tolist())
         return trending(self._popular, names, self._newest_ms, self._rules, version) if self._newest_ms else None
 

@@ -65,6 +65,11 @@ def update(stored: Sequence[bytes | None], rows: Rows, places: Sequence[I64], ru
     return [strongest[begin:end].tobytes() for begin, end in pairwise([0, *ends])]
 
 
+def foremost(popular: Popular, rules: Rules) -> Popular:
+    """Of these items the ones that ranking fills up with."""
+    return Popular._make(column[: rules.top_n + POPULAR_TO_SPARE] for column in popular)
+
+
 def decayed(popular: Popular, now_ms: float, rules: Rules) -> F64:
     """The decayed interactions at `now_ms`, at most what they were at the items' own time."""
     age = now_ms / rules.half_life_ms if rules.half_life_ms else 0.0

@@ -1,14 +1,16 @@
 """The ranker: what a worker remembers of items and has learned, and with it the ranking of the users of a batch."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 
 from recsys import popularity
 from recsys.buying import Buying, Customers
 from recsys.compiled import F64, I32, I64, U64
+from recsys.hashing import NONE
 from recsys.histories import Histories
 from recsys.item_shards import ItemShards, Merged
 from recsys.known import Memory
@@ -20,10 +22,11 @@ from recsys.ranking.counts import count
 from recsys.ranking.hiding import hidden
 from recsys.ranking.lessons import learn_from
 from recsys.ranking.past import Past, past
-from recsys.ranking.rank import Ranked, level_of, rank, room_for
+from recsys.ranking.rank import Ranked, level_of, rank, recent_items, room_for
 from recsys.returning import purchases
+from recsys.returning.candidates import EVERYTHING
 from recsys.returning.purchases import Purchases
-from recsys.rules import Rules
+from recsys.rules import Hideable, Rules
 from recsys.user_shards import Before, Users
 
 FRESH_S = 5.0
@@ -70,6 +73,16 @@ def asked(
     return Asked(theirs, current, new[at], np.array(partitions, np.int32), returning, customers)
 
 
+class Overview(NamedTuple):
+    """All that can be ranked for some users, whether it is shown to them or not."""
+
+    everything: Ranked
+    allowed: Ranked
+    """The same without what is left out; its first `top_n` are what is shown."""
+    left_out: Mapping[Hideable, U64]
+    """By rule, users × items that it leaves out, `NONE` where there are fewer."""
+
+
 class Ranker:
     """Ranks, and learns from what is new in the histories it ranks."""
 
@@ -114,6 +127,30 @@ class Ranker:
             learn_from(users, asked.new, self._memory.known, [each.clicks for each in learned], of, self._desk)
             self.learners.changed(partitions)
         return ranked
+
+    async def look(self, asked: Asked, popular: Popular, share: float) -> Overview:
+        """Ranks as `rank` does and learns nothing, for one who counts nothing: of items it knows what it reads here."""
+        now_s = time.monotonic()
+        _, learned, of = self._learned(asked)
+        users = past(asked.histories, self._rules)
+        recent = recent_items(asked.histories)
+        self._memory.put((await self._items.load(np.unique(recent[recent != NONE])))[0], now_s)
+        if len(asked.returning):
+            # What sells most is sought among what is known: here among what is popular.
+            self._buying.remember(await self._items.load_sales(np.unique(popular.item)), now_s)
+            await self._buying.know(asked.customers, now_s)
+        left_out = {
+            rule: self._left_out(asked, users, share, msgspec.structs.replace(self._rules, hide=frozenset((rule,))))
+            for rule in sorted(self._rules.hide)
+        }
+        nothing = np.zeros((len(users.length), 0), np.uint64)
+        most = len(self._desk.entry) + EVERYTHING.room + len(popular.item)
+        all_out = np.hstack((nothing, *left_out.values()))
+        return Overview(
+            await self._best(asked, users, nothing, popular, learned, of, most, now_s),
+            await self._best(asked, users, all_out, popular, learned, of, most, now_s),
+            left_out,
+        )
 
     def _learned(self, asked: Asked) -> tuple[list[int], list[Learned], I32]:
         """The partitions of the users, what was learned on each, and of which of them a user is."""

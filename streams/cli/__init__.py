@@ -15,6 +15,7 @@ COMMANDS = {
     "worker": ("streams.cli.worker:worker", "Run one worker in the foreground."),
     "replay": ("streams.cli.replay:replay", "Produce a file of real events to the topic."),
     "recommend": ("streams.cli.lookup:recommend", "Show what is recommended to a user."),
+    "explain": ("streams.cli.explain:explain", "Show why an item is recommended to a user, or why not."),
     "similar": ("streams.cli.lookup:similar", "Show what users who looked at an item also looked at."),
     "trending": ("streams.cli.lookup:trending", "Show what is popular now."),
     "export": ("streams.cli.export:export", "Write the whole counted state as JSON lines."),

@@ -1,0 +1,212 @@
+"""The explanation: why an item is, or is not, recommended to a user; in numbers, and in a sentence for a shopper."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal, NamedTuple
+
+from msgspec import Struct
+
+from recsys.hashing import hash_item
+from recsys.ranker import Overview
+from recsys.ranking.rank import Ranked
+from recsys.recommendation import Reason, Recommendation, RecommendedItem, Strategy, recommended
+from recsys.rules import Hideable
+from recsys.words import often, visits
+
+Outcome = Literal["recommended", "left_out", "below", "no_candidate"]
+CLAUSES = 2
+"""Reasons that the sentence gives."""
+LEFT_OUT: dict[Hideable, str] = {
+    "current": "you are looking at it right now",
+    "once": "you bought it, and people hardly ever buy it again",
+    "purchased": "you bought it",
+    "seen": "you looked at it already",
+}
+"""What takes an item out; the first that holds is said."""
+
+
+class BoughtOnce(Struct, frozen=True):
+    """How often an item is bought again, see `recsys.returning.once`."""
+
+    baskets: float
+    """Baskets with the item, decayed."""
+    first: float
+    """Of these, the baskets of users who did not hold it."""
+    again: float
+    """The share of its purchases that are by users who held it: ρ_c."""
+    limit: float
+    """Below it the item is bought once."""
+
+
+class Met(Struct, frozen=True):
+    """A recent item of the user's, and how often the user met it: in the newest session, and in the whole history."""
+
+    item_id: str
+    session: int
+    history: int
+
+
+class Published(Struct, frozen=True):
+    """What the published message says of the item; without a place, it is not in it."""
+
+    generated_at: str
+    place: int | None
+    score: float | None
+
+
+class Explanation(Struct, kw_only=True):
+    """Why an item is or is not recommended: what `freshet explain --json` prints, all fields of it."""
+
+    user_id: str
+    item_id: str
+    outcome: Outcome
+    """`recommended`; `left_out` by a rule; `below` those that are recommended; `no_candidate`: nothing speaks for it."""
+    sentence: str
+    strategy: Strategy
+    shown: int
+    """How many items are recommended."""
+    rank: int | None
+    """The item's place among all, before anything is left out; the best has 1."""
+    place: int | None
+    """Its place without what is left out; it is recommended if this is at most `shown`."""
+    score: float | None
+    last_score: float | None
+    """Of the last item that is recommended."""
+    reasons: list[Reason]
+    """The terms of the score, as in a recommendation."""
+    left_out: list[Hideable]
+    """The rules (`FRESHET_HIDE`) that take it out."""
+    bought_once: BoughtOnce | None
+    """Where `once` is one of them."""
+    interactions: int
+    """With the item, of all users."""
+    recent: list[Met]
+    """The user's items that speak for others, the newest first."""
+    published: Published | None
+
+    @property
+    def is_as_published(self) -> bool:
+        """Whether the published message has the item where it is ranked now, or like now not at all."""
+        place = self.place if self.outcome == "recommended" else None
+        return self.published is not None and self.published.place == place
+
+
+class Seen(NamedTuple):
+    """What an item and a user are explained from."""
+
+    overview: Overview
+    """Of this user alone."""
+    names: Mapping[int, str]
+    """Of all items in it, by hash."""
+    interactions: int
+    """With the item, of all users."""
+    recent: list[Met]
+    """The user's newest items."""
+    bought_once: BoughtOnce | None
+    """Where the user has bought."""
+    published: Recommendation | None
+
+
+def explained(user: str, item: str, seen: Seen, top_n: int) -> Explanation:
+    """Why `item` is recommended to `user`, or why not."""
+    overview, published = seen.overview, seen.published
+    everything = in_order(overview.everything, seen.names)
+    shown = in_order(part_of(overview.allowed, slice(top_n)), seen.names)
+    allowed = [*shown, *in_order(part_of(overview.allowed, slice(top_n, None)), seen.names)]
+    rank, place = place_of(item, everything), place_of(item, allowed)
+    found = allowed[place - 1] if place else everything[rank - 1] if rank else None
+    if place:
+        outcome: Outcome = "recommended" if place <= len(shown) else "below"
+    else:
+        outcome = "left_out" if rank else "no_candidate"
+    left_out = [rule for rule in LEFT_OUT if rule in overview.left_out and hash_item(item) in overview.left_out[rule][0]]
+    explanation = Explanation(
+        user_id=user,
+        item_id=item,
+        outcome=outcome,
+        sentence="",
+        strategy="personal" if overview.allowed.personal[0] else "cold_start",
+        shown=len(shown),
+        rank=rank,
+        place=place,
+        score=found.score if found else None,
+        last_score=shown[-1].score if shown else None,
+        reasons=found.reasons if found else [],
+        left_out=left_out,
+        bought_once=seen.bought_once if "once" in left_out else None,
+        interactions=seen.interactions,
+        recent=seen.recent,
+        published=as_published(item, published) if published else None,
+    )
+    explanation.sentence = sentence(explanation)
+    return explanation
+
+
+def as_published(item: str, message: Recommendation) -> Published:
+    place = place_of(item, message.items)
+    return Published(message.generated_at, place, message.items[place - 1].score if place else None)
+
+
+def in_order(ranked: Ranked, names: Mapping[int, str]) -> list[RecommendedItem]:
+    """The items of the one user, as they are published."""
+    return next(recommended(ranked, names))
+
+
+def part_of(ranked: Ranked, part: slice) -> Ranked:
+    """The items in these places."""
+    cut = {name: getattr(ranked, name)[:, part] for name in ("item", "score", "terms", "source", "counts")}
+    return ranked._replace(**cut)
+
+
+def place_of(item: str, items: Sequence[RecommendedItem]) -> int | None:
+    """Where an item stands, the first place being 1."""
+    return next((place for place, found in enumerate(items, 1) if found.item_id == item), None)
+
+
+def sentence(e: Explanation) -> str:
+    """The explanation for a shopper.
+
+    >>> reason = Reason("also_viewed", 1.0, "i3", 37)
+    >>> e = Explanation(user_id="u", item_id="i9", outcome="recommended", sentence="", strategy="personal", shown=20, rank=3,
+    ...     place=2, score=0.3, last_score=0.1, reasons=[reason], left_out=[], bought_once=None, interactions=90,
+    ...     recent=[Met("i3", 2, 2)], published=None)
+    >>> sentence(e)
+    'Recommended in place 2 of 20: 37 visits looked at both this and i3, which you looked at twice in this visit.'
+    """
+    if e.outcome == "no_candidate":
+        return "Not recommended: nothing you looked at lately leads to it, and it is not among what is popular now."
+    because = "; ".join(list(clauses(e))[:CLAUSES])
+    if e.outcome == "recommended":
+        return f"Recommended in place {e.place} of {e.shown}: {because}."
+    if e.outcome == "below":
+        return f"Not recommended, since {e.shown} items stand before it and it is in place {e.place}: {because}."
+    rule = e.left_out[0]
+    again = f" ({e.bought_once.again * 100:.0f} of 100 purchases of it)" if rule == "once" and e.bought_once else ""
+    return f"Not recommended, since {LEFT_OUT[rule]}{again}. It would be in place {e.rank}: {because}."
+
+
+def clauses(e: Explanation) -> Iterator[str]:
+    """The reasons, the strongest first, in words."""
+    for reason in e.reasons:
+        count, times = reason.count, often(reason.count)
+        if reason.kind == "repeat":
+            yield f"you looked at it {times} in this visit" if count else "you looked at it before"
+        elif reason.kind == "bought_again":
+            yield f"you bought it {times}" if count else "you bought it before"
+        elif reason.kind == "trending":
+            yield f"it is popular: people came to it {times}" if count else "it is popular"
+        elif reason.kind == "also_bought":
+            source = f"{reason.item_id}, which you bought" if reason.item_id else "what you bought"
+            yield f"{visits(count)} looked at both this and {source}" if count else f"it goes with {source}"
+        else:
+            source = f"{reason.item_id}, which you looked at {when(reason.item_id, e.recent)}"
+            yield f"{visits(count)} looked at both this and {source}" if count else f"it goes with what follows on {source}"
+
+
+def when(item: str | None, recent: Sequence[Met]) -> str:
+    """How often in this visit the user met an item.
+
+    >>> when("a", [Met("a", 2, 3)]), when("b", [Met("b", 0, 1)])
+    ('twice in this visit', 'before')
+    """
+    session = next((met.session for met in recent if met.item_id == item), 0)
+    return f"{often(session)} in this visit" if session else "before"

@@ -1,0 +1,101 @@
+"""The onlooker: what a worker would rank for one user, from what is stored alone. It writes nothing."""
+
+import msgspec
+import numpy as np
+
+from recsys import histories, marks, popularity
+from recsys.explanation import BoughtOnce, Explanation, Met, Seen, explained
+from recsys.hashing import NONE, hash_item
+from recsys.histories import Histories
+from recsys.item_shards import ItemShards
+from recsys.keys import Keys
+from recsys.ranker import Asked, Ranker, asked
+from recsys.ranking.past import past, session_start
+from recsys.ranking.rank import recent_items
+from recsys.recommendation import Recommendation, hashes_to_name
+from recsys.returning import once, purchases
+from recsys.returning.purchases import fade
+from recsys.returning.sales import HALF_LIFE_MS
+from recsys.rules import Rules
+from recsys.store import Store
+from recsys.user_shards import Before, Users
+
+
+class Unknown(LookupError):
+    """A user or an item of which nothing is counted."""
+
+
+class Onlooker:
+    """Reads the shards of a state that was counted by these rules on so many partitions. Each look is at what is there then."""
+
+    def __init__(self, store: Store, keys: Keys, rules: Rules, partitions: int) -> None:
+        self._store = store
+        self._keys = keys
+        self._rules = rules
+        self._partitions = partitions
+
+    async def explain(self, user: str, partition: int, item: str) -> Explanation:
+        """Why an item is or is not recommended to a user, whose home is `partition`, after the user's newest event.
+
+        It is what the worker would rank now: what it learned from that event itself, and what others did since, is in it. Of
+        a basket that is longer than a history only what the history still holds is taken to be looked at.
+
+        Raises `Unknown` where the user has no history or the item no row.
+        """
+        mine = [self._keys.user(partition, user), self._keys.bought(partition, user), self._keys.learner(partition)]
+        counted = [[self._keys.user_mark(p)] for p in range(self._partitions)]
+        [[history, bought, learned], [stored], *found] = await self._store.read([mine, [self._keys.recs(user)], *counted])
+        if history is None:
+            raise Unknown(f"user {user!r} is unknown under {self._keys.prefix!r}: no event of this user was counted lately")
+        items = ItemShards(self._store, self._keys, self._rules)
+        number = hash_item(item)
+        row, _ = await items.load(np.array([number], np.uint64))
+        if not len(row.item):
+            raise Unknown(f"item {item!r} is unknown under {self._keys.prefix!r}: no interaction with it was counted")
+
+        of_user = Users(histories.unpack([history], self._rules.history), purchases.unpack([bought]))
+        before = Before(np.empty(0, np.int64), purchases.empty(0))
+        current = [histories.newest_items(of_user.histories, 0)]
+        for_whom = asked(of_user, before, [0], current, np.zeros(1, np.int32), [partition])
+        share = bought_again([mark for [mark] in found])
+        ranker = Ranker(items, self._rules)
+        ranker.learners.begin(partition, learned)
+        everything, _ = await items.popular()
+        overview = await ranker.look(for_whom, popularity.foremost(everything, self._rules), share)
+        recent = met(of_user.histories, self._rules)
+        hashes = hashes_to_name(overview.everything) | hashes_to_name(overview.allowed) | recent.keys()
+        names = await items.named(hashes)
+        seen = Seen(
+            overview,
+            names,
+            int(row.interactions[0]),
+            [Met(names[each], *times) for each, times in recent.items() if each in names],
+            await self._bought_once(items, for_whom, number, share),
+            msgspec.json.decode(stored, type=Recommendation) if stored else None,
+        )
+        return explained(user, item, seen, self._rules.top_n)
+
+    async def _bought_once(self, items: ItemShards, for_whom: Asked, item: int, share: float) -> BoughtOnce | None:
+        """How often an item is bought again, as things are for a user who has bought."""
+        if not len(for_whom.returning):
+            return None
+        sales = (await items.load_sales(np.array([item], np.uint64))).sales
+        worth = fade(sales.landmark[0], for_whom.customers.now[0], HALF_LIFE_MS)
+        n, m = float(sales.n[0]) * worth, float(sales.m[0]) * worth
+        return BoughtOnce(n, m, once.share_again(n, m, share), once.HARDLY)
+
+
+def bought_again(stored: list[bytes | None]) -> float:
+    """How much of what was bought on all partitions was bought again, by their marks."""
+    found = [marks.user_mark(mark) for mark in stored]
+    bought = sum(mark.bought for mark in found)
+    return sum(mark.bought_again for mark in found) / bought if bought else 0.0
+
+
+def met(found: Histories, rules: Rules) -> dict[int, tuple[int, int]]:
+    """The recent items of the one user, the newest first: how often they were met in the session, and in the history."""
+    length = int(found.length[0])
+    start = session_start(past(found, rules), 0, length) if length else 0
+    items = found.item[0, :length]
+    recent = [item for item in recent_items(found)[0].tolist() if item != NONE]
+    return {item: (int((items[start:] == item).sum()), int((items == item).sum())) for item in recent}

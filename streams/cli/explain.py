@@ -1,0 +1,103 @@
+"""`freshet explain`: why an item is recommended to a user, or why not, from the state as it is; nothing is written."""
+
+import asyncio
+
+import click
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from recsys.connection import open_store
+from recsys.events import ANONYMOUS
+from recsys.explanation import Explanation
+from recsys.generations import open_live
+from recsys.layout import FORMAT, stored_layout
+from recsys.onlooker import Onlooker, Unknown
+from streams.cli.failure import Failure
+from streams.cli.lookup import as_json, counted, kind_of, printable
+from streams.home import home_partition
+from streams.settings import Settings, read_settings
+
+
+@click.command()
+@click.argument("user")
+@click.argument("item")
+@as_json
+def explain(user: str, item: str, as_json: bool) -> None:
+    """Show why ITEM is recommended to USER, or why not: its rank, what its score is made of, and what takes it out.
+
+    An anonymous visitor is anon:ID. By the rules that the settings here name (FRESHET_HIDE, FRESHET_TOP_N, …): give it those
+    of the workers.
+    """
+    explanation = asyncio.run(_explain(read_settings(), user, item))
+    if as_json:
+        click.echo(msgspec.json.encode(explanation))
+    else:
+        show(explanation)
+
+
+async def _explain(settings: Settings, user: str, item: str) -> Explanation:
+    async with open_store(settings.redis) as store:
+        live = await open_live(store, settings.key_prefix)
+        layout = await stored_layout(live, live.keys)
+        if layout is None:
+            raise Failure(f"nothing is counted under {settings.key_prefix!r} yet: does a worker run (freshet doctor)?")
+        if layout.format != FORMAT:
+            raise Failure(
+                f"the state under {settings.key_prefix!r} has the format {layout.format}, this version reads {FORMAT}: use the "
+                "version of the workers"
+            )
+        rules = msgspec.structs.replace(
+            settings.rules, history=layout.history, window=layout.window, session_gap_ms=layout.session_gap_ms
+        )
+        partition = home_partition(user.removeprefix(ANONYMOUS), layout.partitions)
+        try:
+            return await Onlooker(live, live.keys, rules, layout.partitions).explain(user, partition, item)
+        except Unknown as error:
+            raise Failure(f"{error}. Check the id") from None
+
+
+def show(e: Explanation) -> None:
+    """The sentence for a shopper, then the numbers."""
+    console = Console(markup=False, highlight=False)
+    console.print(printable(e.sentence), soft_wrap=True)
+    if e.score is not None:
+        table = Table("why", "counted")
+        for heading in ("share", f"of the score {e.score:g}"):
+            table.add_column(heading, justify="right")
+        for reason in e.reasons:
+            table.add_row(kind_of(reason), counted(reason), f"{reason.share * 100:.2f} %", f"{reason.share * e.score:.6g}")
+        console.print(table)
+    for line in numbers(e):
+        console.print(line, soft_wrap=True)
+
+
+def numbers(e: Explanation) -> list[str]:
+    """Ranks and what else is known, a line each."""
+    lines = [
+        f"rank {e.rank or '–'} of all, place {e.place or '–'} without what is left out; {e.shown} items are recommended"
+        + (f", the last with the score {e.last_score:g}" if e.last_score is not None else ""),
+        f"{e.interactions:,} interactions with the item; strategy {e.strategy.replace('_', ' ')}",
+    ]
+    if e.left_out:
+        lines.append(f"left out by FRESHET_HIDE: {', '.join(e.left_out)}")
+    if e.bought_once:
+        lines.append(
+            f"bought again: {e.bought_once.again * 100:.1f} % of its purchases, below {e.bought_once.limit * 100:.0f} % it is "
+            f"left out ({e.bought_once.baskets:.1f} baskets, {e.bought_once.first:.1f} by users who did not hold it; decayed)"
+        )
+    return [*lines, beside_published(e)]
+
+
+def beside_published(e: Explanation) -> str:
+    """How this is beside what was published."""
+    if e.published is None:
+        return "nothing is published for the user"
+    was = f"place {e.published.place}" if e.published.place else "not in it"
+    if e.is_as_published:
+        return f"as published at {e.published.generated_at}: {was}"
+    now = f"place {e.place}" if e.outcome == "recommended" else "not in it"
+    return (
+        f"published at {e.published.generated_at}: {was}; ranked now: {now}. The state went on since, or the workers have "
+        "other settings"
+    )
