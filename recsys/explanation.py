@@ -72,7 +72,7 @@ class Explanation(Struct, kw_only=True):
     last_score: float | None
     """Of the last item that is recommended."""
     reasons: list[Reason]
-    """The terms of the score, as in a recommendation."""
+    """All terms of the score; in a recommendation small ones are told with the largest."""
     left_out: list[Hideable]
     """The rules (`FRESHET_HIDE`) that take it out."""
     bought_once: BoughtOnce | None
@@ -147,8 +147,8 @@ def as_published(item: str, message: Recommendation) -> Published:
 
 
 def in_order(ranked: Ranked, names: Mapping[int, str]) -> list[RecommendedItem]:
-    """The items of the one user, as they are published."""
-    return next(recommended(ranked, names))
+    """The items of the one user, as they are published, but with all terms."""
+    return next(recommended(ranked, names, least=0.0))
 
 
 def part_of(ranked: Ranked, part: slice) -> Ranked:

@@ -10,10 +10,11 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from recsys.compiled import F64
+from recsys.hashing import NONE
 from recsys.popularity import Popular, decayed
-from recsys.ranking.evidence import RECENT
-from recsys.ranking.features import ALSO_BOUGHT_TERM, BOUGHT_AGAIN_TERM, REPEAT_TERM, TRENDING_TERM
+from recsys.ranking.features import ALSO_BOUGHT_TERM, BOUGHT_AGAIN_TERM, REPEAT_TERM, TERMS, TRENDING_TERM
 from recsys.ranking.rank import Ranked
+from recsys.ranking.told import WHOLE, told
 from recsys.rows import Rows, worth
 from recsys.rules import Rules
 
@@ -21,8 +22,12 @@ DIGITS = 6
 """Digits of a published score."""
 SMALLEST = 1e-200
 """The smallest of them beside 0."""
-SHARE_PARTS = 10_000
-"""Shares are whole ten-thousandths."""
+LEAST_SHARE = 0.05
+"""Recent items that add less of a score are not told one by one."""
+KINDS = np.full(TERMS, "also_viewed", object)
+"""Of each term the kind of reason."""
+KINDS[REPEAT_TERM], KINDS[TRENDING_TERM] = "repeat", "trending"
+KINDS[BOUGHT_AGAIN_TERM], KINDS[ALSO_BOUGHT_TERM] = "bought_again", "also_bought"
 
 Places = NDArray[np.intp]
 Strategy = Literal["personal", "cold_start"]
@@ -87,30 +92,23 @@ def instant(time_ms: float) -> str:
 
 def hashes_to_name(ranked: Ranked) -> set[int]:
     """The hashes of all items that stand in these recommendations and their reasons."""
-    return {item for items in (ranked.item, ranked.recent, ranked.source) for item in items.ravel().tolist()} - {0}
+    return set(np.unique(np.concatenate((ranked.item, ranked.recent, ranked.source), axis=None)).tolist()) - {NONE}
 
 
-def recommended(ranked: Ranked, names: Mapping[int, str]) -> Iterator[list[RecommendedItem]]:
-    """The items of each user, by falling score, ties by item id, each with its reasons."""
-    order, shares = shares_by_size(ranked)
-    counts = np.take_along_axis(ranked.counts, order, axis=2)
+def recommended(ranked: Ranked, names: Mapping[int, str], least: float = LEAST_SHARE) -> Iterator[list[RecommendedItem]]:
+    """The items of each user, by falling score, ties by item id, each with its reasons; see `told` for `least`."""
+    found = told(ranked, least)
+    kinds, shares = KINDS[found.term].tolist(), (found.part / WHOLE).tolist()
+    reasons = list(map(Reason, kinds, shares, map(names.get, found.source.tolist()), found.count.tolist()))
     scores = rounded(ranked.score)
-    for u in range(len(ranked.item)):
-        sources = [names.get(item) for item in ranked.recent[u].tolist()]
-        items = [
-            RecommendedItem(names[item], score, reasons(names[item], terms, parts, times, sources, names.get(beside)))
-            for item, score, terms, parts, times, beside in zip(
-                ranked.item[u].tolist(),
-                scores[u].tolist(),
-                order[u].tolist(),
-                shares[u].tolist(),
-                counts[u].tolist(),
-                ranked.source[u].tolist(),
-                strict=True,
-            )
-            if item in names
-        ]
-        items.sort(key=lambda found: (-found.score, found.item_id))
+    tied = (np.diff(scores, axis=1) == 0.0).any(axis=1).tolist()
+    ends = np.cumsum(found.terms).reshape(found.terms.shape)
+    begins = ends - found.terms
+    for u, ids in enumerate(ranked.item.tolist()):
+        columns = zip(map(names.get, ids), scores[u].tolist(), begins[u].tolist(), ends[u].tolist(), strict=True)
+        items = [RecommendedItem(name, score, reasons[begin:end]) for name, score, begin, end in columns if name]
+        if tied[u]:
+            items.sort(key=lambda item: (-item.score, item.item_id))
         yield items
 
 
@@ -125,55 +123,6 @@ def rounded(scores: F64) -> F64:
     scores = np.where(scores < SMALLEST, 0.0, scores)
     scale = 10.0 ** (DIGITS - 1 - np.floor(np.log10(np.where(scores > 0.0, scores, 1.0))))
     found: F64 = np.round(scores * scale) / scale
-    return found
-
-
-def shares_by_size(ranked: Ranked) -> tuple[Places, F64]:
-    """For each user and item: the terms of the score, largest first, and their shares, rounded so that they add up to 1.
-
-    What an item's own row says for it is a repeat, like its having been met in this session.
-    """
-    terms = ranked.terms.copy()
-    own = (ranked.recent[:, None, :] == ranked.item[:, :, None]) & (ranked.item != 0)[:, :, None]
-    terms[:, :, REPEAT_TERM] += np.where(own, terms[:, :, :RECENT], 0.0).sum(axis=2)
-    terms[:, :, :RECENT][own] = 0.0
-    total = terms.sum(axis=2, keepdims=True)
-    terms[:, :, TRENDING_TERM][total[:, :, 0] <= 0.0] = 1.0  # popular, but so long ago that nothing is left of it
-    parts = np.rint(terms / np.where(total > 0.0, total, 1.0) * SHARE_PARTS)
-    order = np.argsort(-parts, axis=2, kind="stable")
-    parts = np.take_along_axis(parts, order, axis=2)
-    parts[:, :, 0] += SHARE_PARTS - parts.sum(axis=2)
-    return order, parts / SHARE_PARTS
-
-
-def reasons(
-    name: str,
-    terms: list[int],
-    shares: list[float],
-    counts: list[int],
-    sources: list[str | None],
-    beside: str | None = None,
-) -> list[Reason]:
-    """The reasons for one item, the largest share first; terms without a share are left out.
-
-    >>> found = reasons("b", [0, REPEAT_TERM, 1], [0.7, 0.3, 0.0], [37, 2, 5], ["a", "b"])
-    >>> [(r.kind, r.item_id, r.share, r.count) for r in found]
-    [('also_viewed', 'a', 0.7, 37), ('repeat', 'b', 0.3, 2)]
-    """
-    found = []
-    for term, share, count in zip(terms, shares, counts, strict=True):
-        if share == 0.0:
-            break
-        if term == REPEAT_TERM:
-            found.append(Reason("repeat", share, name, count))
-        elif term == TRENDING_TERM:
-            found.append(Reason("trending", share, count=count))
-        elif term == BOUGHT_AGAIN_TERM:
-            found.append(Reason("bought_again", share, name, count))
-        elif term == ALSO_BOUGHT_TERM:
-            found.append(Reason("also_bought", share, beside, count))
-        else:
-            found.append(Reason("also_viewed", share, sources[term], count))
     return found
 
 

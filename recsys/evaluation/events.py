@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from recsys.batch import Arrival, Batch, columns
-from recsys.compiled import I32, I64, U8, U64, Bools, compiled, compiled_maker
+from recsys.compiled import I32, I64, U8, U64, Bools, compiled_maker
 from recsys.evaluation.trace import Trace
 from recsys.events import Event, Kind
 from recsys.fold import REFUND, Deltas, Lines, count_lines, in_one_session, no_deltas
@@ -179,7 +179,7 @@ def places(user: I32, users: int) -> tuple[I32, Bools, int]:
     return place, begins, used
 
 
-@compiled
+@compiled_maker
 def _places(user: I32, last: I64, of: I32, free: I32, place: I32, begins: Bools) -> int:
     for k in range(len(user)):
         last[user[k]] = k

@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from recsys.compiled import F64, I32, I64, compiled, compiled_maker
+from recsys.compiled import F64, I32, I64, compiled_maker
 from recsys.evaluation.trace import NOTHING, Baskets
 
 
@@ -180,7 +180,7 @@ def _measure(
             f1[q] = 2.0 * hits / (at + relevant)
 
 
-@compiled
+@compiled_maker
 def _lists(answers: I32, information: F64, newest: I64, lists_with: I64, length: I64, total: F64) -> None:
     """Of each item the lists it is in; of each list its distinct items and their information. `newest` begins as −1."""
     for q in range(len(answers)):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from recsys.compiled import F64, I32, I64, Bools, compiled
+from recsys.compiled import F64, I32, I64, Bools, compiled_maker
 from recsys.evaluation.baselines.answers import Progress, sheet, slices
 from recsys.evaluation.baselines.best import Leaders, count, fill, leaders, offer_by_count
 from recsys.evaluation.baselines.chains import NONE, chain
@@ -45,7 +45,7 @@ def _personal(baskets: Baskets, items: int, at: int, progress: Progress, decay: 
     return answers
 
 
-@compiled
+@compiled_maker
 def _most_popular(start: int, stop: int, asked: Bools, begin: I64, item: I32, row: I64, popular: Leaders, answers: I32) -> None:
     for basket in range(start, stop):
         if asked[basket]:
@@ -54,7 +54,7 @@ def _most_popular(start: int, stop: int, asked: Bools, begin: I64, item: I32, ro
             count(popular, item[line], 1.0)
 
 
-@compiled
+@compiled_maker
 def _personal_counts(
     start: int, stop: int, asked: Bools, begin: I64, item: I32, row: I64, before: I32, decay: float,
     popular: Leaders, scores: F64, scored: I32, score: F64, answers: I32,

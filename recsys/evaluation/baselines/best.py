@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from recsys.compiled import F64, I32, I64, compiled
+from recsys.compiled import F64, I32, I64, compiled_maker
 
 
 class Leaders(NamedTuple):
@@ -24,7 +24,7 @@ def leaders(items: int, at: int) -> Leaders:
     return Leaders(np.zeros(items), np.zeros(at, np.int32), np.zeros(at), np.zeros(1, np.int64))
 
 
-@compiled
+@compiled_maker
 def offer(best: I32, score: F64, found: int, item: int, value: float) -> int:
     """Puts an item among the sorted best, where it belongs there; ties by the smaller number. Returns how many there are.
 
@@ -41,7 +41,7 @@ def offer(best: I32, score: F64, found: int, item: int, value: float) -> int:
     return min(found + 1, last + 1)
 
 
-@compiled
+@compiled_maker
 def offer_by_count(best: I32, score: F64, found: int, item: int, value: float, counts: F64) -> int:
     """The same, but ties go first by the larger of the items' `counts`."""
     last = len(best) - 1
@@ -61,7 +61,7 @@ def offer_by_count(best: I32, score: F64, found: int, item: int, value: float, c
     return min(found + 1, last + 1)
 
 
-@compiled
+@compiled_maker
 def count(lead: Leaders, item: int, amount: float) -> None:
     """Counts an item and lets it rise among the leaders."""
     lead.counts[item] += amount
@@ -79,7 +79,7 @@ def count(lead: Leaders, item: int, amount: float) -> None:
     lead.found[0] = offer(lead.item, lead.score, found, item, value)
 
 
-@compiled
+@compiled_maker
 def fill(best: I32, found: int, lead: Leaders) -> None:
     """Fills up the best with those leaders that are not among them."""
     chosen = found

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from recsys.compiled import I32, Bools, compiled
+from recsys.compiled import I32, Bools, compiled_maker
 from recsys.evaluation.trace import Trace
 
 NONE = -1
@@ -40,7 +40,7 @@ def first_meetings(trace: Trace) -> Bools:
     return first
 
 
-@compiled
+@compiled_maker
 def _chain(key: I32, link: Bools, newest: I32, before: I32) -> None:
     for line in range(len(key)):
         before[line] = newest[key[line]]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from recsys.compiled import I32, I64, Bools, compiled
+from recsys.compiled import I32, I64, Bools, compiled_maker
 from recsys.evaluation.baselines.answers import Progress, sheet, slices
 from recsys.evaluation.baselines.best import Leaders, count, fill, leaders
 from recsys.evaluation.trace import Trace
@@ -35,7 +35,7 @@ def trending(trace: Trace, items: int, at: int, progress: Progress) -> I32:
     return answers
 
 
-@compiled
+@compiled_maker
 def _most_popular(
     start: int, stop: int, item: I32, asked: Bools, counted: Bools, row: I64, popular: Leaders, answers: I32
 ) -> None:
@@ -46,7 +46,7 @@ def _most_popular(
             count(popular, item[line], 1.0)
 
 
-@compiled
+@compiled_maker
 def _trending(
     start: int, stop: int, item: I32, time: I64, asked: Bools, counted: Bools, row: I64,
     landmark: I64, rising: Leaders, popular: Leaders, answers: I32,
@@ -69,7 +69,7 @@ def _trending(
             count(popular, item[line], 1.0)
 
 
-@compiled
+@compiled_maker
 def _rescale(of: Leaders, factor: float) -> None:
     of.counts[:] *= factor
     of.score[:] *= factor

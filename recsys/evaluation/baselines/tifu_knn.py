@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from recsys.compiled import F64, I32, I64, Bools, compiled
+from recsys.compiled import F64, I32, I64, Bools, compiled_maker
 from recsys.evaluation.baselines.answers import Progress, sheet, slices
 from recsys.evaluation.baselines.best import Leaders, count, fill, leaders, offer, offer_by_count
 from recsys.evaluation.baselines.chains import NONE, chain, size
@@ -101,7 +101,7 @@ def tifu_knn(baskets: Baskets, items: int, at: int, progress: Progress) -> I32:
     return answers
 
 
-@compiled
+@compiled_maker
 def _tifu_knn(
     start: int, stop: int, user: I32, time: I64, asked: Bools, row: I64, history: History, newest: I32, state: I64,
     vectors: Vectors, popular: Leaders, scratch: Scratch, answers: I32,
@@ -127,7 +127,7 @@ def _tifu_knn(
         newest[u] = basket
 
 
-@compiled
+@compiled_maker
 def _rank(best: I32, u: int, newest: int, vectors: Vectors, history: History, popular: Leaders, scratch: Scratch) -> int:
     """Puts the items with the largest score among the best; returns how many they are."""
     met = _vector(newest, history, scratch)
@@ -164,7 +164,7 @@ def _rank(best: I32, u: int, newest: int, vectors: Vectors, history: History, po
     return found
 
 
-@compiled
+@compiled_maker
 def _vector(newest: int, history: History, scratch: Scratch) -> int:
     """Makes the vector of the customer whose last basket this is; returns how many items it has."""
     baskets = 0
@@ -192,7 +192,7 @@ def _vector(newest: int, history: History, scratch: Scratch) -> int:
     return met
 
 
-@compiled
+@compiled_maker
 def _build(vectors: Vectors, history: History, scratch: Scratch) -> None:
     """Makes all vectors anew, from the baskets before midnight."""
     vectors.item_begin[:] = 0

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from recsys.compiled import F64, I32, I64, Bools, compiled
+from recsys.compiled import F64, I32, I64, Bools, compiled_maker
 from recsys.evaluation.baselines.answers import Progress, sheet, slices
 from recsys.evaluation.baselines.best import Leaders, count, fill, leaders, offer
 from recsys.evaluation.baselines.chains import NONE, chain, first_meetings, size
@@ -103,7 +103,7 @@ def v_sknn(trace: Trace, items: int, at: int, progress: Progress) -> I32:
     return answers
 
 
-@compiled
+@compiled_maker
 def _v_sknn(
     start: int, stop: int, asked: Bools, counted: Bools, row: I64, before: I32, first: Bools,
     sessions: Sessions, scratch: Scratch, popular: Leaders, answers: I32,
@@ -127,7 +127,7 @@ def _v_sknn(
             count(popular, item, 1.0)
 
 
-@compiled
+@compiled_maker
 def _own_items(before: I32, newest: int, sessions: Sessions, scratch: Scratch) -> int:
     """Notes the items of the session that ends with this line; returns how many they are."""
     distinct = 0
@@ -144,7 +144,7 @@ def _own_items(before: I32, newest: int, sessions: Sessions, scratch: Scratch) -
     return distinct
 
 
-@compiled
+@compiled_maker
 def _neighbours(line: int, distinct: int, sessions: Sessions, scratch: Scratch) -> int:
     """Finds the nearest among the newest sessions; returns how many they are."""
     sample, near = 0, 0
@@ -174,7 +174,7 @@ def _neighbours(line: int, distinct: int, sessions: Sessions, scratch: Scratch) 
     return near
 
 
-@compiled
+@compiled_maker
 def _rank(best: I32, near: int, sessions: Sessions, scratch: Scratch) -> int:
     """Puts the items with the largest score among the best; returns how many they are."""
     filled = 0
@@ -198,12 +198,12 @@ def _rank(best: I32, near: int, sessions: Sessions, scratch: Scratch) -> int:
     return found
 
 
-@compiled
+@compiled_maker
 def _weight(distance: int) -> float:
     return 1.0 - 0.1 * (distance - 1.0)
 
 
-@compiled
+@compiled_maker
 def _join(neighbour: I32, similarity: F64, nearest: I32, near: int, session: int, alike: float, latest: int) -> int:
     """Puts a session among the nearest, behind those that are as near; returns how many there are."""
     last = len(neighbour) - 1
