@@ -24,6 +24,7 @@ from recsys.returning import sales
 from recsys.returning.sales import Sales, Sold
 from recsys.rows import Rows
 from recsys.rules import Rules
+from recsys.stages import Stages
 from recsys.store import NO_GUARDS, Guards, Store, Swap
 
 __all__ = ["ITEM_SHARDS", "DamagedState", "ItemShards", "Merged", "StateMoved", "damaged", "missing_row", "row_key"]
@@ -71,10 +72,11 @@ def row_key(keys: Keys, item: int) -> str:
 class ItemShards:
     """The rows and the most popular items in the store; remembers the ids of the items it met."""
 
-    def __init__(self, store: Store, keys: Keys, rules: Rules) -> None:
+    def __init__(self, store: Store, keys: Keys, rules: Rules, stages: Stages) -> None:
         self._store = store
         self._keys = keys
         self._rules = rules
+        self._stages = stages
         self._names: dict[int, str] = {}
 
     async def merge(self, given: Given, wanted: U64, guards: Guards = NO_GUARDS) -> Merged:
@@ -175,7 +177,8 @@ class ItemShards:
             ]
             for shard in shards
         ]
-        replies = dict(zip(shards, await self._store.read(groups), strict=True))
+        with self._stages.timed("read"):
+            replies = dict(zip(shards, await self._store.read(groups), strict=True))
         packed_rows: list[bytes | None] = [None] * len(pending.rows)
         packed_sales: list[bytes | None] = [None] * len(pending.sales)
         for shard, (_, _, *values) in replies.items():
@@ -187,8 +190,9 @@ class ItemShards:
 
         item_marks = {shard: marks.item_mark(reply[0]) for shard, reply in replies.items()}
         counted = counted_by_shard(item_marks, given.givings)
-        loaded, changed = merged_rows(given, pending.rows, packed_rows, counted, self._rules)
-        sold, resold = merged_sales(given, pending.sales, packed_sales, counted)
+        with self._stages.timed("merge"):
+            loaded, changed = merged_rows(given, pending.rows, packed_rows, counted, self._rules)
+            sold, resold = merged_sales(given, pending.sales, packed_sales, counted)
         swaps = {}
         for shard in shards:
             touched = of_rows.get(shard, NO_PLACES)
@@ -206,7 +210,9 @@ class ItemShards:
                 top = popularity.update(popularity.unpack(self._rules, replies[shard][1]), loaded, touched, self._rules)
                 new[self._keys.top(shard)] = popularity.pack(top)
             swaps[shard] = Swap(self._keys.item_mark(shard), replies[shard][0], marks.encode(mark), new)
-        swapped = dict(zip(swaps, await self._store.swap(list(swaps.values()), guards), strict=True)) if swaps else {}
+        with self._stages.timed("write"):
+            swapped = dict(zip(swaps, await self._store.swap(list(swaps.values()), guards), strict=True)) if swaps else {}
+        self._stages.conflicts += sum(not ok for ok in swapped.values())
         stored = Stored(np.ones(len(pending.rows), np.bool_), np.ones(len(pending.sales), np.bool_))
         for shard, ok in swapped.items():
             stored.rows[of_rows.get(shard, NO_PLACES)] = ok
