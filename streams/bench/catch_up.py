@@ -1,15 +1,15 @@
 """Catch-up: after a downtime the backlog is worked off while new events keep coming."""
 
-import asyncio
 import threading
 import time
-
-import numpy as np
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 from streams.bench.measured import CatchUp
 from streams.bench.pipeline import POLL_S, behind, wait_published, workers
 from streams.bench.plan import Plan
-from streams.bench.sender import Sender
+from streams.bench.sender import AT_ONCE, Sender
 from streams.bench.servers import Servers
 from streams.bench.space import Space, space
 from streams.bench.steps import Steps
@@ -27,49 +27,49 @@ def catch_up(plan: Plan, there: Servers, downtime_s: float, steps: Steps) -> Cat
     steps.begin(f"catch-up after {downtime_s:g} s of downtime at {RATE:,.0f} events/s")
     backlog = round(downtime_s * RATE)
     with space(there, plan.partitions) as here:
-        load = plan.load()
-        sender = Sender(here.settings, load)
+        sender = Sender(here.settings, plan.load())
         with workers(here, plan.workers) as running:
             sender.at_once(plan.warm_up)
             wait_published(here, sender, running, steps, plan.warm_up)
-        sender.at_once(backlog)
-        patience_s = max(AT_LEAST_S, PATIENCE * downtime_s)
-        begun = time.monotonic()
-        running = [Worker(here.variables) for _ in range(plan.workers)]
-        over = threading.Event()
-        seconds: list[float] = []
-        try:
-            watching = threading.Thread(target=_watch, args=(here, sender, backlog, begun, patience_s, over, seconds, steps))
-            watching.start()
-            try:
-                due = np.cumsum(np.random.default_rng(plan.seed).exponential(1 / RATE, round(RATE * (patience_s + 10))))
-                asyncio.run(sender.send_due(load, due, lambda: not over.is_set()))
-            finally:
-                over.set()
-                watching.join()
-            for worker in running:
-                worker.finish()
-        finally:
-            for worker in running:
-                worker.stop()
-    return CatchUp(downtime_s, RATE, backlog, seconds[0] if seconds else None)
+        for first in range(0, backlog, AT_ONCE):
+            sender.at_once(min(AT_ONCE, backlog - first))
+        with ExitStack() as stack:
+            begun = time.monotonic()
+            started = [stack.enter_context(Worker(here.variables)) for _ in range(plan.workers)]
+            seconds = _work_off(here, sender, started, backlog, begun, max(AT_LEAST_S, PATIENCE * downtime_s), steps, plan.seed)
+    return CatchUp(downtime_s, RATE, backlog, seconds)
 
 
-def _watch(
+def _work_off(
     here: Space,
     sender: Sender,
+    started: Sequence[Worker],
     backlog: int,
     begun: float,
     patience_s: float,
-    over: threading.Event,
-    seconds: list[float],
     steps: Steps,
-) -> None:
-    """Notes when the workers are less than a second behind."""
-    while not over.wait(POLL_S) and time.monotonic() - begun < patience_s:
-        left = behind(here, sender)
-        steps.part(1 - left / backlog)
-        if left < RATE:
-            seconds.append(time.monotonic() - begun)
-            break
-    over.set()
+    seed: int,
+) -> float | None:
+    """Sends more until the workers are less than a second behind; how long that took, None where it took too long."""
+    over = threading.Event()
+
+    def watch() -> float | None:
+        try:
+            while time.monotonic() - begun < patience_s and not over.wait(POLL_S):
+                for worker in started:
+                    worker.check()
+                left = behind(here, sender)
+                steps.part(1 - left / backlog)
+                if left < RATE:
+                    return time.monotonic() - begun
+            return None
+        finally:
+            over.set()
+
+    with ThreadPoolExecutor(1) as pool:
+        watching = pool.submit(watch)
+        try:
+            sender.at_rate(RATE, patience_s, seed, lambda: not over.is_set())
+        finally:
+            over.set()
+        return watching.result()

@@ -35,7 +35,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     @property
     def phase_s(self) -> float:
         """For how long a latency is measured."""
-        return min(20.0, max(2.0, self.events / 5_000))
+        return min(20.0, max(1.0, self.events / 5_000))
 
     def load(self) -> Iterator[tuple[str, bytes]]:
         """The events: the user's id, and the record's value."""

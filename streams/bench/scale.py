@@ -8,15 +8,13 @@ from streams.bench.kept import kept
 from streams.bench.measured import Scale
 from streams.bench.pipeline import throughput, wait_published, workers
 from streams.bench.plan import Plan
-from streams.bench.sender import Sender
+from streams.bench.sender import AT_ONCE, Sender
 from streams.bench.servers import Servers
 from streams.bench.space import space
 from streams.bench.steps import Steps
 
 SIZES = ((5_000, 10_000), (500_000, 1_000_000))
 """Items and users."""
-AT_ONCE = 100_000
-"""Events that wait for the workers at most, while the state is filled."""
 
 
 def scale(plan: Plan, there: Servers, sizes: Sequence[tuple[int, int]], steps: Steps) -> list[Scale]:

@@ -2,10 +2,12 @@
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import islice
 
 import numpy as np
+import uvloop
 
 from recsys.compiled import F64
 from streams.bench.timing import Due
@@ -18,7 +20,8 @@ TICK_S = 0.002
 """Events that are due within so long of one another are sent together."""
 MOMENT_S = 0.2
 """Between the opening of a producer and the first event."""
-FOREVER = float("inf")
+AT_ONCE = 100_000
+"""Events that are made beforehand at most."""
 
 
 class Sender:
@@ -35,7 +38,8 @@ class Sender:
     def at_once(self, count: int) -> float:
         """Sends so many events as fast as it can; returns when it began, in ms since 1970."""
         events = list(islice(self._load, count))
-        return asyncio.run(self._at_once(events))
+        begun_ms: float = uvloop.run(self._at_once(events))
+        return begun_ms
 
     async def _at_once(self, events: list[tuple[str, bytes]]) -> float:
         bulk = await open_bulk(self._settings.brokers, self._settings.topic(EVENTS))
@@ -47,20 +51,14 @@ class Sender:
             await bulk.close()
         return begun
 
-    def at_rate(self, rate: float, seconds: float, seed: int) -> list[Due]:
-        """Sends events at random times, so many a second in the mean: a Poisson process."""
-        rng = np.random.default_rng(seed)
-        gaps = rng.exponential(1 / rate, max(1, round(rate * seconds)))
-        events = list(islice(self._load, len(gaps)))
-        return asyncio.run(self.send_due(iter(events), np.cumsum(gaps), lambda: True))
+    def at_rate(self, rate: float, seconds: float, seed: int, go_on: Callable[[], bool] = lambda: True) -> list[Due]:
+        """Sends events at random times, so many a second in the mean (a Poisson process), as long as it may go on."""
+        gaps = np.random.default_rng(seed).exponential(1 / rate, max(1, round(rate * seconds)))
+        sent: list[Due] = uvloop.run(self._at_rate(np.cumsum(gaps), go_on))
+        return sent
 
-    async def send_due(
-        self,
-        events: Iterator[tuple[str, bytes]],
-        at_s: F64,
-        go_on: Callable[[], bool],
-    ) -> list[Due]:
-        """Sends each event so many seconds after the beginning, as long as it may go on."""
+    async def _at_rate(self, at_s: F64, go_on: Callable[[], bool]) -> list[Due]:
+        events = await asyncio.to_thread(deque, islice(self._load, min(len(at_s), AT_ONCE)))
         bulk = await open_bulk(self._settings.brokers, self._settings.topic(EVENTS))
         self.late_ms = []
         sent: list[Due] = []
@@ -70,7 +68,7 @@ class Sender:
             while len(sent) < len(due) and go_on():
                 now = time.time()
                 while len(sent) < len(due) and due[len(sent)] <= now:
-                    user, value = next(events)
+                    user, value = events.popleft() if events else next(self._load)
                     at_ms = due[len(sent)] * 1000
                     sent.append(Due(await self._put(bulk, user, value), user, at_ms))
                     self.late_ms.append(now * 1000 - at_ms)
