@@ -38,6 +38,11 @@ class Stages(Struct):
     times: dict[str, int] = field(default_factory=_nothing)
     ns: dict[str, int] = field(default_factory=_nothing)
 
+    @property
+    def passages(self) -> int:
+        """Grows whenever there is something new to tell."""
+        return sum(self.times.values())
+
     def timed(self, name: str) -> "Timer":
         """For a `with`: what is in it belongs to this stage."""
         return Timer(self, name)

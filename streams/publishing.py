@@ -35,8 +35,8 @@ LOOK_S = 5.0
 """How often a worker that publishes nothing looks whether its published marks were moved back."""
 SETTLE_S = 5.0
 """How long a rebalance may wait for what is being published."""
-TOLD_S = 10
-"""For how long it can be read what a worker told of itself, a worker that is gone included."""
+TOLD_S = 600
+"""For how long it can be read what a worker told of itself last; while it has nothing to do it tells nothing."""
 NAME = f"{socket.gethostname()}-{os.getpid()}"
 """What this worker is known by."""
 ITEMS_AT_ONCE = 200
@@ -92,14 +92,16 @@ class Publishing:
 
     async def run_rounds(self, consumer: ChunkConsumer) -> None:
         """Publishes the rest every `ROUND_S`, for ever."""
-        looked = written = now()
+        looked, written, told = now(), now(), 0
         while True:
             await asyncio.sleep(ROUND_S)
             mine: set[TP] = set()
             if now() - looked > LOOK_S:
                 mine, looked = consumer.assignment(), now()
             moved = await self._round({tp.partition for tp in mine})
-            await self._store.put([Entry(self._keys.worker(NAME), self._engine.stages.told(), TOLD_S)])
+            if self._engine.stages.passages != told:
+                told = self._engine.stages.passages
+                await self._store.put([Entry(self._keys.worker(NAME), self._engine.stages.told(), TOLD_S)])
             if now() - written > LEARNED_S:
                 async with self._one_batch:  # a partition that is given up is written by whoever has it then
                     await self._write_learned(self.marks.offsets)

@@ -52,6 +52,7 @@ def test_every_event_is_counted_and_answered(measured: dict[str, Any]) -> None:
     assert [each["part"] for each in run["latencies"]] == [*PARTS, None]
     for each in run["latencies"]:
         assert each["unanswered"] == 0
+        assert 0 <= each["left"] <= each["events"] * 2
         assert each["events"] > 0
         assert 0 < each["p50"] <= each["p95"] <= each["p99"] <= each["worst"] < 60_000
     assert 0 < run["start_s"] < 60

@@ -38,6 +38,8 @@ class Latency(Struct, frozen=True):
     """Events a second."""
     events: int
     unanswered: int
+    left: int
+    """Events that were not out when the last one was sent: more than a second's, and the workers could not keep up."""
     late_ms: float
     """p99 of how much later than due an event was sent: it is in the latencies."""
     p50: float

@@ -60,14 +60,14 @@ def latency(
     before = ends(space.settings, RECOMMENDATIONS)
     meter = Meter(space, [worker.process.pid for worker in running])
     events = sender.at_rate(rate, seconds, seed=round(rate))
-    late_ms = sender.late_ms
+    left, late_ms = behind(space, sender), sender.late_ms
     wait_published(space, sender, running, steps, len(events))
     usage = meter.read()
     measured = events[round(len(events) * WARM_PART) :]
     times, unanswered = latencies(measured, read_published(space.settings, before))
     p50, p95, p99, worst = percentiles(times, 50, 95, 99)
     [late, _] = percentiles(late_ms, 99)
-    return Latency(part, rate, len(measured), unanswered, late, p50, p95, p99, worst, usage)
+    return Latency(part, rate, len(measured), unanswered, left, late, p50, p95, p99, worst, usage)
 
 
 def all_latencies(

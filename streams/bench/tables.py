@@ -67,6 +67,7 @@ def paces(measured: Measured) -> Table:
         row("… to Kafka", lambda pace: pace.usage.kafka.sent / pace.events),
         row("… from Kafka", lambda pace: pace.usage.kafka.received / pace.events),
         row("memory of the workers at most, MB", lambda pace: pace.memory_mb),
+        row("CPUs that other programs used meanwhile", lambda pace: pace.usage.others_cpus, 2),
         ["conflicts in 1 000 batches", "", "", _cell([conflicts(run.freshet) for run in runs], 1)],
     ]
     return Table(
@@ -90,7 +91,7 @@ def latencies(runs: Sequence[Run]) -> Table:
             [each.worst for each in same],
             [each.late_ms for each in same],
         )
-        rows.append([name, *(_cell(column, 1) for column in columns)])
+        rows.append([name, *(_cell(column, 1) for column in columns), _cell([each.left for each in same], 0)])
     p50, p99, worst = (
         _cell([run.look_ups.p50 for run in runs], 2),
         _cell([run.look_ups.p99 for run in runs], 2),
@@ -98,10 +99,11 @@ def latencies(runs: Sequence[Run]) -> Table:
     )
     return Table(
         "Milliseconds from when an event was due to its recommendation on the topic",
-        ["", "p50", "p95", "p99", "worst", "sender late, p99"],
-        [*rows, ["GET of a recommendation, at 50%", p50, "", p99, worst, ""]],
+        ["", "p50", "p95", "p99", "worst", "sender late, p99", "left at the end"],
+        [*rows, ["GET of a recommendation, at 50%", p50, "", p99, worst, "", ""]],
         "Events are sent when they are due, at random times, whatever became of those before (no coordinated omission); "
-        "how much later they really went is in the latency.",
+        "how much later they really went is in the latency. Left at the end are events that were not out yet when the last one "
+        "was sent: where they are more than a second's, the workers could not keep up, and the latency grows with the time.",
     )
 
 

@@ -1,9 +1,10 @@
 """Usage: what workers, broker and Redis have used so far, to be compared with what they have used later."""
 
 import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from msgspec import Struct
@@ -33,10 +34,25 @@ class Usage(Struct, frozen=True):
     """None: it is not ours."""
     redis_cpu_s: float
     """Of the whole server, its background threads included."""
+    others_cpus: float | None
+    """CPUs that programs which have nothing to do with it used in the mean; None where it is not known."""
     redis: Traffic
     kafka: Traffic
     stages: Stages | None
     """None of what is no worker of Freshet."""
+
+
+class Reading(NamedTuple):
+    """Everything that only grows, at a moment."""
+
+    at_s: float
+    worker_cpu_s: float
+    broker_cpu_s: float | None
+    redis_cpu_s: float
+    own_cpu_s: float
+    all_cpu_s: float
+    connections: dict[int, Connection]
+    stages: Stages | None
 
 
 class Meter:
@@ -50,33 +66,37 @@ class Meter:
 
     def read(self) -> Usage:
         """What they used since then; of connections, those that are still open."""
-        (cpu, broker, redis, wires, told), now = self._begun, self._read()
-        kafka_sent = kafka_received = redis_sent = redis_received = 0
-        for inode, connection in now[3].items():
-            was = wires.get(inode, Connection(connection.port, 0, 0))
-            sent, received = connection.sent - was.sent, connection.received - was.received
-            if connection.port == self._redis_port:
-                redis_sent, redis_received = redis_sent + sent, redis_received + received
-            else:
-                kafka_sent, kafka_received = kafka_sent + sent, kafka_received + received
-        return Usage(
-            now[0] - cpu,
-            None if broker is None or now[1] is None else now[1] - broker,
-            now[2] - redis,
-            Traffic(redis_sent, redis_received),
-            Traffic(kafka_sent, kafka_received),
-            stages.since(now[4], told) if told and now[4] else None,
-        )
+        was, now = self._begun, self._read()
+        worker, redis = now.worker_cpu_s - was.worker_cpu_s, now.redis_cpu_s - was.redis_cpu_s
+        broker = others = None
+        if now.broker_cpu_s is not None and was.broker_cpu_s is not None:
+            broker = now.broker_cpu_s - was.broker_cpu_s
+            ours = worker + broker + redis + now.own_cpu_s - was.own_cpu_s
+            others = max(0.0, now.all_cpu_s - was.all_cpu_s - ours) / (now.at_s - was.at_s)
+        told = stages.since(now.stages, was.stages) if now.stages and was.stages else None
+        return Usage(worker, broker, redis, others, *self._traffic(was, now), told)
 
-    def _read(self) -> tuple[float, float | None, float, dict[int, Connection], Stages | None]:
+    def _traffic(self, was: Reading, now: Reading) -> tuple[Traffic, Traffic]:
+        """With Redis, and with everything else: that is Kafka."""
+        sent, received = [0, 0], [0, 0]
+        for inode, connection in now.connections.items():
+            before = was.connections.get(inode, Connection(connection.port, 0, 0))
+            whose = int(connection.port != self._redis_port)
+            sent[whose] += connection.sent - before.sent
+            received[whose] += connection.received - before.received
+        return Traffic(sent[0], received[0]), Traffic(sent[1], received[1])
+
+    def _read(self) -> Reading:
         broker = self._space.servers.broker_pid
         found: Any = self._space.client.info("cpu")
-        wires = {inode: connection for pid in self._pids for inode, connection in connections(pid).items()}
-        return (
+        return Reading(
+            time.monotonic(),
             sum(map(cpu_s, self._pids)),
             None if broker is None else cpu_s(broker),
             sum(found[f"used_cpu_{kind}"] for kind in ("sys", "user", "sys_children", "user_children")),
-            wires,
+            time.process_time(),
+            all_cpu_s(),
+            {inode: connection for pid in self._pids for inode, connection in connections(pid).items()},
             told_by(self._space, self._pids),
         )
 
@@ -96,6 +116,21 @@ def cpu_s(pid: int) -> float:
     """
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def all_cpu_s() -> float:
+    """CPU time of everything on the machine, what the host took from it included.
+
+    >>> all_cpu_s() > cpu_s(os.getpid())
+    True
+    """
+    user, nice, system, _idle, _waiting, irq, softirq, stolen, *_ = map(int, first_line("/proc/stat").split()[1:])
+    return (user + nice + system + irq + softirq + stolen) / TICKS
+
+
+def first_line(path: str) -> str:
+    with open(path, encoding="ascii") as file:
+        return file.readline()
 
 
 def most_memory_mb(pid: int) -> float:
