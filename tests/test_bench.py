@@ -153,6 +153,8 @@ def test_ctrl_c_ends_everything_that_it_started(tmp_path: Path) -> None:
         (["--report", "page.pdf"], "a report is .html, not page.pdf"),
         (["--report", "/not/there/page.html"], "/not/there is no folder"),
         (["--redis", "redis+cluster://127.0.0.1:1"], "no cluster"),
+        (["--redis", "http://127.0.0.1:1"], "FRESHET_REDIS is 'http://127.0.0.1:1'"),
+        (["--broker", "kafka://127.0.0.1:port"], "FRESHET_BROKER is 'kafka://127.0.0.1:port'"),
         (["--catch-up", "0"], "0.0 is not in the range"),
     ],
 )
@@ -160,6 +162,16 @@ def test_wrong_usage_is_told(arguments: list[str], said: str) -> None:
     failed = CliRunner().invoke(main, ["bench", *arguments])
     assert (failed.exit_code, failed.stdout) == (2, "")
     assert said in failed.stderr
+
+
+def test_a_server_that_does_not_answer_is_named(system: LocalSystem, tmp_path: Path) -> None:
+    failed = subprocess.run(
+        [*BENCH, "--broker", system.broker, "--redis", "redis://127.0.0.1:1"],
+        env=environment(tmp_path), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert failed.returncode == 1
+    assert failed.stderr.splitlines()[-1].startswith("freshet: Redis at redis://127.0.0.1:1 does not answer")
+    assert not list(tmp_path.iterdir())
 
 
 def test_bytes_of_a_connection_are_those_that_were_sent() -> None:

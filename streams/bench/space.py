@@ -43,8 +43,9 @@ def space(servers: Servers, partitions: int) -> Iterator[Space]:
     }
     settings = read_settings(variables)
     with open_client(settings.redis) as client:
+        client.ping()
+        create_topics(settings)
         try:
-            create_topics(settings)
             yield Space(servers, variables, settings, client)
         finally:
             delete(settings, client)

@@ -8,7 +8,7 @@ import msgspec
 from recsys import stages
 from recsys.stages import Stages
 from streams.bench.measured import Measured, Pace, Run
-from streams.bench.targets import Spread, at, conflicts, spread, targets
+from streams.bench.targets import Spread, at, conflicts, merged_again, spread, targets
 from streams.bench.usage import Usage
 
 
@@ -68,7 +68,8 @@ def paces(measured: Measured) -> Table:
         row("… from Kafka", lambda pace: pace.usage.kafka.received / pace.events),
         row("memory of the workers at most, MB", lambda pace: pace.memory_mb),
         row("CPUs that other programs used meanwhile", lambda pace: pace.usage.others_cpus, 2),
-        ["conflicts in 1 000 batches", "", "", _cell([conflicts(run.freshet) for run in runs], 1)],
+        ["compare-and-set conflicts in 1 000 batches", "", "", _cell([conflicts(run.freshet) for run in runs], 0)],
+        ["… merges made again", "", "", _cell([merged_again(run.freshet) for run in runs], 0)],
     ]
     return Table(
         "Throughput, to the last recommendation published",

@@ -73,9 +73,15 @@ def at(run: Run, part: float | None) -> Latency:
 
 
 def conflicts(pace: Pace) -> float:
-    """Refused swaps of item shards, in a thousand batches."""
+    """Refused swaps of item shards, in a thousand batches. A batch touches most shards: two that meet refuse many at once."""
     told = pace.usage.stages
     return 1000 * told.conflicts / told.batches if told and told.batches else 0.0
+
+
+def merged_again(pace: Pace) -> float:
+    """Merges that were made once more because of such conflicts, in a thousand batches."""
+    told = pace.usage.stages
+    return 1000 * (told.times["merge"] / told.batches - 1) if told and told.batches else 0.0
 
 
 def targets(measured: Measured) -> list[Target]:

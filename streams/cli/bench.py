@@ -1,5 +1,6 @@
 """`freshet bench`: how fast it is and what that costs, on a real Kafka and Redis, beside stock Faust."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -69,11 +70,19 @@ def bench(
     from streams.bench.tables import as_json as encoded
     from streams.demo.stopping import Stopping
     from streams.demo.worker import WorkerFailed
+    from streams.settings import PREFIX, SettingsError, checked
 
     if workers > partitions:
         raise click.UsageError(f"--workers {workers} is more than --partitions {partitions}: some would have nothing to do")
     if redis is not None and is_cluster(redis):
         raise click.BadParameter("the benchmark measures one Redis, no cluster", param_hint="--redis")
+    for name, address in (("broker", broker), ("redis", redis)):
+        if address is not None:
+            try:
+                checked(name, address)
+            except SettingsError as error:
+                raise click.BadParameter(str(error), param_hint=f"--{name}") from None
+            os.environ[PREFIX + name.upper()] = address  # what a message names if nobody answers there
     if report is not None:
         try:
             check_report(report)
