@@ -1,7 +1,7 @@
 """The exact recount of a large topic: the contract's *What is counted* once more, in whole numbers, for ten million events.
 
-It shares nothing with the engine. It takes what `benchmarks.load` makes: every event has one item and no `event_id`, and is in
-its home partition. Weights are recounted for the rows that may have been cut, by the formula of `recsys/fold.py`.
+It shares nothing with the engine. It takes what `streams.bench.load` makes: every event has one item and no `event_id`, and is
+in its home partition. Weights are recounted for the rows that may have been cut, by the formula of `recsys/fold.py`.
 """
 
 from array import array

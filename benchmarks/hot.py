@@ -19,7 +19,7 @@ from msgspec import json
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.timing import read_all
+from streams.bench.timing import read_all
 from streams.bulk import Bulk, open_bulk
 from streams.demo.worker import Worker
 from streams.home import home_partition

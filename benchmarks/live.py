@@ -21,7 +21,6 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.timing import records
 from recsys.compiled import I32, Bools
 from recsys.evaluation.events import Events, prequential
 from recsys.evaluation.metrics import next_item
@@ -30,6 +29,7 @@ from recsys.evaluation.trace import NOTHING
 from recsys.events import Event
 from recsys.readers import FORMATS, read
 from recsys.recommendation import Recommendation
+from streams.bench.timing import records
 from streams.demo.listener import source
 from streams.demo.worker import Worker
 from streams.local import LocalSystem

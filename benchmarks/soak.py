@@ -26,8 +26,8 @@ from rich.table import Table
 from benchmarks.cuts import Loss, losses
 from benchmarks.exact import Exact, recount
 from benchmarks.footprint import Footprint, footprint
-from benchmarks.load import events
 from recsys.keys import Keys
+from streams.bench.load import events
 from streams.bulk import open_bulk
 from streams.cli.progress import Progress
 from streams.demo.worker import Worker

@@ -36,6 +36,7 @@ from recsys.recommendation import (
 from recsys.returning import purchases
 from recsys.returning.sales import nothing_sold
 from recsys.rules import Rules
+from recsys.stages import Stages
 from recsys.store import ANY_LIFE, Entry, Store, Swap
 from recsys.user_shards import Before, Chunk, Users, UserShard, UserShards, fold_batch, met_before, new_interactions, uncounted
 
@@ -83,7 +84,8 @@ class Engine:
         self._rules = rules
         self._retention_s = retention_s
         self._users = UserShards(store, keys, rules, retention_s)
-        self._items = ItemShards(store, keys, rules)
+        self.stages = Stages()
+        self._items = ItemShards(store, keys, rules, self.stages)
         self._popular = popularity.unpack(rules)
         self._ranker = Ranker(self._items, rules)
         self._lines: dict[int, tuple[int, int]] = {}
@@ -99,14 +101,17 @@ class Engine:
         `DamagedState` if Redis lacks what the marks say it has.
         """
         life = self._life
-        shards, users = await self._users.open(chunks)
+        with self.stages.timed("read"):
+            shards, users = await self._users.open(chunks)
         if any(self._is_missing(shard) or shard.chunk.start > shard.mark.offset + 1 for shard in shards):
             return nothing_counted(shards, users)
-        batch = columns(
-            [(shard.chunk.partition, arrival) for shard in shards for arrival in uncounted(shard.chunk, shard.mark)],
-            [user for shard in shards for user in shard.users],
-        )
-        folded = fold_batch(shards, users, batch, self._rules)
+        with self.stages.timed("decode"):
+            batch = columns(
+                [(shard.chunk.partition, arrival) for shard in shards for arrival in uncounted(shard.chunk, shard.mark)],
+                [user for shard in shards for user in shard.users],
+            )
+        with self.stages.timed("fold"):
+            folded = fold_batch(shards, users, batch, self._rules)
         wanted = self._wanted(shards, users.histories)
         guards = {self._keys.user_mark(shard.chunk.partition): shard.stored for shard in shards}
         given = Given(folded.deltas, folded.told, [shard.giving for shard in shards], batch.ids)
@@ -114,7 +119,10 @@ class Engine:
             merged = await self._items.merge(given, wanted, guards)
         except StateMoved:
             return nothing_counted(shards, users)
-        lost = await self._users.commit(shards, users, folded, life)
+        with self.stages.timed("write"):
+            lost = await self._users.commit(shards, users, folded, life)
+        self.stages.batches += 1
+        self.stages.events += sum(len(shard.chunk.arrivals) for shard in shards)
 
         newest: dict[str, Newest] = {}
         for shard in shards:
@@ -141,22 +149,24 @@ class Engine:
         ]
         places, partitions = [each.place for each in newest], [each.partition for each in newest]
         for_whom = asked(counted.users, counted.before, places, current, counted.new, partitions)
-        ranked = await self._ranker.rank(for_whom, counted.merged, self._popular, self._bought_again)
-        names = await self._items.named(hashes_to_name(ranked))
+        with self.stages.timed("rank"):
+            ranked = await self._ranker.rank(for_whom, counted.merged, self._popular, self._bought_again)
+            names = await self._items.named(hashes_to_name(ranked))
         answers = []
-        lists = recommended(ranked, names)
-        for (user, each), personal, items in zip(counted.newest.items(), ranked.personal.tolist(), lists, strict=True):
-            event = each.arrival.event
-            message = Recommendation(
-                user_id=user,
-                recommendation_id=f"{each.partition:x}-{each.arrival.offset:x}-{now_ms:x}",
-                generated_at=instant(now_ms),
-                event_id=event.event_id,
-                event_time=instant(event.time_ms),
-                strategy="personal" if personal else "cold_start",
-                items=items,
-            )
-            answers.append((each, message))
+        with self.stages.timed("encode"):
+            lists = recommended(ranked, names)
+            for (user, each), personal, items in zip(counted.newest.items(), ranked.personal.tolist(), lists, strict=True):
+                event = each.arrival.event
+                message = Recommendation(
+                    user_id=user,
+                    recommendation_id=f"{each.partition:x}-{each.arrival.offset:x}-{now_ms:x}",
+                    generated_at=instant(now_ms),
+                    event_id=event.event_id,
+                    event_time=instant(event.time_ms),
+                    strategy="personal" if personal else "cold_start",
+                    items=items,
+                )
+                answers.append((each, message))
         return answers
 
     async def similar(self, items: Sequence[int]) -> list[Neighbours]:

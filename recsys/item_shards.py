@@ -1,6 +1,6 @@
 """The item shards: deltas are merged into rows and sales, shard by shard, by compare-and-set; several workers write them."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -24,9 +24,12 @@ from recsys.returning import sales
 from recsys.returning.sales import Sales, Sold
 from recsys.rows import Rows
 from recsys.rules import Rules
+from recsys.stages import Stages
 from recsys.store import NO_GUARDS, Guards, Store, Swap
 
 __all__ = ["ITEM_SHARDS", "DamagedState", "ItemShards", "Merged", "StateMoved", "damaged", "missing_row", "row_key"]
+
+Packed = Sequence[bytes | None]
 
 NO_PLACES = np.empty(0, np.int64)
 NAMES_REMEMBERED = 500_000
@@ -71,10 +74,11 @@ def row_key(keys: Keys, item: int) -> str:
 class ItemShards:
     """The rows and the most popular items in the store; remembers the ids of the items it met."""
 
-    def __init__(self, store: Store, keys: Keys, rules: Rules) -> None:
+    def __init__(self, store: Store, keys: Keys, rules: Rules, stages: Stages) -> None:
         self._store = store
         self._keys = keys
         self._rules = rules
+        self._stages = stages
         self._names: dict[int, str] = {}
 
     async def merge(self, given: Given, wanted: U64, guards: Guards = NO_GUARDS) -> Merged:
@@ -175,7 +179,8 @@ class ItemShards:
             ]
             for shard in shards
         ]
-        replies = dict(zip(shards, await self._store.read(groups), strict=True))
+        with self._stages.timed("read"):
+            replies = dict(zip(shards, await self._store.read(groups), strict=True))
         packed_rows: list[bytes | None] = [None] * len(pending.rows)
         packed_sales: list[bytes | None] = [None] * len(pending.sales)
         for shard, (_, _, *values) in replies.items():
@@ -187,39 +192,44 @@ class ItemShards:
 
         item_marks = {shard: marks.item_mark(reply[0]) for shard, reply in replies.items()}
         counted = counted_by_shard(item_marks, given.givings)
-        loaded, changed = merged_rows(given, pending.rows, packed_rows, counted, self._rules)
-        sold, resold = merged_sales(given, pending.sales, packed_sales, counted)
-        touched = {shard: at[changed[at]] for shard, at in of_rows.items()}
-        touched = {shard: at for shard, at in touched.items() if len(at)}
-        told = {shard: at[resold[at]] for shard, at in of_sales.items()}
-        told = {shard: at for shard, at in told.items() if len(at)}
-        values: dict[int, dict[str, bytes]] = {shard: {} for shard in sorted(touched.keys() | told.keys())}
-        if touched:
-            for shard, some in zip(touched, self._packed_rows(loaded, touched), strict=True):
-                values[shard] |= some
-            tops = popularity.update([replies[shard][1] for shard in touched], loaded, [*touched.values()], self._rules)
-            for shard, top in zip(touched, tops, strict=True):
-                values[shard][self._keys.top(shard)] = top
-        for shard, at in told.items():
-            values[shard] |= {self._keys.sales(shard, int(pending.sales[r])): sales.pack(sold, r) for r in at.tolist()}
+        with self._stages.timed("merge"):
+            loaded, changed = merged_rows(given, pending.rows, packed_rows, counted, self._rules)
+            sold, resold = merged_sales(given, pending.sales, packed_sales, counted)
+            values: dict[int, dict[str, bytes]] = {shard: {} for shard in shards}
+            self._pack_rows(values, loaded, {shard: at[changed[at]] for shard, at in of_rows.items()}, replies)
+            for shard, at in of_sales.items():
+                for r in at[resold[at]].tolist():
+                    values[shard][self._keys.sales(shard, int(pending.sales[r]))] = sales.pack(sold, r)
         swaps = {}
         for shard, new in values.items():
+            if not new:
+                continue
             mark = item_marks[shard]
             mark.version += 1
             mark.offsets.update({p: end for p, end, _ in given.givings if end > mark.offsets.get(p, marks.START)})
             swaps[shard] = Swap(self._keys.item_mark(shard), replies[shard][0], marks.encode(mark), new)
-        swapped = dict(zip(swaps, await self._store.swap(list(swaps.values()), guards), strict=True)) if swaps else {}
+        with self._stages.timed("write"):
+            swapped = dict(zip(swaps, await self._store.swap(list(swaps.values()), guards), strict=True)) if swaps else {}
+        self._stages.conflicts += sum(not ok for ok in swapped.values())
         stored = Stored(np.ones(len(pending.rows), np.bool_), np.ones(len(pending.sales), np.bool_))
         for shard, ok in swapped.items():
             stored.rows[of_rows.get(shard, NO_PLACES)] = ok
             stored.sales[of_sales.get(shard, NO_PLACES)] = ok
         return loaded, sales.unpack(packed_sales), sold, stored
 
-    def _packed_rows(self, loaded: Rows, places: Mapping[int, I64]) -> Iterator[dict[str, bytes]]:
-        """By shard, the keys and values of the rows in these places."""
+    def _pack_rows(
+        self, values: Mapping[int, dict[str, bytes]], loaded: Rows, places: Mapping[int, I64], replies: Mapping[int, Packed]
+    ) -> None:
+        """By shard, adds the keys and values of the rows in these places, and of what is most popular with them."""
+        places = {shard: at for shard, at in places.items() if len(at)}
+        if not places:
+            return
         packed = iter(rows.pack(loaded, np.concatenate([*places.values()])))
-        for shard, at in places.items():
-            yield {self._keys.row(shard, item): value for item, value in zip(loaded.item[at].tolist(), packed, strict=False)}
+        tops = popularity.update([replies[shard][1] for shard in places], loaded, [*places.values()], self._rules)
+        for (shard, at), top in zip(places.items(), tops, strict=True):
+            for item in loaded.item[at].tolist():
+                values[shard][self._keys.row(shard, item)] = next(packed)
+            values[shard][self._keys.top(shard)] = top
 
     def _remember(self, loaded: Iterable[Rows]) -> None:
         if len(self._names) > NAMES_REMEMBERED:

@@ -14,6 +14,7 @@ stand right under the prefix, those of another under its own name (`p g1:recs:<u
 | `p before` | string | none: one key | switch | the name of the generation that was live before it |
 | `p newest` | string | none: one key | rebuild | the name of the newest generation that was begun: no name is used twice |
 | `p building` | string | none: one key | rebuild | the generation that is being built, and by what rules (`streams.rebuild`) |
+| `p worker:<name>` | string | minutes | round | what a worker does, and how fast, as JSON (`recsys.stages`) |
 | `p unpublished` | string | none: one key | switch | there until the topic has the recommendations of the live generation |
 | `p rebuilding` | string | seconds | rebuild | held by the one rebuild that runs |
 | `p recs:<user>` | string | retention | publish | public: the Recommendation JSON |
@@ -99,6 +100,9 @@ class Keys(Struct, frozen=True):
     @property
     def rebuilding(self) -> str:
         return f"{self.prefix}rebuilding"
+
+    def worker(self, name: str) -> str:
+        return f"{self.prefix}worker:{name}"
 
     @property
     def internal(self) -> str:

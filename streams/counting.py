@@ -74,7 +74,8 @@ class Counting:
         batch = []
         for chunk in chunks:
             await self._check_continuity(consumer, chunk)
-            found = sort_records(chunk.records, chunk.tp.partition, self._seal)
+            with self._engine.stages.timed("decode"):
+                found = sort_records(chunk.records, chunk.tp.partition, self._seal)
             await self._set_aside(chunk.tp.partition, found)
             rejected = [r.record.offset for r in found.rejected]
             foreign = [f.record.offset for f in found.foreign]

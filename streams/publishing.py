@@ -5,6 +5,8 @@ but not noted as published is read and published once more by whoever has the pa
 """
 
 import asyncio
+import os
+import socket
 import time
 from collections.abc import Collection, Sequence, Set
 from contextlib import suppress
@@ -33,6 +35,10 @@ LOOK_S = 5.0
 """How often a worker that publishes nothing looks whether its published marks were moved back."""
 SETTLE_S = 5.0
 """How long a rebalance may wait for what is being published."""
+TOLD_S = 600
+"""For how long it can be read what a worker told of itself last; while it has nothing to do it tells nothing."""
+NAME = f"{socket.gethostname()}-{os.getpid()}"
+"""What this worker is known by."""
 ITEMS_AT_ONCE = 200
 """Neighbour lists made without letting anything else run."""
 
@@ -86,13 +92,16 @@ class Publishing:
 
     async def run_rounds(self, consumer: ChunkConsumer) -> None:
         """Publishes the rest every `ROUND_S`, for ever."""
-        looked = written = now()
+        looked, written, told = now(), now(), 0
         while True:
             await asyncio.sleep(ROUND_S)
             mine: set[TP] = set()
             if now() - looked > LOOK_S:
                 mine, looked = consumer.assignment(), now()
             moved = await self._round({tp.partition for tp in mine})
+            if self._engine.stages.passages != told:
+                told = self._engine.stages.passages
+                await self._store.put([Entry(self._keys.worker(NAME), self._engine.stages.told(), TOLD_S)])
             if now() - written > LEARNED_S:
                 async with self._one_batch:  # a partition that is given up is written by whoever has it then
                     await self._write_learned(self.marks.offsets)
@@ -123,13 +132,15 @@ class Publishing:
         if not self._trending_known:
             await self._publish_trending()
         answers = await self._engine.recommend(counted, int(time.time() * 1000))
-        encoded = [(newest, message.user_id, within_a_record(message)) for newest, message in answers]
-        entries = [Entry(self._keys.recs(user), value, self._retention_s) for _, user, value in encoded]
-        messages = [
-            (user.encode(), value, [("source", f"{self._events}/{newest.partition}/{newest.arrival.offset}".encode())])
-            for newest, user, value in encoded
-        ]
-        await asyncio.gather(self._store.put(entries), self._outbox.publish(self._recommendations, messages))
+        with self._engine.stages.timed("encode"):
+            encoded = [(newest, message.user_id, within_a_record(message)) for newest, message in answers]
+            entries = [Entry(self._keys.recs(user), value, self._retention_s) for _, user, value in encoded]
+            messages = [
+                (user.encode(), value, [("source", f"{self._events}/{newest.partition}/{newest.arrival.offset}".encode())])
+                for newest, user, value in encoded
+            ]
+        with self._engine.stages.timed("publish"):
+            await asyncio.gather(self._store.put(entries), self._outbox.publish(self._recommendations, messages))
         self._changed.update(counted.changed.tolist())
         ours = outcome.ours() if now() - begun < LEASE_S else {}
         late = ends.keys() - ours.keys()
@@ -155,13 +166,17 @@ class Publishing:
         async with self._one_round:
             out = {**self.marks.known(look_at), **self.marks.take()}
             changed, self._changed = list(self._changed), set()
-            for first in range(0, len(changed), ITEMS_AT_ONCE):
-                similar = await self._engine.similar(changed[first : first + ITEMS_AT_ONCE])
-                lists = [Entry(self._keys.similar(row.item_id or ""), encode(row), version=row.version) for row in similar]
-                await self._store.put(lists)
             if changed:
-                await self._publish_trending()
+                with self._engine.stages.timed("lists"):
+                    await self._publish_lists(changed)
             return await self.marks.write(out)
+
+    async def _publish_lists(self, changed: Sequence[int]) -> None:
+        for first in range(0, len(changed), ITEMS_AT_ONCE):
+            similar = await self._engine.similar(changed[first : first + ITEMS_AT_ONCE])
+            lists = [Entry(self._keys.similar(row.item_id or ""), encode(row), version=row.version) for row in similar]
+            await self._store.put(lists)
+        await self._publish_trending()
 
     async def _write_learned(self, partitions: Collection[int]) -> None:
         learned = self._engine.learned(partitions)

@@ -14,7 +14,6 @@ from test_laws import FEW, SIZES, chunk, count_all, cut, end_of
 from benchmarks.cuts import ROUNDING, bound, losses
 from benchmarks.exact import recount
 from benchmarks.footprint import unpacked
-from benchmarks.load import events
 from recsys import fold as folding
 from recsys import histories, rows
 from recsys.batch import Arrival, columns
@@ -23,6 +22,7 @@ from recsys.events import decode
 from recsys.hashing import NONE, hash_id
 from recsys.rules import Rules
 from recsys.store import MemoryStore
+from streams.bench.load import events
 
 SMALL = st.builds(
     Rules, history=st.just(8), neighbours=st.sampled_from([1, 2, 4]), half_life_ms=st.sampled_from([0.0, 3_600_000.0])

@@ -17,6 +17,7 @@ from streams.settings import Settings, SettingsError, read_settings
 FORMS: dict[str, tuple[Callable[..., Any], int, bool]] = {
     "recs": (Keys.recs, 0, True),
     "similar": (Keys.similar, 0, True),
+    "worker": (Keys.worker, 0, True),
     "user": (Keys.user, 1, True),
     "bought": (Keys.bought, 1, True),
     "user_mark": (Keys.user_mark, 1, False),
@@ -56,7 +57,7 @@ def built(keys: Keys, name: tuple[Any, ...]) -> str:
 
 
 PARSED = re.compile(
-    r"(?P<kind>recs|similar):(?P<id>.+)|(?P<alone>trending|state|signer)"
+    r"(?P<kind>recs|similar|worker):(?P<id>.+)|(?P<alone>trending|state|signer)"
     r"|\{(?P<side>[ui])(?P<shard>\d+)\}:(?P<what>mark|published|learner|top)"
     r"|\{u(?P<home>\d+)\}:(?P<of>user|bought):(?P<user>.+)|\{i(?P<at>\d+)\}:(?P<each>row|sales):(?P<item>[0-9a-f]{16})",
     re.DOTALL,

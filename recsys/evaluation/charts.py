@@ -7,6 +7,7 @@ and on dark ground, and what is not a series has the colour of the text around t
 
 import importlib
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from recsys.evaluation.result import Result, Slice
@@ -39,30 +40,43 @@ def _chart(result: Result, breakdown: str, number: int) -> str:
     pygal = chart_library()
     slices = {method.name: {part.label: part for part in method.breakdowns.get(breakdown, [])} for method in result.methods}
     labels = list(dict.fromkeys(label for parts in slices.values() for label in parts))
+    title = f"{result.breakdown_metric}@{result.at} {breakdown}"
     line = pygal.Line(
-        style=_style(pygal, len(slices)),
-        title=shown(f"{result.breakdown_metric}@{result.at} {breakdown}"),
-        x_labels=[shown(label) for label in labels],
-        x_label_rotation=30 if any(len(label) > 10 for label in labels) else 0,
+        **chart_options(title, labels, len(slices)),
         range=_range([part for parts in slices.values() for part in parts.values()]),
         value_formatter=lambda value: f"{value:.4g}",
-        width=WIDTH,
-        height=HEIGHT,
-        margin=12,
-        margin_right=30,
-        legend_at_bottom=True,
-        legend_box_size=10,
         dots_size=3,
-        max_scale=6,
-        js=[],
-        disable_xml_declaration=True,
-        explicit_size=True,
     )
     line.uuid = str(number)
     for name, parts in slices.items():
         line.add(shown(name), [_point(parts.get(label)) for label in labels], allow_interruptions=True)
-    line.add_xml_filter(_still)
-    return str(line.render(is_unicode=True))
+    return drawn(line)
+
+
+def chart_options(title: str, labels: Sequence[str], series: int) -> dict[str, Any]:
+    """What all charts of pygal are told here."""
+    return {
+        "style": _style(chart_library(), series),
+        "title": shown(title),
+        "x_labels": [shown(label) for label in labels],
+        "x_label_rotation": 30 if any(len(label) > 10 for label in labels) else 0,
+        "width": WIDTH,
+        "height": HEIGHT,
+        "margin": 12,
+        "margin_right": 30,
+        "legend_at_bottom": True,
+        "legend_box_size": 10,
+        "max_scale": 6,
+        "js": [],
+        "disable_xml_declaration": True,
+        "explicit_size": True,
+    }
+
+
+def drawn(chart: Any) -> str:
+    """A chart of pygal as an `svg` element; its `uuid` must be no other chart's of the page."""
+    chart.add_xml_filter(_still)
+    return str(chart.render(is_unicode=True))
 
 
 def _style(pygal: Any, series: int) -> Any:

@@ -7,14 +7,7 @@ from recsys.evaluation.charts import charts
 from recsys.evaluation.result import Result, Slice
 from recsys.evaluation.table import Row, facts, methods_table, number, shown
 
-PAGE = Template("""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>$title</title>
-<style>
+STYLE = """\
 :root { color-scheme: light dark; --ground: #fff; --text: #1c1e21; --soft: #63686f; --rule: #d9dce0; --ours: #eef5fc }
 @media (prefers-color-scheme: dark) {
   :root { --ground: #16181c; --text: #e6e8ea; --soft: #9aa1a9; --rule: #363b42; --ours: #1c2a38 }
@@ -40,7 +33,18 @@ p { color: var(--soft); max-width: 70ch; font-size: .85rem }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 480px), 1fr)); gap: 1rem }
 .charts svg { width: 100%; height: auto }
 details { margin-top: .5rem }
-summary { cursor: pointer; color: var(--soft) }
+summary { cursor: pointer; color: var(--soft) }"""
+"""Of a page with facts, tables and charts, readable on light and on dark ground."""
+
+PAGE = Template("""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>$title</title>
+<style>
+$style
 </style>
 </head>
 <body>
@@ -74,6 +78,7 @@ def page(result: Result) -> str:
     """The whole page. Raises ModuleNotFoundError where the chart library is missing."""
     table = methods_table(result)
     return PAGE.substitute(
+        style=STYLE,
         title=_text(f"Freshet: evaluation of {result.file}"),
         facts="".join(FACT.substitute(name=_text(name), value=_text(value)) for name, value in facts(result)),
         heads="".join(f"<th>{_text(head)}</th>" for head in table.heads),

@@ -20,6 +20,7 @@ COMMANDS = {
     "trending": ("streams.cli.lookup:trending", "Show what is popular now."),
     "export": ("streams.cli.export:export", "Write the whole counted state as JSON lines."),
     "evaluate": ("streams.cli.evaluate:evaluate", "Measure how good the recommendations are, on files of events."),
+    "bench": ("streams.cli.bench:bench", "Measure throughput, latency and cost, beside stock Faust."),
     "rebuild": ("streams.cli.rebuild:rebuild", "Build the state anew from the log, and switch to it."),
     "doctor": ("streams.cli.doctor:doctor", "Check broker, topics, Redis, versions and configuration."),
     "chaos": ("streams.cli.chaos:chaos", "Strike at a whole system at random, and prove that every event counted once."),
@@ -28,7 +29,11 @@ COMMANDS = {
 """Name of each command: where it is, and its line in the help."""
 
 INTERRUPTED = 130
-HINTS = {"rebuild": ": run it again, and it goes on where it was", "chaos": ": nothing is proven"}
+HINTS = {
+    "rebuild": ": run it again, and it goes on where it was",
+    "chaos": ": nothing is proven",
+    "bench": ": nothing was measured",
+}
 """What to know after Ctrl-C."""
 BROKEN_PIPE = 141
 

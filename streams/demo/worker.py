@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -30,16 +30,16 @@ class WorkerFailed(RuntimeError):
 class Worker:
     """A running worker, perhaps not ready yet; as a context manager it ends at the end.
 
-    What it says is kept in part, and written to `file` entirely.
+    What it says is kept in part, and written to `file` entirely. `command` runs something else that is ready when it says so.
     """
 
-    def __init__(self, variables: Mapping[str, str], file: Path | None = None) -> None:
+    def __init__(self, variables: Mapping[str, str], file: Path | None = None, command: Sequence[str] = COMMAND) -> None:
         foreign = {name: value for name, value in os.environ.items() if not name.startswith("FRESHET_")}
         self.log: deque[str] = deque(maxlen=TAIL)
         self.file = file
         self._ready = threading.Event()
         self.process = subprocess.Popen(
-            COMMAND,
+            command,
             env=foreign | dict(variables),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

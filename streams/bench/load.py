@@ -18,11 +18,14 @@ STEP_S = 60
 KINDS = ("view", "click", "add_to_cart", "purchase")
 
 
-def events(count: int, end_ms: int, seed: int, items: int = ITEMS) -> Iterator[tuple[str, bytes]]:
-    """So many events over `DAYS` days up to `end_ms`, in the order of time: the user's id, and the record's value."""
+def events(count: int, end_ms: int, seed: int, items: int = ITEMS, users: int | None = None) -> Iterator[tuple[str, bytes]]:
+    """So many events over `DAYS` days up to `end_ms`, in the order of time: the user's id, and the record's value.
+
+    Where it is not said how many users there are, each has about fifteen events.
+    """
     rng = np.random.default_rng(seed)
     span_ms = DAYS * 86_400_000
-    users = max(100, count // 15)
+    users = users or max(100, count // 15)
     begun = 0
     for first in range(0, count, BLOCK):
         size = min(BLOCK, count - first)

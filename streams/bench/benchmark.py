@@ -1,0 +1,65 @@
+"""The benchmark from beginning to end."""
+
+import os
+import platform
+import time
+from pathlib import Path
+
+from streams.bench.catch_up import catch_up
+from streams.bench.kept import kept
+from streams.bench.measured import CatchUp, Machine, Measured, Run, Scale
+from streams.bench.opponents import opponent
+from streams.bench.pipeline import PARTS, all_latencies, counted, start, throughput, wait_published, workers
+from streams.bench.plan import Plan
+from streams.bench.scale import SIZES, scale
+from streams.bench.sender import Sender
+from streams.bench.servers import Servers, servers
+from streams.bench.space import space
+from streams.bench.steps import Show, Steps
+
+STEPS = 5 + len(PARTS) + 1
+"""Of a run."""
+
+
+def measure(
+    plan: Plan, folder: Path, show: Show, *, broker: str | None, redis: str | None, downtime_s: float | None, sizes: bool
+) -> Measured:
+    """Everything; what it starts has ended then, and what it wrote is deleted.
+
+    Raises `BenchFailed`, `WorkerFailed`, `LocalError`, and the errors of Kafka and Redis.
+    """
+    begun, machine = time.monotonic(), this_machine()
+    steps = Steps(plan.runs * STEPS + (downtime_s is not None) + sizes * len(SIZES), show)
+    with servers(folder, broker, redis) as there:
+        runs = []
+        for n in range(plan.runs):
+            steps.prefix = f"run {n + 1} of {plan.runs}: " if plan.runs > 1 else ""
+            runs.append(run(plan, there, steps))
+        steps.prefix = ""
+        caught_up: CatchUp | None = catch_up(plan, there, downtime_s, steps) if downtime_s is not None else None
+        scaled: list[Scale] = scale(plan, there, SIZES, steps) if sizes else []
+    return Measured(plan=plan, machine=machine, runs=runs, catch_up=caught_up, scale=scaled, seconds=time.monotonic() - begun)
+
+
+def run(plan: Plan, there: Servers, steps: Steps) -> Run:
+    """The three of them one after the other, so that what disturbs the machine for a while disturbs all."""
+    steps.begin("a stock Faust agent that does nothing")
+    stock = opponent("stock", there, plan, steps)
+    steps.begin("the agent of the textbooks")
+    naive = opponent("naive", there, plan, steps)
+    with space(there, plan.partitions) as here:
+        sender = Sender(here.settings, plan.load())
+        with workers(here, plan.workers) as running:
+            steps.begin("Freshet, warm-up")
+            sender.at_once(plan.warm_up)
+            wait_published(here, sender, running, steps, plan.warm_up)
+            steps.begin("Freshet, throughput")
+            freshet = throughput(here, sender, running, plan.events, steps)
+            latencies, look_ups = all_latencies(here, sender, running, freshet.rate, plan.phase_s, steps)
+        steps.begin("start of the workers")
+        start_s = start(here, sender, plan.workers, steps)
+        return Run(stock, naive, freshet, counted(here), sender.sent, latencies, look_ups, start_s, kept(here))
+
+
+def this_machine() -> Machine:
+    return Machine(os.cpu_count() or 1, os.getloadavg()[0], platform.python_version(), platform.platform())
