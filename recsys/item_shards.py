@@ -195,13 +195,13 @@ class ItemShards:
         with self._stages.timed("merge"):
             loaded, changed = merged_rows(given, pending.rows, packed_rows, counted, self._rules)
             sold, resold = merged_sales(given, pending.sales, packed_sales, counted)
-            values: dict[int, dict[str, bytes]] = {shard: {} for shard in shards}
-            self._pack_rows(values, loaded, {shard: at[changed[at]] for shard, at in of_rows.items()}, replies)
+            written: dict[int, dict[str, bytes]] = {shard: {} for shard in shards}
+            self._pack_rows(written, loaded, {shard: at[changed[at]] for shard, at in of_rows.items()}, replies)
             for shard, at in of_sales.items():
                 for r in at[resold[at]].tolist():
-                    values[shard][self._keys.sales(shard, int(pending.sales[r]))] = sales.pack(sold, r)
+                    written[shard][self._keys.sales(shard, int(pending.sales[r]))] = sales.pack(sold, r)
         swaps = {}
-        for shard, new in values.items():
+        for shard, new in written.items():
             if not new:
                 continue
             mark = item_marks[shard]

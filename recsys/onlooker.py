@@ -17,6 +17,7 @@ from recsys.returning import once, purchases
 from recsys.returning.purchases import fade
 from recsys.returning.sales import HALF_LIFE_MS
 from recsys.rules import Rules
+from recsys.stages import Stages
 from recsys.store import Store
 from recsys.user_shards import Before, Users
 
@@ -47,7 +48,7 @@ class Onlooker:
         [[history, bought, learned], [stored], *found] = await self._store.read([mine, [self._keys.recs(user)], *counted])
         if history is None:
             raise Unknown(f"user {user!r} is unknown under {self._keys.prefix!r}: no event of this user was counted lately")
-        items = ItemShards(self._store, self._keys, self._rules)
+        items = ItemShards(self._store, self._keys, self._rules, Stages())
         number = hash_item(item)
         row, _ = await items.load(np.array([number], np.uint64))
         if not len(row.item):

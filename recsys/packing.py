@@ -57,7 +57,7 @@ def get32(data: U8, at: int) -> int:
 @compiled
 def get64(data: U8, at: int) -> int:
     """A number of eight bytes without a sign."""
-    return get32(data, at) | get32(data, at + 4) << np.uint64(32)  # type: ignore[operator]
+    return get32(data, at) | get32(data, at + 4) << np.uint64(32)  # type: ignore[operator, return-value]
 
 
 @compiled

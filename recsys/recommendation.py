@@ -99,7 +99,7 @@ def recommended(ranked: Ranked, names: Mapping[int, str], least: float = LEAST_S
     """The items of each user, by falling score, ties by item id, each with its reasons; see `told` for `least`."""
     found = told(ranked, least)
     kinds, shares = KINDS[found.term].tolist(), (found.part / WHOLE).tolist()
-    reasons = list(map(Reason, kinds, shares, map(names.get, found.source.tolist()), found.count.tolist()))
+    reasons = list(map(Reason, kinds, shares, map(names.get, found.source.tolist()), found.behind.tolist()))
     scores = rounded(ranked.score)
     tied = (np.diff(scores, axis=1) == 0.0).any(axis=1).tolist()
     ends = np.cumsum(found.terms).reshape(found.terms.shape)

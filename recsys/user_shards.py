@@ -123,7 +123,7 @@ class UserShards:
         Not in another life of Redis: it may have gone back to where the user shard is as it was read, but the item shards lack
         what was merged since.
         """
-        touched = np.unique(folded.batch.user[folded.changed])
+        touched = np.unique(folded.batch.user[folded.changed]).astype(np.int64)
         swaps = []
         for place, shard in enumerate(shards):
             if shard.chunk.end <= shard.mark.offset:

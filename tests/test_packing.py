@@ -1,6 +1,7 @@
 """What is stored reads back as it was, whatever the numbers are, and is laid out as the modules say."""
 
 import struct
+from typing import Any
 
 import numpy as np
 from hypothesis import given, settings
@@ -15,7 +16,7 @@ TIMES = st.integers(0, 2**47)
 FEW = settings(deadline=None, max_examples=30)
 
 
-def column(data: st.DataObject, numbers: st.SearchStrategy[int], shape: tuple[int, ...], kind: type) -> "np.ndarray":
+def column(data: st.DataObject, numbers: st.SearchStrategy[int], shape: tuple[int, ...], kind: type) -> Any:
     size = int(np.prod(shape))
     return np.array(data.draw(st.lists(numbers, min_size=size, max_size=size)), kind).reshape(shape)
 
@@ -53,11 +54,13 @@ def test_rows_read_back_as_they_were(data: st.DataObject, n: int, width: int) ->
     floats = st.integers(-(10**6), 10**6)
     told = Rows(
         np.arange(n, dtype=np.uint64),
-        names,
+        list(names),
         column(data, TIMES, (n,), np.int64),
         column(data, floats, (n,), np.float64) / 7.0,
         column(data, floats, (n,), np.float64) / 3.0,
-        *(column(data, TIMES, (n,), np.int64) for _ in range(3)),
+        column(data, TIMES, (n,), np.int64),
+        column(data, TIMES, (n,), np.int64),
+        column(data, TIMES, (n,), np.int64),
         length,
         column(data, U64S, shape, np.uint64) * there,
         (column(data, floats, shape, np.float64) / 9.0 * there).astype(np.float32),
@@ -67,12 +70,12 @@ def test_rows_read_back_as_they_were(data: st.DataObject, n: int, width: int) ->
     found = rows.empty(told.item, width)
     rows.unpack(found, packed)
     assert found.ids == told.ids
-    for name in Rows._fields[2:]:
-        assert (getattr(found, name) == getattr(told, name)).all(), name
+    for field in Rows._fields[2:]:
+        assert (getattr(found, field) == getattr(told, field)).all(), field
     for r, value in enumerate(packed):
         assert rows.packed_id(value) == names[r]
         assert rows.packed_length(value) == length[r]
         assert HEADER.unpack_from(value)[3:6] == (told.interactions[r], told.popularity[r], told.trend[r])
-        name, k = names[r].encode(), int(length[r])
+        k = int(length[r])
         neighbours = (*told.other[r, :k], *told.weight[r, :k], *told.counts[r, :k])
-        assert value[HEADER.size :] == name + struct.pack(f"<{k}Q{k}f{k}I", *neighbours)
+        assert value[HEADER.size :] == names[r].encode() + struct.pack(f"<{k}Q{k}f{k}I", *neighbours)

@@ -178,7 +178,7 @@ def enter_own(e: Evidence, item: int, filled: int) -> tuple[int, int]:
 def entry_of(e: Evidence, item: int) -> int:
     """The entry of an item, `NOWHERE` if it has none."""
     at = slot(e.slots, item)
-    return e.entry[at] if e.slots[at] != NONE else NOWHERE  # type: ignore[no-any-return]
+    return e.entry[at] if e.slots[at] != NONE else NOWHERE
 
 
 @compiled

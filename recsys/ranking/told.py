@@ -22,7 +22,8 @@ class Told(NamedTuple):
     term: I32
     part: I32
     """Of `WHOLE`."""
-    count: I64
+    behind: I64
+    """How often that was met which is behind it."""
     source: U64
     """The item that each comes from, `NONE` where it comes from none."""
 
@@ -34,10 +35,15 @@ def told(ranked: Ranked, least: float) -> Told:
     `least` of the score are told together with the one that adds most.
     """
     room = ranked.item.size * TERMS
-    columns = np.zeros(room, np.int32), np.zeros(room, np.int32), np.zeros(room, np.int64), np.zeros(room, np.uint64)
-    found = Told(np.zeros(ranked.item.shape, np.int32), *columns)
+    found = Told(
+        np.zeros(ranked.item.shape, np.int32),
+        np.zeros(room, np.int32),
+        np.zeros(room, np.int32),
+        np.zeros(room, np.int64),
+        np.zeros(room, np.uint64),
+    )
     n = _tell(ranked, least, np.zeros(TERMS), np.zeros(TERMS, np.int64), found)
-    return Told(found.terms, *(column[:n] for column in columns))
+    return Told(found.terms, found.term[:n], found.part[:n], found.behind[:n], found.source[:n])
 
 
 @compiled
@@ -55,7 +61,7 @@ def _tell(ranked: Ranked, least: float, share: F64, part: I64, found: Told) -> i
                 t = np.argmax(part)
                 if part[t] == 0:
                     break
-                found.term[n], found.part[n], found.count[n] = t, part[t], ranked.counts[u, i, t]
+                found.term[n], found.part[n], found.behind[n] = t, part[t], ranked.counts[u, i, t]
                 if t < RECENT:
                     found.source[n] = ranked.recent[u, t]
                 elif t == ALSO_BOUGHT_TERM:
