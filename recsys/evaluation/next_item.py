@@ -117,7 +117,7 @@ def _advance(
             )  # fmt: skip
             question += 1
         changed[: end - k] = False
-        used = count_lines(here, lines, k, end, deltas, changed, window, of_users.gap_ms)
+        used = count_lines(here, lines, k, end, deltas, changed, window, of_users.gap_ms, of_users.action)
         if not counted[k]:
             continue
         for d in range(used):

@@ -32,7 +32,10 @@ def add_own(e: Evidence, past: Past, u: int, start: int, stop: int, now: int, fi
     seen = np.zeros(RECENT, np.int64)
     for d in range(RECENT):
         seen[d] = seen_from(known, find(known.where, e.recent[d]), now)
+    least = np.inf
     for k in range(start, stop):
+        action = past.action[past.kind[u, k]]
+        least = min(least, action)
         y, time = past.item[u, k], past.time[u, k]
         at, filled = met(e, known, y, filled)
         here = seen_from(known, e.place[at], now)
@@ -40,7 +43,7 @@ def add_own(e: Evidence, past: Past, u: int, start: int, stop: int, now: int, fi
         e.own_trend[at] += fade(time, here, TREND_HALF_LIFE_MS)
         for i in range(max(start, k - past.window), k):
             s = past.item[u, i]
-            weight = pair_weight(k - start, k - i)
+            weight = pair_weight(action / least, k - start, k - i)
             for d in range(RECENT):
                 if e.recent[d] == s:
                     e.own[at, d] += weight * fade(time, seen[d], past.half_life_ms)
@@ -53,13 +56,16 @@ def add_own(e: Evidence, past: Past, u: int, start: int, stop: int, now: int, fi
 @compiled
 def own_hop(e: Evidence, past: Past, u: int, start: int, stop: int, x: int, seen: int) -> None:
     """What the session added to the row of an item that it met."""
+    least = np.inf
     for k in range(start, stop):
+        action = past.action[past.kind[u, k]]
+        least = min(least, action)
         y = past.item[u, k]
         for i in range(max(start, k - past.window), k):
             s = past.item[u, i]
             if s != x and y != x:  # noqa: PLR1714 (compiled)
                 continue
-            weight = pair_weight(k - start, k - i) * fade(past.time[u, k], seen, past.half_life_ms)
+            weight = pair_weight(action / least, k - start, k - i) * fade(past.time[u, k], seen, past.half_life_ms)
             if s == x:
                 e.own_hop[slot(e.slots, y)] += weight
             else:
