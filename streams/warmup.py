@@ -1,6 +1,7 @@
 """Warm-up: the compiled functions are made, or loaded from their cache, before a worker says that it is ready.
 
-`python -m streams.warmup` makes them for the first time, which takes a minute; later starts load them in a second.
+`python -m streams.warmup` makes them for the first time, which takes a minute or two, with those of `freshet evaluate`;
+later starts load them in a second.
 """
 
 import asyncio
@@ -41,4 +42,8 @@ async def _count_and_rank(engine: Engine) -> None:
 
 
 if __name__ == "__main__":
+    from recsys.evaluation.rehearsal import rehearse_next_basket, rehearse_next_item
+
     warm_up(Rules())
+    rehearse_next_item(Rules())
+    rehearse_next_basket(Rules())

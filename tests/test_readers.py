@@ -86,6 +86,14 @@ def events(reader: Reader) -> list[Event]:
         return [record.event for record in reader]
 
 
+@pytest.mark.parametrize("name", ["jsonl", "sessions", "rees46", "retailrocket"])
+def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path: Path, name: str) -> None:
+    content = {"jsonl": JSONL, "sessions": "0\t1 2 1\n", "rees46": REES46, "retailrocket": ORIGINAL_RETAILROCKET}[name]
+    plain = values(read(file_of(tmp_path, content), name, NOW_MS))
+    marked = file_of(tmp_path, gzip.compress(b"\xef\xbb\xbf" + content.encode()), "marked")
+    assert values(read(marked, name, NOW_MS)) == plain
+
+
 # Each format
 
 
