@@ -14,6 +14,8 @@ from msgspec import Struct
 
 HISTORY, WINDOW, GAP_MS = 50, 5, 1_800_000
 BACKWARD = 0.8
+STRENGTH = {"add_to_cart": 3.0, "purchase": 4.0}
+"""Of an action; of the others 1."""
 PENDING = 1 << 22
 """Pairs that are collected before they are added up."""
 
@@ -23,6 +25,7 @@ class Told(Struct):
 
     item_id: str
     event_time: int
+    event_type: str = "view"
     user_id: str | None = None
     anonymous_id: str | None = None
     session_id: str | None = None
@@ -85,8 +88,9 @@ class Exact:
         self._is_cut: list[bool] = []
         self._half_life_ms = half_life_ms
         self._decoder = msgspec.json.Decoder(Told)
-        self._sessions: dict[str, tuple[int, str | None, list[int]]] = {}
-        """By user: the time and session of the last interaction, and the session's items in its history, oldest first."""
+        self._sessions: dict[str, tuple[int, str | None, list[int], list[float]]] = {}
+        """By user: the time and session of the last interaction, and of the session's interactions in its history, oldest
+        first, the items and the strengths."""
 
     def take(self, value: bytes) -> None:
         """Counts one event."""
@@ -100,19 +104,21 @@ class Exact:
         user = event.user_id or f"anon:{event.anonymous_id}"
         time, session = event.event_time, event.session_id
         self.landmark_ms = self.landmark_ms or time
-        before_time, before_session, items = self._sessions.get(user, (0, None, []))
+        before_time, before_session, items, strengths = self._sessions.get(user, (0, None, [], []))
         if before_session is not None and session is not None:
             if before_session != session:
-                items = []
+                items, strengths = [], []
         elif abs(time - before_time) > GAP_MS:
-            items = []
+            items, strengths = [], []
+        strength = STRENGTH.get(event.event_type, 1.0)
         if items:
-            self._pair(number, items, time)
+            self._pair(number, items, strength / min(strength, *strengths), time)
         items.append(number)
-        del items[:-HISTORY]
-        self._sessions[user] = time, session, items
+        strengths.append(strength)
+        del items[:-HISTORY], strengths[:-HISTORY]
+        self._sessions[user] = time, session, items, strengths
 
-    def _pair(self, number: int, items: list[int], time: int) -> None:
+    def _pair(self, number: int, items: list[int], action: float, time: int) -> None:
         """A new interaction with what the session had before."""
         if number not in items:
             met: list[int] = []
@@ -124,7 +130,7 @@ class Exact:
                     if len(met) == WINDOW:
                         break
         growth = 2.0 ** ((time - self.landmark_ms) / self._half_life_ms) if self._half_life_ms else 1.0
-        strength = growth * (len(items) + 1.0) ** -0.25
+        strength = action * growth * (len(items) + 1.0) ** -0.25
         for distance, other in enumerate(reversed(items[-WINDOW:]), 1):
             weight = strength * distance**-1.5
             if self._is_cut[other]:

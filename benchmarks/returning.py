@@ -136,7 +136,7 @@ def figures(answered: Any, truths: list[set[int]]) -> Figures:
 def measure(name: str, baskets: Baskets, breadth: Breadth, truths: list[set[int]]) -> None:
     """Prints the figures of one shop."""
     begin = time.monotonic()
-    answered = answers(baskets, breadth, AT, Rules(), shown(name, len(baskets.user)))
+    answered = answers(baskets, breadth, AT, Rules(hide=frozenset()), shown(name, len(baskets.user)))
     seconds = time.monotonic() - begin
     found = " / ".join(f"{value:.1f}" for value in figures(answered, truths))
     print(f"\r{name}: recall@10 / recall@20 / ndcg@10 / hit rate@10 {found} in {seconds:.0f} s", flush=True)

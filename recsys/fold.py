@@ -2,7 +2,9 @@
 
 What is counted is the contract's; the weights are those of sequential co-occurrence with distance decay: of the user's earlier
 interactions s₁ … sⱼ in this session, each of the last `window`, at distance d from the new item y, adds
-w = (j + 1)^−0.25 · d^−1.5 to sᵢ → y and 0.8 w to y → sᵢ.
+w = a · (j + 1)^−0.25 · d^−1.5 to sᵢ → y and 0.8 w to y → sᵢ. By its kind an interaction has a weight
+(`recsys.rules.ActionWeights`), and a is that of the new one over the least in the session up to it: a session of one kind
+weighs the same whichever it is, so a shop that knows purchases alone, or views alone, ranks as if there were no such weights.
 """
 
 from typing import NamedTuple
@@ -10,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from recsys.batch import Batch
-from recsys.compiled import F32, I32, I64, U8, U32, U64, Bools, compiled
+from recsys.compiled import F32, F64, I32, I64, U8, U32, U64, Bools, compiled
 from recsys.events import Kind
 from recsys.hashing import NONE
 from recsys.histories import REFUNDED_PURCHASE, Histories
@@ -53,7 +55,8 @@ def fold(histories: Histories, batch: Batch, rules: Rules) -> tuple[Deltas, Bool
     deltas = no_deltas(len(batch.item), rules)
     changed = np.zeros(len(batch.item), np.bool_)
     lines = Lines(*batch[1:])
-    used = count_lines(histories, lines, 0, len(batch.item), deltas, changed, rules.window, float(rules.session_gap_ms))
+    action = rules.action_weights.by_kind
+    used = count_lines(histories, lines, 0, len(batch.item), deltas, changed, rules.window, float(rules.session_gap_ms), action)
     return Deltas._make(column[:used] for column in deltas), changed
 
 
@@ -81,16 +84,22 @@ def in_one_session(session: int, time: int, next_session: int, next_time: int, g
 
 
 @compiled
-def pair_weight(earlier: int, distance: int) -> float:
-    """What a new item and the one `distance` before it weigh in a session that has `earlier` interactions before the new."""
-    return (earlier + 1.0) ** -0.25 * distance**-1.5  # type: ignore[no-any-return]
+def pair_weight(action: float, earlier: int, distance: int) -> float:
+    """What a new item and the one `distance` before it weigh in a session that has `earlier` interactions before the new.
+
+    `action` is a, what the new interaction weighs by its kind.
+    """
+    return action * (earlier + 1.0) ** -0.25 * distance**-1.5  # type: ignore[no-any-return]
 
 
 @compiled
 def count_lines(
-    h: Histories, lines: Lines, begin: int, stop: int, d: Deltas, changed: Bools, window: int, gap_ms: float
+    h: Histories, lines: Lines, begin: int, stop: int, d: Deltas, changed: Bools, window: int, gap_ms: float, action: F64
 ) -> int:
-    """Counts the lines from `begin` to `stop`; returns how many deltas there are. `changed` is of these lines."""
+    """Counts the lines from `begin` to `stop`; returns how many deltas there are. `changed` is of these lines.
+
+    `action` is what an interaction weighs, by its kind.
+    """
     room = h.item.shape[1]
     used = 0
     repeat = False
@@ -116,12 +125,14 @@ def count_lines(
         # The session's part of the history: back to the first pair of neighbours that a new session parts.
         start = end
         s, t = lines.session[k], lines.time[k]
+        least = action[lines.kind[k]]
         while start > 0:
             before_s, before_t = h.session[u, start - 1], h.time[u, start - 1]
             if not in_one_session(before_s, before_t, s, t, gap_ms):
                 break
             start -= 1
             s, t = before_s, before_t
+            least = min(least, action[h.kind[u, start]])
         met_first = True
         for i in range(start, end):
             if h.item[u, i] == y:
@@ -146,7 +157,7 @@ def count_lines(
                 distinct += counts
             weight = 0.0
             if distance <= window:
-                weight = pair_weight(end - start, distance)
+                weight = pair_weight(action[lines.kind[k]] / least, end - start, distance)
             if counts == 0 and weight == 0.0:
                 continue
             d.partition[used], d.offset[used], d.time[used] = lines.partition[k], lines.offset[k], lines.time[k]

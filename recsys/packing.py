@@ -49,15 +49,14 @@ def get16(data: U8, at: int) -> int:
 @compiled
 def get32(data: U8, at: int) -> int:
     """A number of four bytes without a sign."""
-    return (  # type: ignore[return-value]
-        np.uint64(data[at]) | np.uint64(data[at + 1]) << 8 | np.uint64(data[at + 2]) << 16 | np.uint64(data[at + 3]) << 24
-    )
+    low = np.uint64(data[at]) | np.uint64(data[at + 1]) << 8
+    return low | np.uint64(data[at + 2]) << 16 | np.uint64(data[at + 3]) << 24  # type: ignore[return-value]
 
 
 @compiled
 def get64(data: U8, at: int) -> int:
     """A number of eight bytes without a sign."""
-    return get32(data, at) | get32(data, at + 4) << np.uint64(32)  # type: ignore[operator, return-value]
+    return get32(data, at) | get32(data, at + 4) << np.uint64(32)  # type: ignore[return-value]
 
 
 @compiled

@@ -10,13 +10,15 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import msgspec
 from msgspec import Meta, Struct, field
 
-from recsys.rules import Hideable, Rules
+from recsys.rules import ActionWeights, Hideable, Rules
 from streams.brokers import Brokers, Mechanism, Security, Unusable, check_readable, hosts
 
 PREFIX = "FRESHET_"
 TEST_DATA = "FRESHET_TEST_DATA"
 """Where the tests find real data; no setting of the product."""
 HIDEABLE: tuple[str, ...] = get_args(Hideable)
+HEAVIEST = 1000.0
+"""What an action may weigh at most: a weight must stay far from the largest float32 however old its row is."""
 CLUSTERS = ("redis+cluster://", "rediss+cluster://")
 HIDDEN = "***"
 SECRETS = frozenset({"kafka_password", "secret"})
@@ -64,6 +66,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     half_life: Annotated[float, Meta(description="days after which a weight is worth half; 0 is no decay", ge=0, le=36_500)] = (
         90.0
     )
+    action_weights: Annotated[
+        str, Meta(description="what a pair weighs by the later action, as name=number; actions that are not named weigh 1")
+    ] = "add_to_cart=3,wishlist=2,purchase=4,rating=4"
     learner: Annotated[bool, Meta(description="true: ranking learns from what users do; false: by a fixed formula")] = True
     top_n: Annotated[int, Meta(description="items in a recommendation", ge=1, le=500)] = 20
     hide: Annotated[str, Meta(description="left out of recommendations: current, once, purchased, seen, or none")] = (
@@ -94,6 +99,7 @@ class Settings(Struct, frozen=True, kw_only=True):
             session_gap_ms=round(self.session_gap * 1000),
             neighbours=self.neighbours,
             half_life_ms=self.half_life * 86_400_000.0,
+            action_weights=action_weights(self.action_weights),
             learner=self.learner,
             top_n=self.top_n,
             hide=hidden(self.hide),
@@ -188,6 +194,8 @@ def checked(name: str, value: str) -> object:
             raise msgspec.ValidationError("Expected a number")
         if name == "hide":
             hidden(value)
+        if name == "action_weights":
+            action_weights(value)
         if name in ("broker", "redis"):
             check_address(name, value)
     except msgspec.ValidationError as error:
@@ -215,6 +223,28 @@ def hidden(text: str) -> frozenset[Hideable]:
     if "none" in parts and len(parts) > 1:
         raise msgspec.ValidationError("none stands alone")
     return frozenset(parts) - {"none"}  # type: ignore[return-value]
+
+
+def action_weights(text: str) -> ActionWeights:
+    """What `FRESHET_ACTION_WEIGHTS` says.
+
+    >>> action_weights("purchase=4, add_to_cart=2.5")
+    ActionWeights(browse=1.0, click=1.0, add_to_cart=2.5, wishlist=1.0, purchase=4.0, rating=1.0)
+    """
+    found = {}
+    for part in text.split(","):
+        name, _, number = (piece.strip() for piece in part.partition("="))
+        if name not in ActionWeights._fields:
+            raise msgspec.ValidationError(f"{name!r} is none of {', '.join(ActionWeights._fields)}")
+        if name in found:
+            raise msgspec.ValidationError(f"{name} stands there twice")
+        try:
+            found[name] = msgspec.convert(number, float, strict=False)
+        except msgspec.ValidationError:
+            raise msgspec.ValidationError(f"Expected {name}=number, not {part.strip()!r}") from None
+        if not 0.0 < found[name] <= HEAVIEST:
+            raise msgspec.ValidationError(f"{name} must be above 0 and at most {HEAVIEST:g}, not {number}")
+    return ActionWeights(**dict.fromkeys(ActionWeights._fields, 1.0) | found)
 
 
 def check_address(name: str, value: str) -> None:

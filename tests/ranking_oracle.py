@@ -12,15 +12,18 @@ from typing import NamedTuple
 DAY = 86_400_000
 GAP = 1_800_000
 TREND = 3.0 * DAY
+STRENGTH = {1: 1.0, 2: 1.0, 3: 3.0, 4: 2.0, 5: 4.0, 6: 4.0}
+"""Of a browse, a click, a cart, a wish, a purchase, a rating."""
 
 
 class Line(NamedTuple):
-    """An interaction; `session` 0 is none."""
+    """An interaction; `session` 0 is none, `kind` 2 a click."""
 
     user: int
     item: int
     time: int
     session: int = 0
+    kind: int = 2
 
 
 class Meeting(NamedTuple):
@@ -92,8 +95,9 @@ class Shop:
         if counted:
             self._landmark(line.item, line.time)
             self.met[line.item].append(Meeting(line.time, 1.0, own))
+            action = STRENGTH[line.kind] / min(STRENGTH[met.kind] for met in [*earlier, line])
             for i in range(max(0, j - self.window), j):
-                s, weight = earlier[i].item, (j + 1) ** -0.25 * (j - i) ** -1.5
+                s, weight = earlier[i].item, action * (j + 1) ** -0.25 * (j - i) ** -1.5
                 self._landmark(s, line.time)
                 self.pairs[s][line.item].append(Meeting(line.time, weight, own))
                 if s != line.item:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -25,7 +26,7 @@ from recsys.ranking.features import ALSO_BOUGHT_TERM, BOUGHT_AGAIN_TERM, TERMS
 from recsys.ranking.rank import Ranked, room_for
 from recsys.returning.expectation import Expected
 from recsys.returning.features import FIRST, PARTS
-from recsys.rules import Rules
+from recsys.rules import ActionWeights, Rules
 
 ROOT = Path(__file__).parents[1]
 RULES = Rules(hide=frozenset({"current", "once"}))
@@ -74,9 +75,11 @@ def test_the_shares_of_a_customers_items_add_up_to_1_and_name_their_sources() ->
 
 
 def test_who_has_bought_nothing_is_ranked_as_if_all_others_had_only_looked() -> None:
+    """Where a purchase weighs no more than a look."""
+    rules = msgspec.structs.replace(RULES, action_weights=ActionWeights(purchase=1.0))
     mine = [event("me", "cup", at_ms=36 * DAY_MS), event("me", "milk", at_ms=36 * DAY_MS + 60_000)]
     buying, looking = (
-        Shop(RULES).take(*others(*[["cup", "pot", "milk"]] * 3), *weekly(6, 3, kind), *mine)
+        Shop(rules).take(*others(*[["cup", "pot", "milk"]] * 3), *weekly(6, 3, kind), *mine)
         for kind in (Kind.PURCHASE, Kind.CLICK)
     )
     assert buying.newest["me"].items == looking.newest["me"].items

@@ -191,8 +191,17 @@ def test_the_chart_library_leaves_nothing_behind_in_the_way_of_imports() -> None
 
 
 def test_the_json_is_the_contracts_with_intervals_and_differences_beside_it() -> None:
-    found = json.loads(json.dumps(as_json(result())))
+    given = result()
+    found = json.loads(json.dumps(as_json(given)))
+    breakdowns = found.pop("breakdowns")
+    assert list(breakdowns) == [method.name for method in given.methods]
+    for method in given.methods:
+        told = {what: [(part["label"], part["mean"]) for part in parts] for what, parts in breakdowns[method.name].items()}
+        assert told == {what: [(part.label, part.mean) for part in parts] for what, parts in method.breakdowns.items()}
     assert found == {
+        "task": "next-item",
+        "file": given.file,
+        "breakdown_metric": "hit_rate",
         "mode": "prequential",
         "events": 70_278,
         "predictions": 52_484,

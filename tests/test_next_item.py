@@ -33,8 +33,10 @@ NOW = 1_700_000_000_000
 DAY = 86_400_000
 FEW = settings(deadline=None, max_examples=12, phases=(Phase.explicit, Phase.generate))
 HIDDEN: list[frozenset[Hideable]] = [frozenset(), frozenset({"current", "purchased"}), frozenset({"seen"})]
+ONCE: list[frozenset[Hideable]] = [frozenset({"once"}), frozenset({"current", "once"}), frozenset({"once", "purchased"})]
 AGE = 11
 """The feature."""
+BUYING = [*[Kind.CLICK] * 3, *[Kind.PURCHASE] * 3, Kind.REFUND]
 KINDS = [*[Kind.CLICK] * 6, Kind.ADD_TO_CART, Kind.BROWSE, Kind.SEARCH, Kind.IMPRESSION]
 
 
@@ -43,8 +45,9 @@ def click(user: str, item: str, time_ms: int, session: str | None = None) -> Eve
 
 
 @st.composite
-def logs(draw: st.DrawFn, size: int = 60) -> list[Event]:
-    """Events of a few users, none of them customers: sessions, baskets, repetitions, no two of one millisecond."""
+def logs(draw: st.DrawFn, size: int = 60, kinds: Sequence[Kind] = tuple(KINDS)) -> list[Event]:
+    """Events of a few users, none of them customers unless `kinds` has purchases: sessions, baskets, repetitions, no two of
+    one millisecond."""
     found: list[Event] = []
     now = NOW
     for _ in range(draw(st.integers(size // 2, size))):
@@ -55,7 +58,7 @@ def logs(draw: st.DrawFn, size: int = 60) -> list[Event]:
         items = draw(st.lists(st.integers(0, 19), min_size=1, max_size=draw(st.sampled_from([1, 1, 1, 4])), unique=True))
         found.append(
             Event(
-                kind=draw(st.sampled_from(KINDS)),
+                kind=draw(st.sampled_from(kinds)),
                 user_id=f"u{draw(st.integers(0, 3))}",
                 lines=tuple(Line(f"i{n}") for n in items),
                 time_ms=now,
@@ -119,6 +122,42 @@ def test_answers_are_what_the_engine_recommends_at_that_moment(learner: bool, hi
         assert [expected[name] for name in found] == pytest.approx(list(expected.values()), abs=2e-6)
     for of_live in weights:
         assert result.weights.weight == pytest.approx(of_live, abs=1e-9)
+
+
+@pytest.mark.parametrize("history", [4, 50])
+@settings(FEW, max_examples=25)
+@given(data=st.data())
+def test_what_customers_are_not_shown_is_what_the_engine_hides_at_that_moment(history: int, data: st.DataObject) -> None:
+    """There are fewer items than places, so an item that is missing is hidden, however the others are ranked."""
+    log = data.draw(logs(kinds=BUYING))
+    rules = Rules(hide=data.draw(st.sampled_from(ONCE)), history=history, top_n=30)
+    events = prequential(log, rules)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(next_item, "STRIDE", 1)
+        found = named(events, learned(events, rules).answers)
+    questions = set(asked_events(events))
+    live, _ = asyncio.run(asked_live(log, [n in questions for n in range(len(log))], rules))
+    assert [set(items) for items in found] == [set(items) for items in live]
+
+
+def test_what_a_stranger_buys_in_a_frozen_test_is_hidden_from_that_one_and_sells_nothing() -> None:
+    def buy(user: str, item: str, time_ms: int) -> Event:
+        return Event(kind=Kind.PURCHASE, user_id=user, lines=(Line(item),), time_ms=time_ms)
+
+    weekly = [buy(f"c{n}", "a", NOW + n + week * 7 * DAY) for week in range(3) for n in range(3)]
+    bought = [buy("x", "e", NOW + 30 * DAY), click("x", "b", NOW + 30 * DAY + 1), click("x", "c", NOW + 30 * DAY + 2)]
+    looked = [event for event in bought if event.kind is Kind.CLICK]
+    rules = Rules(hide=frozenset({"once"}), top_n=9)
+
+    def shown(test: list[Event]) -> list[list[str]]:
+        events = frozen([*LEARNED, *sold, *weekly], iter(test), rules)
+        return named(events, learned(events, rules).answers)
+
+    sold = [buy(f"d{n}", "e", NOW + n) for n in range(20)]
+    [first, second], [plain] = shown(bought), shown(looked)
+    assert "e" in plain
+    assert not {"e"} & {*first, *second}
+    assert {*second} == {*plain} - {"e"}
 
 
 def shop(sessions: Sequence[Sequence[str]], start: int = NOW) -> list[Event]:

@@ -14,7 +14,7 @@ from recsys.hashing import hash_id
 from recsys.item_shards import ITEM_SHARDS
 from recsys.keys import Keys
 from recsys.recommendation import Neighbours, Recommendation
-from recsys.rules import Rules
+from recsys.rules import ActionWeights, Rules
 from recsys.store import MemoryStore
 
 START_MS = 1_700_000_000_000
@@ -108,6 +108,17 @@ def test_scores_are_those_of_the_formula() -> None:
     expected = plain_scores(SESSIONS, mine)
     found = {item.item_id: item.score for item in shop.newest["me"].items}
     assert found == {item: pytest.approx(score, abs=1e-5) for item, score in expected.items()}
+
+
+@pytest.mark.parametrize("action", [Kind.ADD_TO_CART, Kind.WISHLIST, Kind.PURCHASE, Kind.RATING])
+def test_what_followed_with_a_stronger_action_comes_first(action: Kind) -> None:
+    def best(weights: ActionWeights) -> str:
+        visits = others(["x", "tea"], ["x", "tea"], ["x", "mug"])
+        visits[-1] = event("visitor2", "mug", kind=action, at_ms=1000)
+        return Shop(Rules(action_weights=weights, learner=False)).take(*visits, event("me", "x")).items("me")[0]
+
+    assert best(ActionWeights()) == "mug"
+    assert best(ActionWeights(add_to_cart=1, wishlist=1, purchase=1, rating=1)) == "tea"
 
 
 def test_items_are_sorted_by_falling_score_and_ties_by_id() -> None:

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from ranking_oracle import DAY, Line, Shop, shares
+from ranking_oracle import DAY, STRENGTH, Line, Shop, shares
 
 from recsys import histories, rows
 from recsys.batch import Batch
 from recsys.compiled import F64, U64
 from recsys.evaluation.next_item import most_popular
 from recsys.events import EARLIEST_MS, LATEST_MS
-from recsys.fold import fold
-from recsys.histories import Histories
+from recsys.fold import PURCHASE, fold
+from recsys.histories import REFUNDED_PURCHASE, Histories
 from recsys.known import Known, known_rows
 from recsys.ranking.candidates import desk, lay_out, repeat_term
 from recsys.ranking.evidence import clear
@@ -23,7 +23,7 @@ from recsys.ranking.features import FEATURES, FIRST, TRENDING_TERM
 from recsys.ranking.past import Past, past
 from recsys.ranking.rank import Missing, Ranked, rank, room_for
 from recsys.rows import Rows
-from recsys.rules import Rules
+from recsys.rules import ActionWeights, Rules
 
 NOW = 1_700_000_000_000
 ITEMS = 24
@@ -60,7 +60,7 @@ class Laid(NamedTuple):
 
 
 def batch(lines: Sequence[Line]) -> Batch:
-    user, item, time, session = (np.array([line[c] for line in lines], np.int64) for c in range(4))
+    user, item, time, session, kind = (np.array([line[c] for line in lines], np.int64) for c in range(5))
     n = len(lines)
     return Batch(
         {},
@@ -69,7 +69,7 @@ def batch(lines: Sequence[Line]) -> Batch:
         np.zeros(n, np.uint64),
         session.astype(np.uint64),
         time,
-        np.full(n, 2, np.uint8),
+        kind.astype(np.uint8),
         np.zeros(n, np.int32),
         np.arange(n),
         np.ones(n, np.bool_),
@@ -134,13 +134,19 @@ def streams(
     steps: st.SearchStrategy[int], size: int = 30, items: int = ITEMS, users: int = USERS
 ) -> st.SearchStrategy[list[Line]]:
     """Interactions of some users, each so long after the one before."""
-    line = st.tuples(st.integers(0, users - 1), st.integers(0, items - 1).map(item), steps, st.sampled_from([0] * 40 + [1, 2]))
+    line = st.tuples(
+        st.integers(0, users - 1),
+        st.integers(0, items - 1).map(item),
+        steps,
+        st.sampled_from([0] * 40 + [1, 2]),
+        st.sampled_from([2, 2, 2, *STRENGTH]),
+    )
 
-    def timed(parts: list[tuple[int, int, int, int]]) -> list[Line]:
+    def timed(parts: list[tuple[int, int, int, int, int]]) -> list[Line]:
         now, lines = NOW, []
-        for user, number, step, session in parts:
+        for user, number, step, session, kind in parts:
             now = min(max(now + step, EARLIEST_MS), LATEST_MS)
-            lines.append(Line(user, number, now, session))
+            lines.append(Line(user, number, now, session, kind))
         return lines
 
     return st.lists(line, min_size=size, max_size=size).map(timed)
@@ -198,6 +204,27 @@ def test_candidates_are_those_of_the_plain_formulas(steps: Any, half_life_ms: fl
                 assert score == pytest.approx(expected.f[number], rel=1e-3, abs=1e-6)
 
 
+@pytest.mark.parametrize("kind", STRENGTH)
+@FEW
+@given(data=st.data())
+def test_actions_of_one_kind_make_the_same_rows_whichever_it_is(kind: int, data: st.DataObject) -> None:
+    lines = data.draw(streams(NEAR, 30))
+    clicks, actions = (counted([line._replace(kind=k) for line in lines], RULES) for k in (2, kind))
+    for name in Rows._fields[2:]:
+        assert np.array_equal(getattr(clicks.rows, name), getattr(actions.rows, name))
+
+
+@FEW
+@given(data=st.data())
+def test_counts_do_not_depend_on_what_actions_weigh(data: st.DataObject) -> None:
+    lines = data.draw(streams(LATE, 30))
+    state, other = (
+        counted(lines, Rules(action_weights=weights)) for weights in (ActionWeights(), ActionWeights(purchase=0.25, click=7.0))
+    )
+    for name in ("interactions", "popularity", "trend", "length", "other", "counts"):
+        assert np.array_equal(getattr(state.rows, name), getattr(other.rows, name))
+
+
 def as_dict(rules: Rules) -> dict[str, Any]:
     return {name: getattr(rules, name) for name in rules.__struct_fields__}
 
@@ -229,6 +256,8 @@ def test_it_does_not_matter_whether_the_own_session_is_counted_yet(steps: Any, w
     everything = [*met_before(lines), *lines]
     own = own_session(everything, u)
     after = counted(everything, rules)
+    taken_back = after.histories.kind == PURCHASE  # which weighed as purchases when they were counted
+    after.histories.kind[taken_back] = np.where(data.draw(st.booleans()), REFUNDED_PURCHASE, PURCHASE)
     before = counted(everything, rules, own)
     length = int(after.histories.length[u])
     with_own = laid_out(after, rules, u, length, weight)

@@ -70,6 +70,16 @@ not JSON
 """
 
 
+YOOCHOOSE = """\
+2,2014-04-07T13:56:37.614Z,214662742,0
+1,2014-04-07T10:51:09.277Z,214536502,S
+1,2014-04-07T10:54:09.868Z,214536500,0
+1,yesterday,214536500,0
+1,2014-13-07T10:54:09.868Z,214536500,0
+3,2014-04-07T13:56:37.614Z,214662742
+"""
+
+
 def file_of(folder: Path, content: str | bytes, name: str = "file") -> Path:
     path = folder / name
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -86,7 +96,33 @@ def events(reader: Reader) -> list[Event]:
         return [record.event for record in reader]
 
 
+@pytest.mark.parametrize("name", ["jsonl", "sessions", "rees46", "retailrocket"])
+def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path: Path, name: str) -> None:
+    content = {"jsonl": JSONL, "sessions": "0\t1 2 1\n", "rees46": REES46, "retailrocket": ORIGINAL_RETAILROCKET}[name]
+    plain = values(read(file_of(tmp_path, content), name, NOW_MS))
+    marked = file_of(tmp_path, gzip.compress(b"\xef\xbb\xbf" + content.encode()), "marked")
+    assert values(read(marked, name, NOW_MS)) == plain
+
+
 # Each format
+
+
+@pytest.mark.parametrize("between", [",", "\t"])
+def test_yoochoose_as_published_and_as_a_table_give_the_same_clicks_in_the_order_of_time(tmp_path: Path, between: str) -> None:
+    table = ["SessionId,ItemId,Time", "2,214662742,1396878997.614", "1,214536502,1396867869.277", "1,214536500,1396868049.868"]
+    content = "\n".join([*table, "1,214536500,soon", "1,2"]).replace(",", between)
+    published, made = read(file_of(tmp_path, YOOCHOOSE), "yoochoose"), read(file_of(tmp_path, content, "made"), "yoochoose")
+    found = values(published)
+    assert found == values(made)
+    assert [(e["session_id"], e["user_id"], e["item_id"]) for e in found] == [
+        ("1", "1", "214536502"),
+        ("1", "1", "214536500"),
+        ("2", "2", "214662742"),
+    ]
+    assert found[0]["event_time"] == round(datetime(2014, 4, 7, 10, 51, 9, 277_000, UTC).timestamp() * 1000)
+    wrong_time = "the time is neither seconds nor like 2014-04-07T10:51:09.277Z"
+    assert published.bad.reasons == {wrong_time: 2, "not 4 columns": 1}
+    assert made.bad.reasons == {wrong_time: 1, "not 3 columns": 1}
 
 
 def test_online_retail_becomes_a_basket_for_each_invoice_and_a_refund_for_each_cancellation(tmp_path: Path) -> None:
@@ -259,6 +295,7 @@ def test_a_prefix_of_another_form_is_an_error_with_its_line(tmp_path: Path, line
 SAMPLES = {
     "jsonl": JSONL,
     "retailrocket": ORIGINAL_RETAILROCKET,
+    "yoochoose": YOOCHOOSE,
     "rees46": REES46,
     "online-retail": ONLINE_RETAIL,
     "otto": OTTO,
@@ -436,6 +473,16 @@ def test_retailrocket_sessions_and_clicks_agree_with_an_independent_count(data_d
     prefixes = rows(data_dir / "retailrocket_test_prefixes.tsv.gz", "\t")
     assert list(read_prefixes(data_dir / "retailrocket_test_prefixes.tsv.gz")) == [
         Prefix(tuple(r["prefix"].split()), r["target"]) for r in prefixes
+    ]
+
+
+def test_yoochoose_agrees_with_an_independent_count(data_dir: Path) -> None:
+    path = data_dir / "yoochoose-clicks-100k_train_full.txt.gz"
+    table = sorted(rows(path, "\t"), key=lambda r: float(r["Time"]))
+    found = events(read(path, "yoochoose"))
+    assert len(found) == 70_278
+    assert [(e.session_id, e.lines[0].item_id, e.time_ms) for e in found] == [
+        (r["SessionId"], r["ItemId"], round(float(r["Time"]) * 1000)) for r in table
     ]
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from returning_oracle import DAY, GAP, Bought, Choice, Recount, Rows, choice
+from returning_oracle import DAY, GAP, Bought, Choice, Recount, Rows, Sold, choice
 from test_returning import NOW, USERS, State, counted, lines_of, recounted, start
 
 from benchmarks.returning import as_baskets, bought, figures
@@ -273,8 +273,35 @@ def test_the_evaluation_ranks_learns_and_counts_by_the_formulas(breadth: Breadth
     random = np.random.default_rng(5)
     events = random_baskets(random, 80)
     asked = random.random(80) < 0.5
-    found = answers(numbered(events, asked), breadth, 8, Rules(half_life_ms=0.0))
+    found = answers(numbered(events, asked), breadth, 8, Rules(half_life_ms=0.0, hide=frozenset()))
     plain_answers(events, asked, breadth, found)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_is_bought_once_is_left_out_and_the_rest_keeps_its_order(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    events = random_baskets(random, 120)
+    asked = random.random(120) < 0.5
+    everything = answers(numbered(events, asked), FEW, 60, Rules(hide=frozenset()))
+    shown = answers(numbered(events, asked), FEW, 8, Rules(hide=frozenset({"once"})))
+    recount, lines, again, questions, hidden = Recount(), 0, 0, 0, 0
+    for event, is_asked in zip(events, asked, strict=True):
+        held = recount.customers[event.user].held
+        if is_asked:
+            share = again / lines if lines else 0.0
+            once = {c for c in held if by_holders(recount.sold[c], event.time, share) < 0.1}
+            rest = [number for number in everything[questions].tolist() if number >= 0 and number + 1 not in once]
+            assert [number for number in shown[questions].tolist() if number >= 0] == rest[:8]
+            questions, hidden = questions + 1, hidden + len(once)
+        lines, again = lines + len(event.items), again + sum(item in held for item in event.items)
+        recount.take(event)
+    assert hidden > 20
+
+
+def by_holders(sold: Sold, now: int, share: float) -> float:
+    """Of an item's purchases, the share by those who held it; of an item of which little is known, that of the shop."""
+    n, m = (sum(math.exp2((time - now) / (90 * DAY)) for time in times) for times in (sold.times, sold.to_new))
+    return (n - m + share) / (n + 1)
 
 
 def invoice_lines(file: Path) -> Iterator[tuple[str, str, str, int]]:
@@ -301,6 +328,6 @@ def test_online_retails_next_baskets_are_expected_as_well_as_measured(data_dir: 
     baskets = as_baskets(invoice_lines(data_dir / "online_retail.csv.gz"))
     counts = (len(baskets.user), baskets.user.max() + 1, baskets.item.max() + 1, len(baskets.item), baskets.asked.sum())
     assert counts == (18_402, 4_334, 3_659, 386_326, 4_199)
-    found = figures(answers(baskets, EVERYTHING, 20, Rules()), bought(baskets))
+    found = figures(answers(baskets, EVERYTHING, 20, Rules(hide=frozenset())), bought(baskets))
     assert found.recall_10 >= 19.0
     assert found.ndcg_10 >= 30.2

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from recsys.rules import ActionWeights, Rules
 from streams.settings import Settings, SettingsError, names, read_settings, shown
 
 DEFAULTS: dict[str, Any] = {
@@ -19,6 +20,7 @@ DEFAULTS: dict[str, Any] = {
     "window": 5,
     "session_gap": 1800.0,
     "neighbours": 100,
+    "action_weights": "add_to_cart=3,wishlist=2,purchase=4,rating=4",
     "learner": True,
     "top_n": 20,
     "hide": "current,once",
@@ -47,6 +49,8 @@ ALLOWED: list[tuple[str, str, Any]] = [
     ("neighbours", "10000", 10_000),
     ("half_life", "0", 0.0),
     ("half_life", "7.5", 7.5),
+    ("action_weights", "purchase=10", "purchase=10"),
+    ("action_weights", "browse = 0.5, click=1e-3,rating=1000", "browse = 0.5, click=1e-3,rating=1000"),
     ("learner", "false", False),
     ("top_n", "1", 1),
     ("top_n", "500", 500),
@@ -76,6 +80,10 @@ REFUSED: list[tuple[str, str]] = [
     *((name, value) for name in ("session_gap", "half_life", "retention") for value in NO_NUMBER),
     *(("session_gap", "0"), ("retention", "0")),
     *(("hide", value) for value in ("", "everything", "current,", "none,seen", "Seen", "current;seen")),
+    *(("action_weights", value) for value in ("", "purchase", "purchase=", "=4", "purchase=4,", "purchase=4;click=1")),
+    *(("action_weights", f"purchase={number}") for number in ("0", "-1", "nan", "inf", "1000.1", "many", "1_0", "1=2")),
+    *(("action_weights", f"{name}=2") for name in ("buy", "Purchase", "refund", "search", "remove_from_cart")),
+    ("action_weights", "purchase=4,purchase=5"),
     *(("accept_loss", value) for value in ("", "yes", "maybe", "2")),
     *(("learner", value) for value in ("", "yes", "maybe", "2")),
     *(("secret", value) for value in ("a,,b", ",a", "a,", "a b")),
@@ -141,6 +149,9 @@ def test_a_wrong_value_is_refused_with_name_value_and_what_is_allowed(name: str,
         ("redis", "redis+cluster://a:1,b:2/3", "database 0 only: leave out /3"),
         ("broker", "http://a", "kafka://"),
         ("hide", "everything", "current, once, purchased"),
+        ("action_weights", "buy=2", "'buy' is none of browse, click, add_to_cart, wishlist, purchase, rating"),
+        ("action_weights", "purchase=0", "purchase must be above 0 and at most 1000, not 0"),
+        ("action_weights", "purchase=many", "purchase=number, not 'purchase=many'"),
     ],
 )
 def test_what_is_allowed_is_said(name: str, value: str, allowed: str) -> None:
@@ -173,10 +184,16 @@ def test_the_rules_take_their_numbers_from_the_settings() -> None:
         "half_life": "2",
         "top_n": "3",
         "learner": "false",
+        "action_weights": "purchase=7,browse=0.5",
     }
     rules = read_settings({variable(name): value for name, value in given.items()} | {"FRESHET_HIDE": "none"}).rules
     assert (rules.history, rules.window, rules.session_gap_ms, rules.neighbours) == (7, 2, 1500, 9)
     assert (rules.half_life_ms, rules.top_n, rules.hide, rules.learner) == (2 * 86_400_000, 3, frozenset(), False)
+    assert rules.action_weights == ActionWeights(0.5, 1.0, 1.0, 1.0, 7.0, 1.0)
+
+
+def test_the_default_weights_of_actions_are_those_of_the_rules() -> None:
+    assert read_settings({}).rules.action_weights == Rules().action_weights
 
 
 def test_a_prefix_stands_before_every_topic() -> None:

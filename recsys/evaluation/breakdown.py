@@ -14,7 +14,7 @@ import numpy as np
 from recsys.compiled import F64, I32, I64, Bools
 from recsys.evaluation.bootstrap import cluster_sums
 from recsys.evaluation.result import Slice
-from recsys.evaluation.trace import Trace
+from recsys.evaluation.trace import Trace, earlier
 
 NEVER = -1
 """The age of an item that was never met before."""
@@ -66,10 +66,7 @@ def circumstances(trace: Trace) -> Circumstances:
     same_session = trace.session[order][1:] == trace.session[order][:-1]
     repeat = np.zeros(lines, np.bool_)
     repeat[order[1:]] = same_session & (trace.item[order][1:] == trace.item[order][:-1])
-    by_session = np.argsort(trace.session, kind="stable")
-    begins = np.concatenate((np.ones(min(lines, 1), np.bool_), np.diff(trace.session[by_session]) != 0))
-    length = np.empty(lines, np.int64)
-    length[by_session] = place - np.maximum.accumulate(np.where(begins, place, 0))
+    length = earlier(trace.session)
     first = np.full(int(trace.item.max()) + 1 if lines else 0, lines)
     np.minimum.at(first, trace.item[trace.counted], place[trace.counted])
     met = first[trace.item]

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from recsys.batch import Arrival, Batch, columns
-from recsys.compiled import I32, I64, U8, U64, Bools, compiled_maker
+from recsys.compiled import F64, I32, I64, U8, U64, Bools, compiled_maker
 from recsys.evaluation.trace import Trace
 from recsys.events import Event, Kind
 from recsys.fold import REFUND, Deltas, Lines, count_lines, in_one_session, no_deltas
@@ -126,7 +126,16 @@ def without_repeats(batch: Batch, users: int, rules: Rules) -> Batch:
     deltas = no_deltas(int((ends - starts).max(initial=0)), rules)
     lines = Lines(place, *batch[2:])
     _mark_repeats(
-        lines, begins, starts, ends, empty(used, rules.history), deltas, rules.window, float(rules.session_gap_ms), stays
+        lines,
+        begins,
+        starts,
+        ends,
+        empty(used, rules.history),
+        deltas,
+        rules.window,
+        float(rules.session_gap_ms),
+        rules.action_weights.by_kind,
+        stays,
     )
     return Batch._make((batch.ids, *(column[stays] for column in batch[1:])))
 
@@ -134,14 +143,14 @@ def without_repeats(batch: Batch, users: int, rules: Rules) -> Batch:
 @compiled_maker
 def _mark_repeats(
     lines: Lines, begins: Bools, starts: I64, ends: I64, here: Histories, deltas: Deltas,
-    window: int, gap_ms: float, stays: Bools,
+    window: int, gap_ms: float, action: F64, stays: Bools,
 ) -> None:  # fmt: skip
     for n in range(len(starts)):
         k, end = starts[n], ends[n]
         if begins[k]:
             here.length[lines.user[k]] = 0
         changed = np.zeros(end - k, np.bool_)
-        count_lines(here, lines, k, end, deltas, changed, window, gap_ms)
+        count_lines(here, lines, k, end, deltas, changed, window, gap_ms, action)
         if lines.kind[k] < REFUND:
             stays[k:end] = changed
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from recsys import histories, popularity, rows
 from recsys.compiled import F64, I32, I64, U64, Bools, compiled
+from recsys.evaluation.customers import Customers, buy, customers, hide_once
 from recsys.evaluation.events import Events, places
 from recsys.evaluation.trace import NOTHING
 from recsys.fold import REFUND, Deltas, Lines, count_lines, no_deltas
@@ -26,6 +27,7 @@ from recsys.ranking.hiding import hide
 from recsys.ranking.lessons import learn_newest
 from recsys.ranking.past import Past, past
 from recsys.ranking.rank import Ranked, level_of, rank_one, room_for
+from recsys.returning.purchases import HELD
 from recsys.rows import Rows, merge_lines
 from recsys.rules import Rules
 
@@ -55,8 +57,9 @@ def learned(events: Events, rules: Rules, progress: Callable[[int], None] = lamb
     ends = np.append(starts[1:], len(place))
     deltas = no_deltas(int((ends - starts).max(initial=0)), rules)
     at, changed = np.zeros(len(deltas.item), np.int64), np.zeros(len(deltas.item), np.bool_)
-    left_out = np.zeros(2 * rules.history, np.uint64)
-    hides = ("current" in rules.hide, "purchased" in rules.hide, "seen" in rules.hide)
+    left_out = np.zeros(2 * rules.history + HELD, np.uint64)
+    hides = ("current" in rules.hide, "purchased" in rules.hide, "seen" in rules.hide, "once" in rules.hide)
+    buyers = customers(events, "once" in rules.hide)
     found = np.full((int(events.asked.sum()), rules.top_n), NOTHING, np.int32)
     done = 0
     for first in range(0, len(starts), STRIDE):
@@ -65,7 +68,7 @@ def learned(events: Events, rules: Rules, progress: Callable[[int], None] = lamb
         ranked = room_for(questions, rules.top_n)
         popular = most_popular(everything, rules) if questions else popularity.unpack(rules)
         _advance(
-            starts[some], ends[some], lines, begins, events.asked, events.counted, here, of_users,
+            starts[some], ends[some], lines, begins, events.asked, events.counted, here, of_users, buyers,
             everything.interactions, everything.updated, known, popular.item, level_of(popular), weights, table, deltas,
             at, changed, left_out, ranked, hides, rules.learner, rules.window, rules.neighbours, rules.row_limit,
         )  # fmt: skip
@@ -96,11 +99,13 @@ def most_popular(everything: Rows, rules: Rules) -> Popular:
 @compiled
 def _advance(
     starts: I64, ends: I64, lines: Lines, begins: Bools, asked: Bools, counted: Bools, here: Histories, of_users: Past,
+    buyers: Customers,
     interactions: I64, updated: I64, known: Known, popular: U64, level: F64, weights: Weights, table: Desk, deltas: Deltas,
-    at: I64, changed: Bools, left_out: U64, ranked: Ranked, hides: tuple[bool, bool, bool], learner: bool, window: int,
+    at: I64, changed: Bools, left_out: U64, ranked: Ranked, hides: tuple[bool, bool, bool, bool], learner: bool, window: int,
     keep: int, limit: int,
 ) -> None:  # fmt: skip
     """Goes through the events whose lines begin and end there."""
+    of_history = 2 * here.item.shape[1]
     question = 0
     for n in range(len(starts)):
         k, end = starts[n], ends[n]
@@ -110,14 +115,18 @@ def _advance(
         length = here.length[u]
         in_rows = length if counted[k] else 0
         if asked[k]:
-            hide(of_users, u, length, here.event[u], hides[0], hides[1], hides[2], left_out)
+            hide(of_users, u, length, here.event[u], hides[0], hides[1], hides[2], left_out[:of_history])
+            if hides[3]:
+                hide_once(buyers, k, here.time[u, length - 1], known.where, left_out[of_history:])
             rank_one(
                 of_users, u, length, in_rows, left_out, known, popular, level, weights.weight, table, learner, NEVER,
                 ranked, question,
             )  # fmt: skip
             question += 1
         changed[: end - k] = False
-        used = count_lines(here, lines, k, end, deltas, changed, window, of_users.gap_ms)
+        used = count_lines(here, lines, k, end, deltas, changed, window, of_users.gap_ms, of_users.action)
+        if hides[3]:
+            buy(buyers, k, end, changed[: end - k], counted[k], known.where, of_users.gap_ms)
         if not counted[k]:
             continue
         for d in range(used):

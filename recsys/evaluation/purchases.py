@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from recsys.evaluation.trace import Baskets
+from recsys.evaluation.trace import Baskets, earlier
 from recsys.events import Event, Kind
 
 EARLIER = 2
@@ -64,17 +64,3 @@ def bought(events: Iterable[Event], begin: float) -> Bought:
         [(purchases[b].event_id, purchases[b].user_id) for b in np.flatnonzero(asked)],
         count,
     )
-
-
-def earlier(user: "np.ndarray[tuple[int], np.dtype[np.int32]]") -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
-    """How many earlier places have the same user.
-
-    >>> earlier(np.array([4, 5, 4, 4], np.int32))
-    array([0, 0, 1, 2])
-    """
-    order = np.argsort(user, kind="stable")
-    place = np.arange(len(user))
-    begins = np.concatenate((np.ones(min(len(user), 1), np.bool_), np.diff(user[order]) != 0))
-    found = np.empty(len(user), np.int64)
-    found[order] = place - np.maximum.accumulate(np.where(begins, place, 0))
-    return found

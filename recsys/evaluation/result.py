@@ -67,7 +67,8 @@ def best_baseline(methods: list[Method], metric: str) -> str | None:
 
 
 def as_json(result: Result) -> dict[str, object]:
-    """The contract's JSON of `freshet evaluate --json`, with `intervals` (by method) and `difference` (by metric) beside it.
+    """The contract's JSON of `freshet evaluate --json`; beside it what was evaluated, `intervals` and `breakdowns` (by method)
+    and `difference` (by metric).
 
     >>> found = as_json(Result("frozen", "next-item", "shop.jsonl", 20, 9, 3, 0.5, [Method("freshet", {"mrr": 0.25})]))
     >>> found["metrics"], found["baselines"], found["predictions"]
@@ -75,6 +76,8 @@ def as_json(result: Result) -> dict[str, object]:
     """
     ours, *baselines = result.methods
     return {
+        "task": result.task,
+        "file": result.file,
         "mode": result.mode,
         "events": result.events,
         "predictions": result.predictions,
@@ -85,5 +88,7 @@ def as_json(result: Result) -> dict[str, object]:
         "intervals": {
             method.name: {metric: list(interval) for metric, interval in method.intervals.items()} for method in result.methods
         },
+        "breakdown_metric": result.breakdown_metric,
+        "breakdowns": {method.name: msgspec.to_builtins(method.breakdowns) for method in result.methods},
         "difference": {metric: msgspec.to_builtins(difference) for metric, difference in result.difference.items()},
     }

@@ -8,6 +8,8 @@ file are counted and those of the second are not.
 
 from typing import NamedTuple
 
+import numpy as np
+
 from recsys.compiled import I32, I64, Bools
 
 NOTHING = -1
@@ -45,3 +47,17 @@ class Baskets(NamedTuple):
     """One more than there are baskets."""
     item: I32
     """Of each line; distinct within a basket."""
+
+
+def earlier(number: I32) -> I64:
+    """How many earlier places have the same number.
+
+    >>> earlier(np.array([4, 5, 4, 4], np.int32))
+    array([0, 0, 1, 2])
+    """
+    order = np.argsort(number, kind="stable")
+    place = np.arange(len(number))
+    begins = np.concatenate((np.ones(min(len(number), 1), np.bool_), np.diff(number[order]) != 0))
+    found = np.empty(len(number), np.int64)
+    found[order] = place - np.maximum.accumulate(np.where(begins, place, 0))
+    return found

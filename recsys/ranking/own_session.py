@@ -1,5 +1,7 @@
 """The own session: what a user's session added to the rows, by the rule of `recsys.fold`, so that it can be taken out again."""
 
+import numpy as np
+
 from recsys.compiled import compiled
 from recsys.fold import BACKWARD, in_one_session, pair_weight
 from recsys.index import find
@@ -30,7 +32,10 @@ def add_own(e: Evidence, past: Past, u: int, start: int, stop: int, now: int, fi
     seen = e.seen
     for d in range(RECENT):
         seen[d] = seen_from(known, find(known.where, e.recent[d]), now)
+    least = np.inf
     for k in range(start, stop):
+        action = past.action[past.kind[u, k]]
+        least = min(least, action)
         y, time = past.item[u, k], past.time[u, k]
         at, filled = enter_own(e, y, filled)
         here = seen_from(known, find(known.where, y), now)
@@ -38,7 +43,7 @@ def add_own(e: Evidence, past: Past, u: int, start: int, stop: int, now: int, fi
         e.own_trend[at] += fade(time, here, TREND_HALF_LIFE_MS)
         for i in range(max(start, k - past.window), k):
             s = past.item[u, i]
-            weight = pair_weight(k - start, k - i)
+            weight = pair_weight(action / least, k - start, k - i)
             for d in range(RECENT):
                 if e.recent[d] == s:
                     e.own[at, d] += weight * fade(time, seen[d], past.half_life_ms)
@@ -51,13 +56,16 @@ def add_own(e: Evidence, past: Past, u: int, start: int, stop: int, now: int, fi
 @compiled
 def own_hop(e: Evidence, past: Past, u: int, start: int, stop: int, x: int, seen: int) -> None:
     """What the session added to the row of an item that it met."""
+    least = np.inf
     for k in range(start, stop):
+        action = past.action[past.kind[u, k]]
+        least = min(least, action)
         y = past.item[u, k]
         for i in range(max(start, k - past.window), k):
             s = past.item[u, i]
             if s != x and y != x:  # noqa: PLR1714 (compiled)
                 continue
-            weight = pair_weight(k - start, k - i) * fade(past.time[u, k], seen, past.half_life_ms)
+            weight = pair_weight(action / least, k - start, k - i) * fade(past.time[u, k], seen, past.half_life_ms)
             if s == x:
                 e.own_hop[entry_of(e, y)] += weight
             else:

@@ -1,15 +1,15 @@
-"""The past of some users: their histories as ranking goes through them, with the rules that part sessions and age weights."""
+"""The past of some users: their histories as ranking goes through them, with the rules that part sessions and make weights."""
 
 from typing import NamedTuple
 
-from recsys.compiled import I32, I64, U8, U64, compiled
+from recsys.compiled import F64, I32, I64, U8, U64, compiled
 from recsys.fold import in_one_session
 from recsys.histories import Histories
 from recsys.rules import Rules
 
 
 class Past(NamedTuple):
-    """The histories of some users, as `recsys.histories.Histories`, and the rules that part sessions and age weights."""
+    """The histories of some users, as `recsys.histories.Histories`, and the rules that part sessions and make weights."""
 
     item: U64
     session: U64
@@ -20,12 +20,14 @@ class Past(NamedTuple):
     half_life_ms: float
     """0 for no decay."""
     window: int
+    action: F64
+    """What an interaction weighs, by its kind."""
 
 
 def past(histories: Histories, rules: Rules) -> Past:
     """Histories as ranking wants them."""
     columns = (histories.item, histories.session, histories.time, histories.kind, histories.length)
-    return Past(*columns, float(rules.session_gap_ms), float(rules.half_life_ms), rules.window)
+    return Past(*columns, float(rules.session_gap_ms), float(rules.half_life_ms), rules.window, rules.action_weights.by_kind)
 
 
 @compiled

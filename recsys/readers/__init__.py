@@ -21,7 +21,7 @@ import msgspec
 from msgspec import Struct
 
 from recsys.events import Event, InvalidEvent, decode
-from recsys.readers import jsonl, movielens, online_retail, otto, rees46, retailrocket, sessions
+from recsys.readers import jsonl, movielens, online_retail, otto, rees46, retailrocket, sessions, yoochoose
 from recsys.readers.sessions import Prefix, read_prefixes
 from recsys.readers.source import NOT_UTF8, Example, FormatError, Passed, Source
 
@@ -31,6 +31,7 @@ FORMATS: dict[str, Callable[[Source], Iterator[tuple[int, Any]]]] = {
     "jsonl": jsonl.events,
     "retailrocket": retailrocket.events,
     "rees46": rees46.events,
+    "yoochoose": yoochoose.events,
     "online-retail": online_retail.events,
     "otto": otto.events,
     "movielens": movielens.events,

@@ -87,7 +87,7 @@ def _halves(source: Source, heading: str, expected: str) -> Iterator[tuple[int, 
     for number, line in source.lines():
         text = line.decode("utf-8", "surrogateescape")
         first, begun = not begun, True
-        if first and text.removeprefix("\ufeff").startswith(heading):
+        if first and text.startswith(heading):
             continue
         left, _, right = text.partition("\t")
         tabs = text.count("\t")

@@ -1,5 +1,6 @@
 """The file being read: plain or gzip, how far it has come, and the lines that were passed over."""
 
+import codecs
 import csv
 import gzip
 import os
@@ -107,7 +108,7 @@ class Source:
         used. Raises `FormatError`.
         """
         text = (line.decode("utf-8", "surrogateescape") for line in self._unpacked())
-        header = next(text, "").removeprefix("\ufeff")
+        header = next(text, "")
         delimiter = "\t" if "\t" in header else ","
         try:
             columns = next(csv.reader([header], delimiter=delimiter), [])
@@ -152,6 +153,9 @@ class Source:
     def _unpacked(self) -> Iterator[bytes]:
         packed = self._raw.peek(len(GZIP_MAGIC)).startswith(GZIP_MAGIC)
         try:
-            yield from gzip.GzipFile(fileobj=self._raw) if packed else self._raw
+            lines = iter(gzip.GzipFile(fileobj=self._raw) if packed else self._raw)
+            if first := next(lines, b"").removeprefix(codecs.BOM_UTF8):
+                yield first
+            yield from lines
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise FormatError(f"{self.path}: the gzip file is cut short or damaged ({error})") from None

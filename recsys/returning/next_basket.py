@@ -20,9 +20,10 @@ from recsys.returning.candidates import Breadth, Shop
 from recsys.returning.evidence import Neighbourhood, clear
 from recsys.returning.expectation import Desk, best_of, desk, lay_out, teach
 from recsys.returning.features import FIRST
+from recsys.returning.once import once_of_user
 from recsys.returning.purchases import HELD, Purchases
 from recsys.returning.repurchase import Repurchase
-from recsys.returning.sales import DAY_MS, add, best_selling
+from recsys.returning.sales import BOUGHT_AGAIN, DAY_MS, EXPOSED, add, best_selling
 from recsys.rows import merge_lines as merge_rows
 from recsys.rules import Rules
 
@@ -47,6 +48,16 @@ class Memory(NamedTuple):
     """The day of which the popular items are; one number."""
 
 
+class Hiding(NamedTuple):
+    """What is needed to leave out of an answer what a user will hardly ever buy again."""
+
+    on: bool
+    bought: I64
+    """How many lines were bought, and how many of them again."""
+    item: U64
+    """Room for the items."""
+
+
 class Rowing(NamedTuple):
     """Deltas of rows: see `recsys.fold.Deltas`."""
 
@@ -61,11 +72,13 @@ class Rowing(NamedTuple):
 def answers(baskets: Baskets, breadth: Breadth, at: int, rules: Rules, progress: Callable[[int], None] = lambda _: None) -> I32:
     """What was expected in each asked basket: asked baskets × `at` item numbers; `progress` is told how many baskets are done.
 
+    Of `rules.hide` it heeds `once`; without anything that was bought it is with the breadth `NEW_ITEMS`.
+
     >>> times = np.array([1, 2, 3]) * 86_400_000
     >>> asked = np.array([False, False, True])
     >>> two = Baskets(np.zeros(3, np.int32), times, asked, np.array([0, 2, 3, 5]), np.array([4, 2, 2, 2, 0], np.int32))
     >>> from recsys.returning.candidates import EVERYTHING
-    >>> answers(two, EVERYTHING, 3, Rules())
+    >>> answers(two, EVERYTHING, 3, Rules(hide=frozenset()))
     array([[ 2,  4, -1]], dtype=int32)
     """
     memory = _memory(baskets, breadth, rules)
@@ -74,12 +87,13 @@ def answers(baskets: Baskets, breadth: Breadth, at: int, rules: Rules, progress:
     deltas, rowing = no_deltas(HELD + longest), _rowing(longest, rules.window)
     lines = _lines(baskets)
     table = desk(memory.shop, breadth)
+    hiding = Hiding("once" in rules.hide, np.zeros(2, np.int64), np.zeros(HELD, np.uint64))
     found = np.full((int(baskets.asked.sum()), at), NOTHING, np.int32)
     asked = np.cumsum(baskets.asked) - 1
     for b in range(0, len(baskets.user), STRIDE):
         end = min(b + STRIDE, len(baskets.user))
         _advance(
-            memory, weights, lines, baskets.start, baskets.asked, asked, b, end, breadth, table, deltas, rowing,
+            memory, weights, lines, baskets.start, baskets.asked, asked, b, end, breadth, table, deltas, rowing, hiding,
             rules.window, rules.history, rules.neighbours, rules.row_limit, found,
         )  # fmt: skip
         progress(end)
@@ -150,11 +164,11 @@ def _lines(baskets: Baskets) -> Lines:
 @compiled_maker
 def _advance(
     memory: Memory, weights: Weights, lines: Lines, start: I64, asked: Bools, question: I64, first: int, last: int,
-    breadth: Breadth, table: Desk, deltas: Deltas, rowing: Rowing,
+    breadth: Breadth, table: Desk, deltas: Deltas, rowing: Rowing, hiding: Hiding,
     window: int, history: int, keep: int, limit: int, found: I32,
 ) -> None:  # fmt: skip
     """Baskets `first` to `last`: rank, learn, count."""
-    best = np.zeros(found.shape[1], np.int32)
+    best = np.zeros(found.shape[1] + HELD * hiding.on, np.int32)
     shop, rows = memory.shop, memory.shop.rows
     for b in range(first, last):
         begins, ends = start[b], start[b + 1]
@@ -168,14 +182,19 @@ def _advance(
         if asked[b] or memory.purchases.baskets[u] > 0:
             n = lay_out(table, memory.purchases, u, shop, now, weights.weight, breadth)
             if asked[b]:
-                for i in range(best_of(table, n, best)):
-                    found[question[b], i] = np.int32(table.candidates.item[best[i]]) - 1
+                left_out = 0
+                if hiding.on:
+                    share = hiding.bought[1] / max(hiding.bought[0], 1)
+                    left_out = once_of_user(memory.purchases, u, now, shop.sales, shop.sold, share, hiding.item)
+                _answer(found[question[b]], table.candidates.item[best[: best_of(table, n, best)]], hiding.item[:left_out])
             if memory.purchases.baskets[u] > 0:
                 teach(table, n, lines.item[begins:ends], weights)
             clear(table.evidence)
         used = count_event(memory.purchases, memory.tables, 0, lines, begins, ends, deltas, 0, 0.0)
         for d in range(used):
             add(shop.sales, np.int64(deltas.item[d]) - 1, deltas.time[d], deltas.what[d], deltas.weight[d])
+            hiding.bought[0] += deltas.what[d] != EXPOSED
+            hiding.bought[1] += deltas.what[d] == BOUGHT_AGAIN
         used = _row_deltas(rowing, lines.item[begins:ends], now, window, history)
         merge_rows(
             rowing.time[:used], rowing.item[:used], rowing.other[:used], rowing.weight[:used], rowing.counts[:used],
@@ -183,6 +202,22 @@ def _advance(
             memory.updated, rows.length,
             rows.other, rows.weight, memory.counts, keep, limit, rows.half_life_ms,
         )  # fmt: skip
+
+
+@compiled
+def _answer(answer: I32, ranked: U64, left_out: U64) -> None:
+    """Fills an answer with the first of the ranked items that are not left out."""
+    filled = 0
+    for item in ranked:
+        if filled == len(answer):
+            break
+        shown = True
+        for other in left_out:
+            if other == item:
+                shown = False
+        if shown:
+            answer[filled] = np.int32(item) - 1
+            filled += 1
 
 
 @compiled

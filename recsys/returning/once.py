@@ -45,15 +45,23 @@ def share_again(n: float, m: float, share: float) -> float:
 
 
 @compiled
+def once_of_user(purchases: Purchases, u: int, now: int, sales: Sales, sold: Index, share: float, found: U64) -> int:
+    """Puts the same of one user into `found`, which has `HELD` places; returns how many there are."""
+    filled = 0
+    for h in range(purchases.held[u]):
+        item = purchases.item[u, h]
+        place = find(sold, item)
+        n, m = 0.0, 0.0
+        if place != NOWHERE:
+            worth = fade(sales.landmark[place], now, HALF_LIFE_MS)
+            n, m = sales.n[place] * worth, sales.m[place] * worth
+        if share_again(n, m, share) < HARDLY:
+            found[filled] = item
+            filled += 1
+    return filled
+
+
+@compiled
 def _bought_once(purchases: Purchases, now: I64, sales: Sales, sold: Index, share: float, found: U64, filled: I32) -> None:
     for u in range(len(now)):
-        for h in range(purchases.held[u]):
-            item = purchases.item[u, h]
-            place = find(sold, item)
-            n, m = 0.0, 0.0
-            if place != NOWHERE:
-                worth = fade(sales.landmark[place], now[u], HALF_LIFE_MS)
-                n, m = sales.n[place] * worth, sales.m[place] * worth
-            if share_again(n, m, share) < HARDLY:
-                found[u, filled[u]] = item
-                filled[u] += 1
+        filled[u] = once_of_user(purchases, u, now[u], sales, sold, share, found[u])

@@ -16,18 +16,18 @@ from recsys.evaluation.baselines import BASKET_BASELINES, SESSION_BASELINES
 from recsys.evaluation.evaluate import Evaluated
 from recsys.evaluation.events import frozen, prequential
 from recsys.evaluation.purchases import bought
+from recsys.evaluation.rehearsal import rehearse_next_basket, rehearse_next_item
 from recsys.evaluation.report import check_report, write_report
 from recsys.evaluation.result import Method, Result, as_json
-from recsys.events import Event
 from recsys.readers import FORMATS, FormatError, Reader, read_prefixes
 from recsys.rules import Rules
 from streams.cli.failure import Failure
 from streams.cli.progress import Progress
+from streams.cli.reading import Reading, oddities
 from streams.cli.replay import opened, passed
 from streams.settings import Settings, read_settings
 
 PREFIXES = "prefixes"
-SHOW_EVERY = 5_000
 TASKS: dict[str, Mapping[str, object]] = {"next-item": SESSION_BASELINES, "next-basket": BASKET_BASELINES}
 METRICS = {
     "next-item": ("hit_rate", "mrr", "ndcg", "coverage", "novelty", "diversity"),
@@ -48,6 +48,7 @@ METRICS = {
     type=click.FloatRange(0, 1),
     help="next-basket: measure after this part of the time.",
 )
+@click.option("--limit", type=click.IntRange(1), help="Events of FILE at most.")
 @click.option("--at", type=click.IntRange(1, 500), default=20, show_default=True, help="Items that are recommended.")
 @click.option("--baselines", help="Methods beside it, with commas, or none; all if not given.")
 @click.option("--predictions", type=click.Path(path_type=Path), help="Write what was ranked, a JSON line a prediction.")
@@ -61,13 +62,15 @@ def evaluate(
     test_format: str | None,
     task: str,
     begin: float | None,
+    limit: int | None,
     at: int,
     baselines: str | None,
     predictions: Path | None,
     report: Path | None,
     json_wanted: bool,
 ) -> None:
-    """Measure how good the recommendations are on the events of FILE, with the worker's own ranking.
+    """Measure how good the recommendations are on the events of FILE (- is stdin), with the worker's own
+    ranking.
 
     Without --test every event that goes on with a session is foretold, and then learned, in the order of the file. With
     --test the users of the test are strangers, whoever they are in FILE. Nothing is hidden, unless FRESHET_HIDE is set;
@@ -84,35 +87,40 @@ def evaluate(
     if report is not None:
         check(report)
     demand_other_files([path for path in (file, test) if path], [path for path in (predictions, report) if path])
-    passed_over: list[Reader] = []
+    readings: list[Reading] = []
+    if str(file) == "-":
+        file = Path("/dev/stdin")
     with ExitStack() as stack:
         out = stack.enter_context(written(predictions)) if predictions else None
         if report is not None and not report.parent.is_dir():
             raise Failure(f"{report} cannot be written: {report.parent} is no folder")
         try:
             with opened(file, format_name) as reader:
-                passed_over.append(reader)
+                readings.append(Reading(file, reader, "reading", limit))
                 if task == "next-basket":
-                    found = next_basket(reader, begin or 0.0, rules, at, methods, out)
+                    found = next_basket(readings[0], begin or 0.0, rules, at, methods, out)
                 else:
-                    found = next_item(passed_over, test, test_format, rules, at, methods, out)
+                    found = next_item(readings, test, test_format, rules, at, methods, out)
         except FormatError as error:
             raise Failure(str(error)) from None
     result = msgspec.structs.replace(found, file=file.name)
+    for line in oddities(readings) if task == "next-item" else ():
+        click.echo(f"freshet: {line}", err=True)
     if report is not None:
         try:
             write_report(report, result)
         except OSError as error:
             raise Failure(f"{report} cannot be written: {error.strerror or error}") from None
     if json_wanted:
-        of_files = [{"left_out": passed(reader.left_out), "bad": passed(reader.bad)} for reader in passed_over]
+        readers = [reading.reader for reading in readings]
+        of_files = [{"left_out": passed(reader.left_out), "bad": passed(reader.bad)} for reader in readers]
         click.echo(json.dumps(as_json(result) | of_files[0] | ({"test": of_files[1]} if of_files[1:] else {})))
     else:
-        show(result, passed_over)
+        show(result, [reading.reader for reading in readings])
 
 
 def next_item(
-    readers: list[Reader],
+    readings: list[Reading],
     test: Path | None,
     test_format: str | None,
     rules: Rules,
@@ -120,20 +128,22 @@ def next_item(
     methods: Sequence[str],
     out: IO[str] | None,
 ) -> Result:
-    """Foretells the next items; writes what was foretold to `out`. `readers` is that of the file, and gets that of the test."""
-    reader = readers[0]
+    """Foretells the next items; writes what was foretold to `out`. `readings` is of the file, and gets that of the test."""
+    reading = readings[0]
     if test is None:
-        events = prequential(read_through(reader, "reading"), rules)
+        events = prequential(reading, rules)
     elif test_format == PREFIXES:
         try:
             questions = list(read_prefixes(test))
         except OSError as error:
             raise Failure(f"{test} cannot be read: {error.strerror or error}") from None
-        events = frozen(read_through(reader, "reading"), questions, rules)
+        events = frozen(reading, questions, rules)
     else:
         with opened(test, str(test_format)) as tested:
-            readers.append(tested)
-            events = frozen(read_through(reader, "reading"), read_through(tested, "reading the test"), rules)
+            readings.append(Reading(test, tested, "reading the test"))
+            events = frozen(reading, iter(readings[1]), rules)
+    demand_events(readings)
+    rehearse_next_item(rules, ())
     with Shown() as shown:
         found = evaluation.next_item(events, rules, at, methods, shown)
     demand_questions(found, "no session has a second event")
@@ -142,9 +152,11 @@ def next_item(
     return found.result
 
 
-def next_basket(reader: Reader, begin: float, rules: Rules, at: int, methods: Sequence[str], out: IO[str] | None) -> Result:
+def next_basket(reading: Reading, begin: float, rules: Rules, at: int, methods: Sequence[str], out: IO[str] | None) -> Result:
     """Foretells the next baskets; writes what was foretold to `out`."""
-    baskets = bought(read_through(reader, "reading"), begin)
+    baskets = bought(reading, begin)
+    demand_events([reading])
+    rehearse_next_basket(rules, ())
     with Shown() as shown:
         found = evaluation.next_basket(baskets, rules, at, methods, shown)
     demand_questions(found, "no user has a purchase after two others in the part of the file that is measured")
@@ -161,13 +173,10 @@ def demand_questions(found: Evaluated, why: str) -> None:
         raise Failure(f"nothing can be measured: {why}")
 
 
-def read_through(reader: Reader, verb: str) -> Iterator[Event]:
-    """The reader's events, with a progress bar."""
-    with Progress(verb, "events") as progress:
-        for count, record in enumerate(reader, 1):
-            yield record.event
-            if count % SHOW_EVERY == 0:
-                progress.show(reader.progress, count)
+def demand_events(readings: Sequence[Reading]) -> None:
+    for reading in readings:
+        if not reading.events:
+            raise Failure(f"nothing can be measured: {reading.file} has no events")
 
 
 class Shown(ExitStack):
@@ -207,12 +216,10 @@ def rules_of(settings: Settings, task: str) -> Rules:
     rules = settings.rules
     if "hide" not in settings.sources:
         rules = msgspec.structs.replace(rules, hide=frozenset())
-    if "once" in rules.hide:
-        raise Failure(f"FRESHET_HIDE is {settings.hide!r}: an evaluation does not learn yet what is bought once: unset it")
     if task == "next-basket" and not rules.learner:
         raise Failure("FRESHET_LEARNER is false: next baskets are foretold by what is learned: unset it")
-    if task == "next-basket" and rules.hide - {"purchased"}:
-        raise Failure(f"FRESHET_HIDE is {settings.hide!r}: for the next basket it is purchased or none")
+    if task == "next-basket" and rules.hide - {"once", "purchased"}:
+        raise Failure(f"FRESHET_HIDE is {settings.hide!r}: for the next basket it is once, purchased or none")
     return rules
 
 
