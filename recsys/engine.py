@@ -172,9 +172,9 @@ class Engine:
     async def similar(self, items: Sequence[int]) -> list[Neighbours]:
         """The neighbour lists of those items (hashes) that have a row, as it stands in the store now."""
         loaded, version = await self._items.load(np.unique(np.array(items, np.uint64)))
-        shown = [strongest(loaded, r, self._rules.top_n) for r in range(len(loaded.item))]
-        names = await self._items.named(item for r, order in enumerate(shown) for item in loaded.other[r][order].tolist())
-        return [neighbours(loaded, r, order, names, self._rules, int(version[r])) for r, order in enumerate(shown)]
+        shown = strongest(loaded, self._rules.top_n)
+        names = await self._items.named(set(np.unique(shown.other).tolist()) - {NONE})
+        return list(neighbours(loaded, shown, names, self._rules, version))
 
     async def trending(self) -> Neighbours | None:
         """Reads the most popular items anew, for cold starts and as a message; None while this engine has counted nothing."""

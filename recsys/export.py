@@ -56,7 +56,7 @@ def count_items(client: Client, keys: Keys) -> int:
 def _exported(client: Client, keys: Keys, value: bytes, names: dict[int, str], half_life_ms: float) -> ExportedItem:
     row = rows.empty(np.zeros(1, np.uint64), rows.packed_length(value))
     rows.unpack(row, [value])
-    today = worth(float(row.landmark[0]), float(row.updated[0]), half_life_ms)
+    today = float(worth(row.landmark, row.updated, half_life_ms)[0])
     neighbours = []
     for other, weight, count in zip(row.other[0].tolist(), row.weight[0].tolist(), row.counts[0].tolist(), strict=True):
         if other not in names:

@@ -96,11 +96,22 @@ def counted_by_shard(item_marks: Mapping[int, ItemMark], givings: Sequence[Givin
     return Counted(partitions, offsets)
 
 
+def contains(items: U64, some: U64) -> Bools:
+    """For each of some whether it is among the items, which are sorted and each there once.
+
+    >>> contains(np.array([3, 7], np.uint64), np.array([7, 4, 9], np.uint64))
+    array([ True, False, False])
+    """
+    if not len(items):
+        return np.zeros(len(some), np.bool_)
+    found: Bools = items[np.minimum(np.searchsorted(items, some), len(items) - 1)] == some
+    return found
+
+
 def lacking(deltas: Deltas | basket_fold.Deltas, items: U64, counted: Counted) -> Bools:
     """For each delta whether it is for one of the items (sorted hashes) and its shard lacks it."""
     has = counted.offsets[shards_of(deltas.item), np.searchsorted(counted.partitions, deltas.partition)]
-    fresh: Bools = np.isin(deltas.item, items) & (deltas.offset > has)
-    return fresh
+    return contains(items, deltas.item) & (deltas.offset > has)
 
 
 def merged_rows(given: Given, items: U64, packed: Sequence[bytes | None], counted: Counted, rules: Rules) -> tuple[Rows, Bools]:

@@ -2,14 +2,15 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Literal
+from functools import lru_cache
+from typing import Literal, NamedTuple
 
 import msgspec
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from recsys.compiled import F64
+from recsys.compiled import F32, F64, I32, I64, U32, U64, compiled
 from recsys.hashing import NONE
 from recsys.popularity import Popular, decayed
 from recsys.ranking.features import ALSO_BOUGHT_TERM, BOUGHT_AGAIN_TERM, REPEAT_TERM, TERMS, TRENDING_TERM
@@ -81,6 +82,7 @@ def encode(message: Recommendation | Neighbours) -> bytes:
     return msgspec.json.encode(message)
 
 
+@lru_cache(1024)
 def instant(time_ms: float) -> str:
     """A time as the messages write it.
 
@@ -126,29 +128,63 @@ def rounded(scores: F64) -> F64:
     return found
 
 
-def neighbours(rows: Rows, r: int, order: Places, names: Mapping[int, str], rules: Rules, version: int) -> Neighbours:
-    """The neighbours in the places `order` of row `r`, by falling score: P(neighbour | item), see `recsys.ranking.evidence`."""
-    today = worth(float(rows.landmark[r]), float(rows.updated[r]), rules.half_life_ms)
-    strength = today / (float(rows.popularity[r]) * today + 1.0)
-    items = [
-        Neighbour(names[item], round(weight * strength, DIGITS), count)
-        for item, weight, count in zip(
-            rows.other[r][order].tolist(),
-            rows.weight[r][order].tolist(),
-            rows.counts[r][order].tolist(),
-            strict=True,
-        )
-        if item in names
-    ]
-    items.sort(key=lambda found: (-found.score, found.item_id))
-    return Neighbours(instant(int(rows.updated[r])), items, rows.ids[r], version)
+class Strongest(NamedTuple):
+    """The strongest other items in some rows, by falling weight, ties by hash; `NONE` where there are fewer."""
+
+    other: U64
+    weight: F32
+    counts: U32
 
 
-def strongest(rows: Rows, r: int, top_n: int) -> Places:
-    """The places of the strongest other items in row `r`, ties by hash."""
-    others = np.flatnonzero(rows.other[r, : rows.length[r]] != rows.item[r])
-    order = np.lexsort((rows.other[r][others], -rows.weight[r][others]))
-    return others[order[:top_n]]
+def strongest(rows: Rows, top_n: int) -> Strongest:
+    """The `top_n` strongest of each row."""
+    shape = (len(rows.item), top_n)
+    found = Strongest(np.zeros(shape, np.uint64), np.zeros(shape, np.float32), np.zeros(shape, np.uint32))
+    _strongest(rows.item, rows.length, rows.other, rows.weight, rows.counts, found)
+    return found
+
+
+@compiled
+def _strongest(item: U64, length: I32, other: U64, weight: F32, count: U32, found: Strongest) -> None:
+    room = found.other.shape[1]
+    for r in range(len(item)):
+        n = 0
+        best, best_weight, best_count = found.other[r], found.weight[r], found.counts[r]
+        for k in range(length[r]):
+            if other[r, k] == item[r]:
+                continue
+            i = n
+            if n == room:
+                i -= 1
+                if best_weight[i] > weight[r, k] or (best_weight[i] == weight[r, k] and best[i] < other[r, k]):
+                    continue
+            while i > 0 and (
+                best_weight[i - 1] < weight[r, k] or (best_weight[i - 1] == weight[r, k] and best[i - 1] > other[r, k])
+            ):
+                best[i], best_weight[i], best_count[i] = best[i - 1], best_weight[i - 1], best_count[i - 1]
+                i -= 1
+            best[i], best_weight[i], best_count[i] = other[r, k], weight[r, k], count[r, k]
+            n = min(n + 1, room)
+
+
+def neighbours(rows: Rows, shown: Strongest, names: Mapping[int, str], rules: Rules, versions: I64) -> Iterator[Neighbours]:
+    """The neighbours of each row, by falling score: P(neighbour | item), see `recsys.ranking.evidence`; ties by item id."""
+    today = worth(rows.landmark, rows.updated, rules.half_life_ms)
+    strength = today / (rows.popularity * today + 1.0)
+    scores = np.round(shown.weight * strength[:, None], DIGITS)
+    columns = (rows.ids, rows.updated.tolist(), versions.tolist(), shown.other.tolist(), scores.tolist(), shown.counts.tolist())
+    for item_id, updated, version, others, row, counts in zip(*columns, strict=True):
+        found = [
+            Neighbour(name, score, count)
+            for name, score, count in zip(map(names.get, others), row, counts, strict=True)
+            if name is not None
+        ]
+        found.sort(key=_place)
+        yield Neighbours(instant(updated), found, item_id, version)
+
+
+def _place(found: Neighbour) -> tuple[float, str]:
+    return -found.score, found.item_id
 
 
 def trending(popular: Popular, names: Mapping[int, str], now_ms: float, rules: Rules, version: int) -> Neighbours:
@@ -161,5 +197,5 @@ def trending(popular: Popular, names: Mapping[int, str], now_ms: float, rules: R
         )
         if item in names
     ]
-    items.sort(key=lambda found: (-found.score, found.item_id))
+    items.sort(key=_place)
     return Neighbours(instant(now_ms), items, None, version)

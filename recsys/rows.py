@@ -273,10 +273,11 @@ def _strongest_first(other: U64, weight: F32, count: U32) -> None:
     other[:], weight[:], count[:] = other[order], weight[order], count[order]
 
 
-def worth(landmark: float, now: float, half_life_ms: float) -> float:
-    """What a weight of 1 at `landmark` is worth at `now` (both in ms): at most 1, and 1 without decay.
+def worth(landmark: I64, now: I64, half_life_ms: float) -> F64:
+    """What weights of 1 at the landmarks are worth at `now` (all in ms): at most 1, and 1 without decay.
 
-    >>> worth(0, 10, 5)
-    0.25
+    >>> worth(np.array([0, 10]), np.array([10, 0]), 5)
+    array([0.25, 1.  ])
     """
-    return float(2.0 ** (-max(0.0, now - landmark) / half_life_ms)) if half_life_ms else 1.0
+    age = np.maximum(now - landmark, 0)
+    return np.exp2(-age / half_life_ms) if half_life_ms else np.ones(len(age))

@@ -1,5 +1,6 @@
 """The rules of counting and ranking: the few numbers that say what Freshet counts and what it shows."""
 
+from functools import cache
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -35,11 +36,16 @@ class ActionWeights(NamedTuple):
         >>> ActionWeights(purchase=2.5).by_kind[[Kind.CLICK, Kind.PURCHASE, REFUNDED_PURCHASE]]
         array([1. , 2.5, 2.5])
         """
-        weight = np.ones(256)
-        for name, value in self._asdict().items():
-            weight[Kind[name.upper()]] = value
-        weight[REFUNDED_PURCHASE] = self.purchase
-        return weight
+        return _by_kind(self)
+
+
+@cache
+def _by_kind(weights: ActionWeights) -> F64:
+    weight = np.ones(256)
+    for name, value in weights._asdict().items():
+        weight[Kind[name.upper()]] = value
+    weight[REFUNDED_PURCHASE] = weights.purchase
+    return weight
 
 
 class Rules(Struct, frozen=True, kw_only=True):

@@ -29,6 +29,9 @@ BATCHES_WAITING = 1
 """Counted batches that wait to be published; then counting waits."""
 ROUND_S = 0.25
 """How often neighbour lists, what is popular and the published marks are written: an item that is met often is written once."""
+BUSY_ROUND_S = 1.0
+ROUND_SHARE = 0.2
+"""A round should take no more than this share of the time: after a long one the next waits longer, up to `BUSY_ROUND_S`."""
 LEARNED_S = 1.0
 """How often what was learned is written: a crash costs no more of it."""
 LOOK_S = 5.0
@@ -91,14 +94,16 @@ class Publishing:
             self._waiting.task_done()
 
     async def run_rounds(self, consumer: ChunkConsumer) -> None:
-        """Publishes the rest every `ROUND_S`, for ever."""
-        looked, written, told = now(), now(), 0
+        """Publishes the rest every `ROUND_S`, less often where that takes long, for ever."""
+        looked, written, told, pause = now(), now(), 0, ROUND_S
         while True:
-            await asyncio.sleep(ROUND_S)
+            await asyncio.sleep(pause)
+            begun = now()
             mine: set[TP] = set()
             if now() - looked > LOOK_S:
                 mine, looked = consumer.assignment(), now()
             moved = await self._round({tp.partition for tp in mine})
+            pause = min(max(ROUND_S, (now() - begun) / ROUND_SHARE), BUSY_ROUND_S)
             if self._engine.stages.passages != told:
                 told = self._engine.stages.passages
                 await self._store.put([Entry(self._keys.worker(NAME), self._engine.stages.told(), TOLD_S)])

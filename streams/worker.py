@@ -33,6 +33,8 @@ STOP_S = 9.0
 """After a signal a worker has 10 s."""
 FINISH_S, DRAIN_S, STOP_APP_S, STOP_PRODUCER_S, MOVE_BACK_S = 2.0, 1.0, 5.0, 1.0, 5.0
 """How long each part may take to end."""
+YOUNG_OBJECTS = 100_000
+"""After so many new objects the garbage collector looks for rings of them: a batch makes tens of thousands, and no ring."""
 log = logging.getLogger("freshet.worker")
 
 
@@ -73,6 +75,7 @@ async def run(
         publishing = Publishing(settings, keys, engine, store, outbox)
         await asyncio.to_thread(warm_up, settings.rules)
         gc.freeze()  # what is loaded by now stays: collections need not look at it
+        gc.set_threshold(YOUNG_OBJECTS, 20, 20)
 
         app = build_app(settings, engine, counting, publishing, when_ready)
         count = asyncio.create_task(counting.run(app.consumer, publishing))

@@ -16,11 +16,11 @@ from streams.bench.usage import Meter, most_memory_mb
 from streams.demo.worker import Worker
 from streams.lag import NOTHING
 from streams.lag import read_published as read_marks
-from streams.publishing import ROUND_S
+from streams.publishing import BUSY_ROUND_S
 from streams.topics import RECOMMENDATIONS
 
 POLL_S = 0.1
-TOLD_S = 2 * ROUND_S + 0.1
+TOLD_S = 2 * BUSY_ROUND_S + 0.1
 """After this, what idle workers tell of themselves is all that they did."""
 STUCK_S = 60.0
 WARM_PART = 0.1
