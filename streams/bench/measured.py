@@ -69,9 +69,9 @@ class Kept(Struct, frozen=True):
     mean_user: float
     """Without the recommendation."""
     full_item: float
-    """With a row of as many neighbours as are kept, and its public list."""
-    full_row: float
-    """The row of it alone."""
+    """With a row of as many neighbours as are kept, without the public list."""
+    list: float
+    """The public list of an item that has all of one."""
     full_user: float
     """With a full history, without what was bought."""
     recommendation: float
