@@ -114,11 +114,11 @@ def explained(user: str, item: str, seen: Seen, top_n: int) -> Explanation:
     allowed = [*shown, *in_order(part_of(overview.allowed, slice(top_n, None)), seen.names)]
     rank, place = place_of(item, everything), place_of(item, allowed)
     found = allowed[place - 1] if place else everything[rank - 1] if rank else None
+    left_out = [rule for rule in LEFT_OUT if rule in overview.left_out and hash_item(item) in overview.left_out[rule][0]]
     if place:
         outcome: Outcome = "recommended" if place <= len(shown) else "below"
     else:
-        outcome = "left_out" if rank else "no_candidate"
-    left_out = [rule for rule in LEFT_OUT if rule in overview.left_out and hash_item(item) in overview.left_out[rule][0]]
+        outcome = "left_out" if rank and left_out else "no_candidate"
     explanation = Explanation(
         user_id=user,
         item_id=item,

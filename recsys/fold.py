@@ -7,6 +7,7 @@ w = a · (j + 1)^−0.25 · d^−1.5 to sᵢ → y and 0.8 w to y → sᵢ. By i
 weighs the same whichever it is, so a shop that knows purchases alone, or views alone, ranks as if there were no such weights.
 """
 
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -16,12 +17,28 @@ from recsys.compiled import F32, F64, I32, I64, U8, U32, U64, Bools, compiled
 from recsys.events import Kind
 from recsys.hashing import NONE
 from recsys.histories import REFUNDED_PURCHASE, Histories
-from recsys.rules import Rules
+from recsys.rules import ActionWeights, Rules
 
 PURCHASE = int(Kind.PURCHASE)
 REFUND = int(Kind.REFUND)
 BACKWARD = 0.8
 """What a pair weighs against the direction in which it was met."""
+
+
+@cache
+def by_kind(weights: ActionWeights) -> F64:
+    """What an interaction weighs, by the number of its kind as it stands in histories.
+
+    A purchase that was taken back weighed as one.
+
+    >>> by_kind(ActionWeights(purchase=2.5))[[Kind.CLICK, Kind.PURCHASE, REFUNDED_PURCHASE]]
+    array([1. , 2.5, 2.5])
+    """
+    weight = np.ones(256)
+    for name, value in weights._asdict().items():
+        weight[Kind[name.upper()]] = value
+    weight[REFUNDED_PURCHASE] = weights.purchase
+    return weight
 
 
 class Deltas(NamedTuple):
@@ -55,7 +72,7 @@ def fold(histories: Histories, batch: Batch, rules: Rules) -> tuple[Deltas, Bool
     deltas = no_deltas(len(batch.item), rules)
     changed = np.zeros(len(batch.item), np.bool_)
     lines = Lines(*batch[1:])
-    action = rules.action_weights.by_kind
+    action = by_kind(rules.action_weights)
     used = count_lines(histories, lines, 0, len(batch.item), deltas, changed, rules.window, float(rules.session_gap_ms), action)
     return Deltas._make(column[:used] for column in deltas), changed
 

@@ -49,7 +49,7 @@ def empty(users: int, history: int) -> Histories:
 def unpack(packed: Sequence[bytes | None], history: int) -> Histories:
     """Histories from their stored bytes (None: a new user); of a longer one the newest `history` are taken.
 
-    Raises `ValueError` for bytes of another version.
+    Raises `ValueError` for bytes of another version, or for a part of a history.
 
     >>> unpack([None, *pack(empty(1, 3), np.array([0]))], 50).length
     array([0, 0], dtype=int32)
@@ -58,7 +58,8 @@ def unpack(packed: Sequence[bytes | None], history: int) -> Histories:
     data, start = packing.joined([value or b"" for value in packed])
     wrong = _unpack(histories, data, start)
     if wrong >= 0:
-        raise ValueError(f"a history is stored in form {(packed[wrong] or b'')[0]}, this version reads {VERSION}")
+        value = packed[wrong] or b""
+        raise ValueError(f"a history is stored in form {value[0]} ({len(value)} bytes), this version reads {VERSION}")
     return histories
 
 
@@ -72,7 +73,7 @@ def pack(histories: Histories, users: I64) -> list[bytes]:
 
 @compiled
 def _unpack(histories: Histories, data: U8, start: I64) -> int:
-    """Returns the place of a value that is of another version, -1 if none is."""
+    """Returns the place of a value that cannot be read, -1 if there is none."""
     room = histories.item.shape[1]
     for u in range(len(start) - 1):
         at, size = start[u], start[u + 1] - start[u]

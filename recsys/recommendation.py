@@ -8,7 +8,6 @@ from typing import Literal, NamedTuple
 import msgspec
 import numpy as np
 from msgspec import Struct
-from numpy.typing import NDArray
 
 from recsys.compiled import F32, F64, I32, I64, U32, U64, compiled
 from recsys.hashing import NONE
@@ -30,7 +29,6 @@ KINDS = np.full(TERMS, "also_viewed", object)
 KINDS[REPEAT_TERM], KINDS[TRENDING_TERM] = "repeat", "trending"
 KINDS[BOUGHT_AGAIN_TERM], KINDS[ALSO_BOUGHT_TERM] = "bought_again", "also_bought"
 
-Places = NDArray[np.intp]
 Strategy = Literal["personal", "cold_start"]
 
 

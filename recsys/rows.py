@@ -23,7 +23,7 @@ from recsys.rules import Rules
 VERSION = 2
 HEADER = struct.Struct("<HHIQddqqq")
 """Version, bytes of the id, neighbours, interactions, popularity, trend, landmark, first, updated."""
-HEADER_BYTES = HEADER.size
+HEADER_BYTES = HEADER.size  # a number of its own: compiled code cannot ask the struct
 BYTES_PER_NEIGHBOUR = 16
 TREND_HALF_LIFE_MS = 3 * 86_400_000.0
 """Of the fast-decayed interactions: beside the others they say whether an item gains or loses."""
@@ -77,11 +77,14 @@ def empty(items: U64, width: int) -> Rows:
 def packed_length(value: bytes) -> int:
     """How many neighbours a packed row has.
 
-    Raises `ValueError` for bytes of another version.
+    Raises `ValueError` for bytes of another version, or fewer or more than there must be.
     """
-    version, _, length, *_ = HEADER.unpack_from(value)
+    version, id_bytes, length, *_ = HEADER.unpack_from(value)
     if version != VERSION:
         raise ValueError(f"a row is stored in form {version}, this version reads {VERSION}")
+    whole = HEADER.size + id_bytes + BYTES_PER_NEIGHBOUR * length
+    if len(value) != whole:
+        raise ValueError(f"a row of {length} neighbours has {whole} bytes, here are {len(value)}")
     return int(length)
 
 
@@ -93,7 +96,7 @@ def packed_id(value: bytes) -> str:
 def unpack(rows: Rows, packed: Sequence[bytes | None]) -> None:
     """Puts stored rows (None: an item that was never met) into the places of `rows`, one each.
 
-    They must be wide enough, see `packed_length`, and empty.
+    They must be wide enough and empty; `packed_length` must have been asked of each stored row, which checks it.
     """
     data, start = packing.joined([value or b"" for value in packed])
     _unpack(data, start, *_words(rows))

@@ -1,14 +1,8 @@
 """The rules of counting and ranking: the few numbers that say what Freshet counts and what it shows."""
 
-from functools import cache
 from typing import Literal, NamedTuple
 
-import numpy as np
 from msgspec import Struct
-
-from recsys.compiled import F64
-from recsys.events import Kind
-from recsys.histories import REFUNDED_PURCHASE
 
 Hideable = Literal["current", "once", "purchased", "seen", "none"]
 
@@ -28,24 +22,6 @@ class ActionWeights(NamedTuple):
     wishlist: float = 2.0
     purchase: float = 4.0
     rating: float = 4.0
-
-    @property
-    def by_kind(self) -> F64:
-        """By the number of a kind, as it stands in histories; a purchase that was taken back weighed as one.
-
-        >>> ActionWeights(purchase=2.5).by_kind[[Kind.CLICK, Kind.PURCHASE, REFUNDED_PURCHASE]]
-        array([1. , 2.5, 2.5])
-        """
-        return _by_kind(self)
-
-
-@cache
-def _by_kind(weights: ActionWeights) -> F64:
-    weight = np.ones(256)
-    for name, value in weights._asdict().items():
-        weight[Kind[name.upper()]] = value
-    weight[REFUNDED_PURCHASE] = weights.purchase
-    return weight
 
 
 class Rules(Struct, frozen=True, kw_only=True):

@@ -242,8 +242,8 @@ def action_weights(text: str) -> ActionWeights:
             found[name] = msgspec.convert(number, float, strict=False)
         except msgspec.ValidationError:
             raise msgspec.ValidationError(f"Expected {name}=number, not {part.strip()!r}") from None
-        if not 0.0 < found[name] <= HEAVIEST:
-            raise msgspec.ValidationError(f"{name} must be above 0 and at most {HEAVIEST:g}, not {number}")
+        if not 1 / HEAVIEST <= found[name] <= HEAVIEST:
+            raise msgspec.ValidationError(f"{name} must be between {1 / HEAVIEST:g} and {HEAVIEST:g}, not {number}")
     return ActionWeights(**dict.fromkeys(ActionWeights._fields, 1.0) | found)
 
 

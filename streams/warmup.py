@@ -38,6 +38,7 @@ async def _count_and_rank(engine: Engine) -> None:
         counted = await engine.count(Chunk(0, arrivals[0].offset, offset - 1, arrivals))
         await engine.trending()
         await engine.recommend(counted, START_MS)
+        await engine.similar(counted.changed.tolist())
 
 
 if __name__ == "__main__":

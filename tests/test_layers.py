@@ -30,3 +30,10 @@ def test_only_the_stores_and_their_connections_speak_redis() -> None:
             if any(name.split(".")[0] == "redis" for name in names):
                 speakers.add(path.name)
     assert speakers == {"redis_store.py", "cluster_store.py", "connection.py"}
+
+
+def test_the_rules_and_the_settings_need_no_compiler() -> None:
+    """Commands that only read settings start at once; numba takes a second to load."""
+    program = "import sys, streams.settings; print('numba' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "False"

@@ -81,7 +81,10 @@ REFUSED: list[tuple[str, str]] = [
     *(("session_gap", "0"), ("retention", "0")),
     *(("hide", value) for value in ("", "everything", "current,", "none,seen", "Seen", "current;seen")),
     *(("action_weights", value) for value in ("", "purchase", "purchase=", "=4", "purchase=4,", "purchase=4;click=1")),
-    *(("action_weights", f"purchase={number}") for number in ("0", "-1", "nan", "inf", "1000.1", "many", "1_0", "1=2")),
+    *(
+        ("action_weights", f"purchase={number}")
+        for number in ("0", "1e-30", "-1", "nan", "inf", "1000.1", "many", "1_0", "1=2")
+    ),
     *(("action_weights", f"{name}=2") for name in ("buy", "Purchase", "refund", "search", "remove_from_cart")),
     ("action_weights", "purchase=4,purchase=5"),
     *(("accept_loss", value) for value in ("", "yes", "maybe", "2")),
@@ -150,7 +153,7 @@ def test_a_wrong_value_is_refused_with_name_value_and_what_is_allowed(name: str,
         ("broker", "http://a", "kafka://"),
         ("hide", "everything", "current, once, purchased"),
         ("action_weights", "buy=2", "'buy' is none of browse, click, add_to_cart, wishlist, purchase, rating"),
-        ("action_weights", "purchase=0", "purchase must be above 0 and at most 1000, not 0"),
+        ("action_weights", "purchase=0", "purchase must be between 0.001 and 1000, not 0"),
         ("action_weights", "purchase=many", "purchase=number, not 'purchase=many'"),
     ],
 )

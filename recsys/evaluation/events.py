@@ -9,7 +9,7 @@ from recsys.batch import Arrival, Batch, columns
 from recsys.compiled import F64, I32, I64, U8, U64, Bools, compiled_maker
 from recsys.evaluation.trace import Trace
 from recsys.events import Event, Kind
-from recsys.fold import REFUND, Deltas, Lines, count_lines, in_one_session, no_deltas
+from recsys.fold import REFUND, Deltas, Lines, by_kind, count_lines, in_one_session, no_deltas
 from recsys.hashing import hash_item
 from recsys.histories import Histories, empty
 from recsys.readers import Prefix
@@ -134,7 +134,7 @@ def without_repeats(batch: Batch, users: int, rules: Rules) -> Batch:
         deltas,
         rules.window,
         float(rules.session_gap_ms),
-        rules.action_weights.by_kind,
+        by_kind(rules.action_weights),
         stays,
     )
     return Batch._make((batch.ids, *(column[stays] for column in batch[1:])))

@@ -56,7 +56,7 @@ def _count(
                     counts[BOUGHT_AGAIN_TERM] = purchases.k[place[u], h]
             if terms[ALSO_BOUGHT_TERM] > 0.0:
                 counts[ALSO_BOUGHT_TERM] = together(known, ranked.source[u, i], item)
-            if terms[TRENDING_TERM] > 0.0:
+            if terms[TRENDING_TERM] > 0.0 or ranked.score[u, i] <= 0.0:  # without any term it is told to be popular
                 counts[TRENDING_TERM] = _interactions(known, popular, interactions, item)
 
 

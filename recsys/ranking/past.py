@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from recsys.compiled import F64, I32, I64, U8, U64, compiled
-from recsys.fold import in_one_session
+from recsys.fold import by_kind, in_one_session
 from recsys.histories import Histories
 from recsys.rules import Rules
 
@@ -27,7 +27,7 @@ class Past(NamedTuple):
 def past(histories: Histories, rules: Rules) -> Past:
     """Histories as ranking wants them."""
     columns = (histories.item, histories.session, histories.time, histories.kind, histories.length)
-    return Past(*columns, float(rules.session_gap_ms), float(rules.half_life_ms), rules.window, rules.action_weights.by_kind)
+    return Past(*columns, float(rules.session_gap_ms), float(rules.half_life_ms), rules.window, by_kind(rules.action_weights))
 
 
 @compiled

@@ -178,7 +178,7 @@ def rank_one(
 def empty(ranked: Ranked, r: int) -> None:
     """Takes out what stands in place `r`."""
     ranked.item[r], ranked.score[r], ranked.source[r], ranked.recent[r] = NONE, 0.0, NONE, NONE
-    ranked.terms[r] = 0.0
+    ranked.terms[r], ranked.counts[r] = 0.0, 0
 
 
 @compiled

@@ -46,11 +46,12 @@ def workers(space: Space, number: int) -> Iterator[list[Worker]]:
 def throughput(space: Space, sender: Sender, running: Sequence[Worker], events: int, steps: Steps) -> Pace:
     """From the first of the events appended to the last recommendation published. Nothing may be under way."""
     pids = [worker.process.pid for worker in running]
-    meter = Meter(space, pids)
+    meter = Meter(space, pids, TOLD_S)
     begun_ms = sender.at_once(events)
     wait_published(space, sender, running, steps, events)
+    usage = meter.read()
     ended_ms = newest_stamp(space.settings, RECOMMENDATIONS) + 1
-    return Pace(events, (ended_ms - begun_ms) / 1000, meter.read(), sum(map(most_memory_mb, pids)))
+    return Pace(events, (ended_ms - begun_ms) / 1000, usage, sum(map(most_memory_mb, pids)))
 
 
 def latency(
@@ -58,13 +59,15 @@ def latency(
 ) -> Latency:
     """At a rate, which is `part` of the throughput."""
     before = ends(space.settings, RECOMMENDATIONS)
-    meter = Meter(space, [worker.process.pid for worker in running])
+    meter = Meter(space, [worker.process.pid for worker in running], TOLD_S)
     events = sender.at_rate(rate, seconds, seed=round(rate))
     left, late_ms = behind(space, sender), sender.late_ms
     wait_published(space, sender, running, steps, len(events))
     usage = meter.read()
     measured = events[round(len(events) * WARM_PART) :]
     times, unanswered = latencies(measured, read_published(space.settings, before))
+    if unanswered == len(measured):
+        raise BenchFailed(f"at {rate:,.0f} events/s none of {len(measured):,} events was answered")
     p50, p95, p99, worst = percentiles(times, 50, 95, 99)
     [late, _] = percentiles(late_ms, 99)
     return Latency(part, rate, len(measured), unanswered, left, late, p50, p95, p99, worst, usage)
@@ -114,7 +117,7 @@ def published_keys(space: Space) -> list[str]:
 
 
 def wait_published(space: Space, sender: Sender, running: Sequence[Worker], steps: Steps, events: int) -> None:
-    """Returns when everything that was sent is out, and told. Raises `BenchFailed`, `WorkerFailed`."""
+    """Returns when everything that was sent is out. Raises `BenchFailed`, `WorkerFailed`."""
     left, moved = behind(space, sender), time.monotonic()
     while left:
         for worker in running:
@@ -126,7 +129,6 @@ def wait_published(space: Space, sender: Sender, running: Sequence[Worker], step
         elif time.monotonic() - moved > STUCK_S:
             raise BenchFailed(f"nothing was published for {STUCK_S:.0f} s although {left:,} events wait")
         steps.part(1 - left / events)
-    time.sleep(TOLD_S)
 
 
 def behind(space: Space, sender: Sender) -> int:

@@ -58,7 +58,10 @@ class Reading(NamedTuple):
 class Meter:
     """What these processes, and the servers of the space, use from now on."""
 
-    def __init__(self, space: Space, pids: Sequence[int]) -> None:
+    def __init__(self, space: Space, pids: Sequence[int], told_s: float = 0.0) -> None:
+        """Idle workers have told of their stages after `told_s`."""
+        time.sleep(told_s)
+        self._told_s = told_s
         self._space = space
         self._pids = pids
         self._redis_port = urlsplit(space.settings.redis).port or REDIS_PORT
@@ -67,13 +70,15 @@ class Meter:
     def read(self) -> Usage:
         """What they used since then; of connections, those that are still open."""
         was, now = self._begun, self._read()
+        time.sleep(self._told_s)
+        told_then = told_by(self._space, self._pids)
         worker, redis = now.worker_cpu_s - was.worker_cpu_s, now.redis_cpu_s - was.redis_cpu_s
         broker = others = None
         if now.broker_cpu_s is not None and was.broker_cpu_s is not None:
             broker = now.broker_cpu_s - was.broker_cpu_s
             ours = worker + broker + redis + now.own_cpu_s - was.own_cpu_s
             others = max(0.0, now.all_cpu_s - was.all_cpu_s - ours) / (now.at_s - was.at_s)
-        told = stages.since(now.stages, was.stages) if now.stages and was.stages else None
+        told = stages.since(told_then, was.stages) if told_then and was.stages else None
         return Usage(worker, broker, redis, others, *self._traffic(was, now), told)
 
     def _traffic(self, was: Reading, now: Reading) -> tuple[Traffic, Traffic]:
