@@ -175,7 +175,7 @@ def test_a_file_that_cannot_be_used_ends_it_with_one_line_and_makes_no_topic(
 
 
 def test_an_unknown_format_is_wrong_usage(replay: Replay, tmp_path: Path) -> None:
-    assert replay(clicks(tmp_path, 1), "--format", "yoochoose").exit_code == 2
+    assert replay(clicks(tmp_path, 1), "--format", "minutes").exit_code == 2
 
 
 def test_an_absent_broker_ends_it_with_one_line(replay: Replay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
