@@ -16,10 +16,10 @@ Outcome = Literal["recommended", "left_out", "below", "no_candidate"]
 CLAUSES = 2
 """Reasons that the sentence gives."""
 LEFT_OUT: dict[Hideable, str] = {
-    "current": "you are looking at it right now",
+    "current": "it is what you are at right now",
     "once": "you bought it, and people hardly ever buy it again",
     "purchased": "you bought it",
-    "seen": "you looked at it already",
+    "seen": "you came to it already",
 }
 """What takes an item out; the first that holds is said."""
 
@@ -170,18 +170,18 @@ def sentence(e: Explanation) -> str:
     ...     place=2, score=0.3, last_score=0.1, reasons=[reason], left_out=[], bought_once=None, interactions=90,
     ...     recent=[Met("i3", 2, 2)], published=None)
     >>> sentence(e)
-    'Recommended in place 2 of 20: 37 visits looked at both this and i3, which you looked at twice in this visit.'
+    'Recommended in place 2 of 20: 37 visits had both this and i3, which you came to twice in this visit.'
     """
     if e.outcome == "no_candidate":
-        return "Not recommended: nothing you looked at lately leads to it, and it is not among what is popular now."
+        earlier = any(met.item_id == e.item_id for met in e.recent)
+        known = "you came to it in an earlier visit, but " if earlier else ""
+        return f"Not recommended: {known}nothing you came to lately leads to it, and it is not among what is popular now."
     because = "; ".join(list(clauses(e))[:CLAUSES])
     if e.outcome == "recommended":
         return f"Recommended in place {e.place} of {e.shown}: {because}."
     if e.outcome == "below":
-        return f"Not recommended, since {e.shown} items stand before it and it is in place {e.place}: {because}."
-    rule = e.left_out[0]
-    again = f" ({e.bought_once.again * 100:.0f} of 100 purchases of it)" if rule == "once" and e.bought_once else ""
-    return f"Not recommended, since {LEFT_OUT[rule]}{again}. It would be in place {e.rank}: {because}."
+        return f"Not recommended: only the first {e.shown} are shown, and it is in place {e.place}. For it speaks: {because}."
+    return f"Not recommended: {LEFT_OUT[e.left_out[0]]}. Else it would be in place {e.rank}: {because}."
 
 
 def clauses(e: Explanation) -> Iterator[str]:
@@ -189,17 +189,21 @@ def clauses(e: Explanation) -> Iterator[str]:
     for reason in e.reasons:
         count, times = reason.count, often(reason.count)
         if reason.kind == "repeat":
-            yield f"you looked at it {times} in this visit" if count else "you looked at it before"
+            yield f"you came to it {times} in this visit" if count else "you came to it before"
         elif reason.kind == "bought_again":
             yield f"you bought it {times}" if count else "you bought it before"
         elif reason.kind == "trending":
             yield f"it is popular: people came to it {times}" if count else "it is popular"
         elif reason.kind == "also_bought":
             source = f"{reason.item_id}, which you bought" if reason.item_id else "what you bought"
-            yield f"{visits(count)} looked at both this and {source}" if count else f"it goes with {source}"
+            yield f"{visits(count)} had both this and {source}" if count else f"it goes with {source}"
         else:
-            source = f"{reason.item_id}, which you looked at {when(reason.item_id, e.recent)}"
-            yield f"{visits(count)} looked at both this and {source}" if count else f"it goes with what follows on {source}"
+            source = f"{reason.item_id}, which you came to {when(reason.item_id, e.recent)}"
+            yield (
+                f"{visits(count)} had both this and {source}"
+                if count
+                else f"visits that had {source}, often had what leads to it"
+            )
 
 
 def when(item: str | None, recent: Sequence[Met]) -> str:

@@ -12,7 +12,7 @@ from recsys.keys import Keys
 from recsys.ranker import Asked, Ranker, asked
 from recsys.ranking.past import past, session_start
 from recsys.ranking.rank import recent_items
-from recsys.recommendation import Recommendation, hashes_to_name
+from recsys.recommendation import Recommendation, hashes_to_name, instant
 from recsys.returning import once, purchases
 from recsys.returning.purchases import fade
 from recsys.returning.sales import HALF_LIFE_MS
@@ -47,7 +47,9 @@ class Onlooker:
         counted = [[self._keys.user_mark(p)] for p in range(self._partitions)]
         [[history, bought, learned], [stored], *found] = await self._store.read([mine, [self._keys.recs(user)], *counted])
         if history is None:
-            raise Unknown(f"user {user!r} is unknown under {self._keys.prefix!r}: no event of this user was counted lately")
+            raise Unknown(
+                f"user {user!r} is unknown under {self._keys.prefix!r}: no interaction of this user was counted lately"
+            )
         items = ItemShards(self._store, self._keys, self._rules, Stages())
         number = hash_item(item)
         row, _ = await items.load(np.array([number], np.uint64))
@@ -56,7 +58,8 @@ class Onlooker:
 
         of_user = Users(histories.unpack([history], self._rules.history), purchases.unpack([bought]))
         before = Before(np.empty(0, np.int64), purchases.empty(0))
-        current = [histories.newest_items(of_user.histories, 0)]
+        published = msgspec.json.decode(stored, type=Recommendation) if stored else None
+        current = [newest_event(of_user.histories, published)]
         for_whom = asked(of_user, before, [0], current, np.zeros(1, np.int32), [partition])
         share = bought_again([mark for [mark] in found])
         ranker = Ranker(items, self._rules)
@@ -72,7 +75,7 @@ class Onlooker:
             int(row.interactions[0]),
             [Met(names[each], *times) for each, times in recent.items() if each in names],
             await self._bought_once(items, for_whom, number, share),
-            msgspec.json.decode(stored, type=Recommendation) if stored else None,
+            published,
         )
         return explained(user, item, seen, self._rules.top_n)
 
@@ -84,6 +87,19 @@ class Onlooker:
         worth = fade(sales.landmark[0], for_whom.customers.now[0], HALF_LIFE_MS)
         n, m = float(sales.n[0]) * worth, float(sales.m[0]) * worth
         return BoughtOnce(n, m, once.share_again(n, m, share), once.HARDLY)
+
+
+def newest_event(found: Histories, published: Recommendation | None) -> list[int]:
+    """The items of the one user's newest event.
+
+    A history cannot tell one event from two of the same moment; but what was recommended after it was not in it.
+    """
+    items = histories.newest_items(found, 0)
+    newest = instant(int(found.time[0, found.length[0] - 1])) if items else ""
+    if published is None or published.event_time != newest:
+        return items
+    shown = {hash_item(item.item_id) for item in published.items}
+    return [item for item in items if item not in shown]
 
 
 def bought_again(stored: list[bytes | None]) -> float:

@@ -235,7 +235,10 @@ def action_weights(text: str) -> ActionWeights:
     for part in text.split(","):
         name, _, number = (piece.strip() for piece in part.partition("="))
         if name not in ActionWeights._fields:
-            raise msgspec.ValidationError(f"{name!r} is none of {', '.join(ActionWeights._fields)}")
+            raise msgspec.ValidationError(
+                f"{name!r} is none of {', '.join(ActionWeights._fields)} (a view is browse, a cart add_to_cart); "
+                "browse=1 alone makes all alike"
+            )
         if name in found:
             raise msgspec.ValidationError(f"{name} stands there twice")
         try:

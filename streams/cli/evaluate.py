@@ -48,7 +48,7 @@ METRICS = {
     type=click.FloatRange(0, 1),
     help="next-basket: measure after this part of the time.",
 )
-@click.option("--limit", type=click.IntRange(1), help="Events of FILE at most.")
+@click.option("--limit", type=click.IntRange(1), help="The first events of FILE, in the order in which they are read, at most.")
 @click.option("--at", type=click.IntRange(1, 500), default=20, show_default=True, help="Items that are recommended.")
 @click.option("--baselines", help="Methods beside it, with commas, or none; all if not given.")
 @click.option("--predictions", type=click.Path(path_type=Path), help="Write what was ranked, a JSON line a prediction.")
@@ -143,7 +143,8 @@ def next_item(
             readings.append(Reading(test, tested, "reading the test"))
             events = frozen(reading, iter(readings[1]), rules)
     demand_events(readings)
-    rehearse_next_item(rules, ())
+    say_that_it_compiles()
+    rehearse_next_item(rules, methods)
     with Shown() as shown:
         found = evaluation.next_item(events, rules, at, methods, shown)
     demand_questions(found, "no session has a second event")
@@ -156,7 +157,8 @@ def next_basket(reading: Reading, begin: float, rules: Rules, at: int, methods: 
     """Foretells the next baskets; writes what was foretold to `out`."""
     baskets = bought(reading, begin)
     demand_events([reading])
-    rehearse_next_basket(rules, ())
+    say_that_it_compiles()
+    rehearse_next_basket(rules, methods)
     with Shown() as shown:
         found = evaluation.next_basket(baskets, rules, at, methods, shown)
     demand_questions(found, "no user has a purchase after two others in the part of the file that is measured")
@@ -171,6 +173,10 @@ def next_basket(reading: Reading, begin: float, rules: Rules, at: int, methods: 
 def demand_questions(found: Evaluated, why: str) -> None:
     if not found.result.predictions:
         raise Failure(f"nothing can be measured: {why}")
+
+
+def say_that_it_compiles() -> None:
+    click.echo("freshet: compiling (the first time a minute or two)", err=True)
 
 
 def demand_events(readings: Sequence[Reading]) -> None:

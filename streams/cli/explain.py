@@ -27,7 +27,7 @@ def explain(user: str, item: str, as_json: bool) -> None:
     """Show why ITEM is recommended to USER, or why not: its rank, what its score is made of, and what takes it out.
 
     An anonymous visitor is anon:ID. By the rules that the settings here name (FRESHET_HIDE, FRESHET_TOP_N, …): give it those
-    of the workers.
+    of the workers. With --json it is one object.
     """
     explanation = asyncio.run(_explain(read_settings(), user, item))
     if as_json:
@@ -54,7 +54,7 @@ async def _explain(settings: Settings, user: str, item: str) -> Explanation:
         try:
             return await Onlooker(live, live.keys, rules, layout.partitions).explain(user, partition, item)
         except Unknown as error:
-            raise Failure(f"{error}. Check the id") from None
+            raise Failure(f"{error} (searches and impressions are none). Check the id") from None
 
 
 def show(e: Explanation) -> None:
@@ -66,7 +66,7 @@ def show(e: Explanation) -> None:
         for heading in ("share", f"of the score {e.score:g}"):
             table.add_column(heading, justify="right")
         for reason in e.reasons:
-            table.add_row(kind_of(reason), counted(reason), f"{reason.share * 100:.2f} %", f"{reason.share * e.score:.6g}")
+            table.add_row(kind_of(reason), counted(reason), f"{reason.share * 100:.2f} %", f"{reason.share * e.score:.3g}")
         console.print(table)
     for line in numbers(e):
         console.print(line, soft_wrap=True)
@@ -75,17 +75,20 @@ def show(e: Explanation) -> None:
 def numbers(e: Explanation) -> list[str]:
     """Ranks and what else is known, a line each."""
     lines = [
-        f"rank {e.rank or '–'} of all, place {e.place or '–'} without what is left out; {e.shown} items are recommended"
+        f"rank {e.rank or '–'} with what is left out, place {e.place or '–'} without; the first {e.shown} are recommended"
         + (f", the last with the score {e.last_score:g}" if e.last_score is not None else ""),
-        f"{e.interactions:,} interactions with the item; strategy {e.strategy.replace('_', ' ')}",
+        f"interactions with the item: {e.interactions:,}; strategy {e.strategy.replace('_', ' ')}",
     ]
     if e.left_out:
         lines.append(f"left out by FRESHET_HIDE: {', '.join(e.left_out)}")
     if e.bought_once:
-        lines.append(
-            f"bought again: {e.bought_once.again * 100:.1f} % of its purchases, below {e.bought_once.limit * 100:.0f} % it is "
-            f"left out ({e.bought_once.baskets:.1f} baskets, {e.bought_once.first:.1f} by users who did not hold it; decayed)"
-        )
+        once = e.bought_once
+        share, limit = once.again * 100, once.limit * 100
+        lines += [
+            f"bought again: an estimated {share:.1f} % of its purchases, below {limit:.0f} % it is left out",
+            f"({once.baskets:.1f} baskets, {once.first:.1f} of them by users who did not hold it, both decayed; with few of them",
+            "it counts like the rest of the shop)",
+        ]
     return [*lines, beside_published(e)]
 
 
