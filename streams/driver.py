@@ -124,10 +124,31 @@ class ChunkConsumerThread(stock.AIOKafkaConsumerThread):  # type: ignore[misc]
         return chunks
 
 
+class NothingRead(dict[TP, None]):
+    """What Faust is to believe to have read of each partition: nothing, whatever it notes.
+
+    It drops a message below what it has read. Here a partition is also sought back outside a rebalance, by several chunks, and
+    a chunk that is dropped is never done: the partition would not be fetched again. What is stale, `is_stale` says.
+    """
+
+    def __missing__(self, tp: TP) -> None:
+        return None
+
+    def __setitem__(self, tp: TP, offset: object) -> None:
+        pass
+
+    def update(self, *_: object, **__: object) -> None:
+        pass
+
+
 class ChunkConsumer(stock.Consumer):  # type: ignore[misc]
     """Faust's consumer with chunks for messages and the marks in Redis for committed offsets."""
 
     _thread: ChunkConsumerThread
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._read_offset = NothingRead()
 
     @cached_property
     def _seeking(self) -> "Counter[TP]":

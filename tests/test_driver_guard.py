@@ -21,10 +21,10 @@ from streams.driver import FAUST_VERSION, ChunkConsumer, ChunkConsumerThread, Ch
 STOOD_ON = {
     Consumer.getmany: "yields to_message(tp, record) for each element of what _fetch_records returns",
     Consumer._wait_next_records: "returns what _getmany fetched",
-    Consumer._drain_messages: "drops a message whose offset is below _read_offset, calls _add_gap between messages",
+    Consumer._drain_messages: "drops no message where _read_offset says None; calls _add_gap between messages",
     Consumer.ack: "appends to _acked and _acked_index",
     Consumer._filter_committable_offsets: "asks _new_offset for what may be committed",
-    Consumer.perform_seek: "calls seek_to_committed and takes its offsets for _read_offset",
+    Consumer.perform_seek: "calls seek_to_committed and updates _read_offset in place",
     ThreadDelegateConsumer._getmany: "asks the thread",
     stock.Consumer._to_message: "makes the ConsumerMessage that ours replaces",
     stock.AIOKafkaConsumerThread.__post_init__: "may be extended",

@@ -26,6 +26,7 @@ from streams.lag import read_published, read_spans, total_behind
 from streams.local import LocalSystem
 from streams.local.cluster import LocalCluster
 from streams.local.ports import free_port
+from streams.publishing import LOOK_S
 from streams.settings import Settings
 from streams.topics import create_missing
 
@@ -272,6 +273,21 @@ def test_a_worker_that_was_asleep_while_another_took_over_ends_and_costs_nothing
     assert "stood still for" in sleeper.last_line
     shop.send(200)
     wait_caught_up(shop)
+    assert_exactly_once(shop, environ)
+
+
+def test_what_a_late_worker_moved_back_by_many_chunks_is_published_once_more(
+    shop: Shop, workers: Workers, environ: dict[str, str]
+) -> None:
+    owner = workers.start().wait_ready()
+    for _ in range(4):
+        shop.send(1000)
+        wait_caught_up(shop)
+    key = Keys(shop.settings.key_prefix).published(1)
+    end: Any = shop.redis.get(key)
+    shop.redis.set(key, "5")
+    wait_until(lambda: shop.redis.get(key) == end, "the owner published everything from there once more", LOOK_S + 15)
+    assert owner.code is None
     assert_exactly_once(shop, environ)
 
 
