@@ -197,6 +197,9 @@ class ChunkConsumer(stock.Consumer):  # type: ignore[misc]
         for tp in revoked:
             self._thread.seeks[tp] += 1
         await cast("ChunkTransport", self.transport).settle({tp.partition for tp in revoked})
+        # Faust lets a worker that had no partition go on fetching; what came between the seek and the end of the rebalance,
+        # when it empties its queues, would be lost, and never be done.
+        self.stop_flow()
         await super().on_partitions_revoked(revoked)
 
     async def has_read_all(self, tp: TP, end: int) -> bool:

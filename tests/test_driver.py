@@ -55,3 +55,13 @@ def test_after_a_seek_back_by_several_chunks_each_of_them_comes_again() -> None:
         return stage.came
 
     assert asyncio.run(came()) == [99, 199, 299, 99, 199, 299]
+
+
+def test_during_a_rebalance_nothing_is_fetched_by_a_worker_that_had_no_partition() -> None:
+    async def flows() -> list[bool]:
+        consumer = Stage().consumer
+        before = consumer.flow_active
+        await consumer.on_partitions_revoked(set())
+        return [before, consumer.flow_active]
+
+    assert asyncio.run(flows()) == [True, False]
