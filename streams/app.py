@@ -72,6 +72,8 @@ def build_app(
             counted, published = await engine.position(partition)
             counting.counted[partition] = counted
             publishing.marks.begin(partition, published)
+        # Faust also seeks in the midst of a rebalance; some of these partitions may be another worker's by now.
+        publishing.marks.keep(tp.partition for tp in consumer.assignment())
         announce(in_words(found))
         return {tp: found[tp.partition] for tp in ordered}
 
@@ -87,6 +89,7 @@ def build_app(
     async def without_partitions(*_: Any, **__: Any) -> None:
         """Where others have all partitions there is nothing to seek, so Faust does not ask for positions."""
         if not app.consumer.assignment():
+            publishing.marks.keep(())
             announce("none (others have them all)")
 
     return app

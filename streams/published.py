@@ -44,6 +44,10 @@ class PublishedMarks:
             self._known.pop(partition, None)
             self._begun[partition] += 1
 
+    def keep(self, partitions: Iterable[int]) -> None:
+        """The worker has these partitions; what it knows of others does not count."""
+        self.give_up(self._known.keys() - set(partitions))
+
     def open(self, partitions: Iterable[int]) -> None:
         """Something of these partitions is about to be published."""
         self._floor = {partition: self._known[partition] for partition in partitions}

@@ -73,6 +73,15 @@ def test_what_was_out_before_a_partition_was_begun_anew_is_not_noted() -> None:
     assert scene.published == 10
 
 
+def test_a_partition_that_was_begun_though_another_worker_had_it_by_then_is_not_moved_back() -> None:
+    scene = Scene()
+    scene.late.keep([1])
+    scene.publish(scene.owner, 20)
+    asyncio.run(scene.late.move_back())
+    assert scene.published == 20
+    assert 0 not in scene.late.offsets
+
+
 def test_a_partition_that_was_given_up_in_good_time_is_not_moved_back() -> None:
     scene = Scene()
     scene.late.give_up([0])
