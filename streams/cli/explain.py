@@ -86,8 +86,8 @@ def numbers(e: Explanation) -> list[str]:
         share, limit = once.again * 100, once.limit * 100
         lines += [
             f"bought again: an estimated {share:.1f} % of its purchases, below {limit:.0f} % it is left out",
-            f"({once.baskets:.1f} baskets, {once.first:.1f} of them by users who did not hold it, both decayed; with few of them",
-            "it counts like the rest of the shop)",
+            f"({once.baskets:.1f} baskets, {once.first:.1f} of them by users who did not hold it, both decayed; with few of",
+            "them it counts like the rest of the shop)",
         ]
     return [*lines, beside_published(e)]
 
