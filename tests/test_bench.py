@@ -83,7 +83,8 @@ def test_the_stages_are_those_of_the_events_that_were_measured(measured: dict[st
         assert 0 < told["batches"] <= told["events"]
         assert set(told["ns"]) == set(stages.NAMES)
         assert all(told["ns"][name] > 0 for name in stages.NAMES)
-        assert told["cpu_ns"] / 1e9 == pytest.approx(usage["worker_cpu_s"], abs=0.3)
+        # They are read one after the other: the worker tells of its CPU in rounds, the kernel at once.
+        assert told["cpu_ns"] / 1e9 == pytest.approx(usage["worker_cpu_s"], abs=1.5)
     assert run["stock"]["usage"]["stages"] is None
 
 
