@@ -39,10 +39,10 @@ test: setup
 	@$(BIN)/python -m ruff check --quiet
 	@echo "==> ruff format --check"
 	@$(BIN)/python -m ruff format --quiet --check
-	@echo "==> mypy"
-	@$(BIN)/python -m mypy
-	@echo "==> pytest"
-	@$(BIN)/python -m pytest
+	@echo "==> mypy and pytest, side by side"
+	@$(BIN)/python -m mypy > $(VENV)/.types 2>&1 & types=$$!; \
+		$(BIN)/python -m pytest $(ARGS); tests=$$?; \
+		wait $$types; types=$$?; cat $(VENV)/.types; exit $$((tests || types))
 
 # The slow campaigns; ARGS are theirs: make chaos ARGS='--faults 20 --seed 7'.
 bench: setup
