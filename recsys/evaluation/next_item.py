@@ -84,8 +84,7 @@ def most_popular(everything: Rows, rules: Rules) -> Popular:
     kept = rules.top_n + POPULAR_TO_SPARE
     met = np.flatnonzero(everything.interactions)
     if len(met) > kept:
-        age = everything.landmark[met] / rules.half_life_ms if rules.half_life_ms else 0.0
-        level = np.log2(np.maximum(everything.popularity[met], 1e-300)) + age
+        level = popularity.levels(rules, everything.popularity[met], everything.landmark[met])
         met = met[np.argpartition(-level, kept)[:kept]]
     return popularity.sorted_by_level(
         rules,

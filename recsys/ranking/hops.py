@@ -4,8 +4,7 @@ import numpy as np
 
 from recsys.compiled import F32, F64, I64, U64, compiled
 from recsys.fold import in_one_session
-from recsys.hashing import NONE
-from recsys.index import NOWHERE, find, slot
+from recsys.index import NOWHERE, find
 from recsys.known import Known
 from recsys.ranking.evidence import (
     HOP_WEIGHT,
@@ -14,6 +13,7 @@ from recsys.ranking.evidence import (
     RECENT,
     Evidence,
     Extent,
+    enter,
     enter_own,
     entry_of,
     seen_from,
@@ -86,26 +86,13 @@ def _recent(e: Evidence, past: Past, u: int, end: int) -> int:
     return distinct
 
 
-# The two inner loops run a thousand times a user. They take the arrays by name: to call a function with all of an `Evidence`
-# costs more than the rest of a turn.
-
-
 @compiled
 def _one_hop(e: Evidence, own: int, other: U64, weight: F32, factor: float, strength: float, d: int, filled: int) -> int:
     """What recent item `d` says by its row; returns how many entries there are."""
-    slots, entry, where, item, norm = e.slots, e.entry, e.slot, e.item, e.norm
-    terms, total, newest, older, support, times = e.terms, e.total, e.newest, e.older, e.support, e.times
+    terms, total, newest, older, support = e.terms, e.total, e.newest, e.older, e.support
     recency, older_recency = RECENCY**d, OLDER_RECENCY ** (d - 1)
     for i in range(len(other)):
-        s = slot(slots, other[i])
-        if slots[s] == NONE:
-            slots[s], entry[s], where[filled], item[filled] = other[i], filled, s, other[i]
-            norm[filled], total[filled], newest[filled], older[filled] = 0.0, 0.0, 0.0, 0.0
-            support[filled], times[filled] = 0, 0
-            for k in range(RECENT):
-                terms[filled, k] = 0.0
-            filled += 1
-        at = entry[s]
+        at, filled = enter(e, other[i], filled)
         p = strength * without(weight[i] * factor, e.own[at, d] if at < own else 0.0)
         if not 0.0 < p < np.inf:
             continue
@@ -165,18 +152,9 @@ def _second_hop(
     filled: int,
 ) -> int:  # fmt: skip
     """What an item with A₁ `one`, made of `parts`, says by its row; returns how many entries there are."""
-    slots, entry, where, item, norm = e.slots, e.entry, e.slot, e.item, e.norm
-    terms, total, newest, older, support, times = e.terms, e.total, e.newest, e.older, e.support, e.times
+    terms, total = e.terms, e.total
     for i in range(len(other)):
-        s = slot(slots, other[i])
-        if slots[s] == NONE:
-            slots[s], entry[s], where[filled], item[filled] = other[i], filled, s, other[i]
-            norm[filled], total[filled], newest[filled], older[filled] = 0.0, 0.0, 0.0, 0.0
-            support[filled], times[filled] = 0, 0
-            for k in range(RECENT):
-                terms[filled, k] = 0.0
-            filled += 1
-        at = entry[s]
+        at, filled = enter(e, other[i], filled)
         p = strength * without(weight[i] * factor, e.own_hop[at] if is_own and at < own else 0.0)
         if not 0.0 < p < np.inf:
             continue
