@@ -12,7 +12,7 @@ from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import AskError, ConnectionError, MovedError, RedisClusterException, TryAgainError
 
 from recsys.redis_store import Command, putting, sliced, swapping
-from recsys.store import ANY_LIFE, NO_GUARDS, Entry, Group, Guards, Swap
+from recsys.store import ANY_LIFE, NO_COMMIT, NO_GUARDS, Commit, Entry, Group, Guards, Swap
 
 ELSEWHERE = (MovedError, AskError, TryAgainError)
 """Replies of a node that did nothing, because the slot is on another one or on its way there."""
@@ -65,8 +65,12 @@ class ClusterStore:
         self,
         swaps: Sequence[Swap],
         guards: Guards = NO_GUARDS,  # noqa: ARG002 (see the class)
-        life: bytes = ANY_LIFE,  # noqa: ARG002
+        commit: Commit = NO_COMMIT,
     ) -> list[bool]:
+        done = await self._swap(swaps)
+        return done + (await self._swap(commit.swaps) if all(done) else [False] * len(commit.swaps))
+
+    async def _swap(self, swaps: Sequence[Swap]) -> list[bool]:
         requests, places = [], []
         for slot, at in self._by_slot(swap.mark_key for swap in swaps):
             for part in sliced(at, [len(swaps[i].values) + 1 for i in at]):

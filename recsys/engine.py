@@ -8,6 +8,7 @@ the histories have not changed, and each item shard takes only the deltas that a
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import compress
 from typing import NamedTuple
 
 import numpy as np
@@ -36,8 +37,9 @@ from recsys.recommendation import (
 from recsys.returning import purchases
 from recsys.returning.sales import nothing_sold
 from recsys.rules import Rules
+from recsys.shards import Shards
 from recsys.stages import Stages
-from recsys.store import ANY_LIFE, Entry, Store, Swap
+from recsys.store import ANY_LIFE, Commit, Entry, Store, Swap
 from recsys.user_shards import Before, Chunk, Users, UserShard, UserShards, fold_batch, met_before, new_interactions, uncounted
 
 __all__ = ["Chunk", "Counted", "Engine", "LostPartition", "Newest"]
@@ -83,9 +85,10 @@ class Engine:
         self._keys = keys
         self._rules = rules
         self._retention_s = retention_s
-        self._users = UserShards(store, keys, rules, retention_s)
+        self._shards = Shards(store)
+        self._users = UserShards(self._shards, keys, rules, retention_s)
         self.stages = Stages()
-        self._items = ItemShards(store, keys, rules, self.stages)
+        self._items = ItemShards(store, self._shards, keys, rules, self.stages)
         self._popular = popularity.unpack(rules)
         self._ranker = Ranker(self._items, rules)
         self._lines: dict[int, tuple[int, int]] = {}
@@ -115,12 +118,20 @@ class Engine:
         wanted = self._wanted(shards, users.histories)
         guards = {self._keys.user_mark(shard.chunk.partition): shard.stored for shard in shards}
         given = Given(folded.deltas, folded.told, [shard.giving for shard in shards], batch.ids)
-        try:
-            merged = await self._items.merge(given, wanted, guards)
-        except StateMoved:
-            return nothing_counted(shards, users)
         with self.stages.timed("write"):
-            lost = await self._users.commit(shards, users, folded, life)
+            changes = self._users.changes(shards, users, folded)
+        commit = Commit(list(changes.values()), life)
+        try:
+            merged = await self._items.merge(given, wanted, guards, commit)
+        except StateMoved:
+            self._shards.forget(guards)
+            return nothing_counted(shards, users)
+        refused = dict(compress(changes.items(), [not ok for ok in merged.committed]))
+        if refused:
+            with self.stages.timed("write"):
+                done = await self._shards.swap([], commit=Commit(list(refused.values()), life))
+            refused = dict(compress(refused.items(), [not ok for ok in done]))
+        lost = list(refused)
         self.stages.batches += 1
         self.stages.events += sum(len(shard.chunk.arrivals) for shard in shards)
 
@@ -196,6 +207,7 @@ class Engine:
         """
         self._life = await self._store.life()
         self._begun.add(partition)
+        self._shards.forget_all()  # another worker may have had the partition
         key, published = self._keys.user_mark(partition), self._keys.published(partition)
         await self._store.swap([Swap(published, None, str(marks.START).encode(), {})])
         [[stored, learned]] = await self._store.read([[key, self._keys.learner(partition)]])
@@ -228,6 +240,7 @@ class Engine:
         mark.version += 1
         mark.offset = offset
         mark.lost += lost
+        self._shards.forget([key])
         if not (await self._store.swap([Swap(key, stored, marks.encode(mark), {})]))[0]:
             raise LostPartition(f"partition {partition}: another worker changed it while lost records were passed over")
 
@@ -264,7 +277,7 @@ def nothing_counted(shards: Sequence[UserShard], users: Users) -> Counted:
         users,
         Before(np.empty(0, np.int64), purchases.empty(0)),
         np.zeros(len(users.histories.length), np.int32),
-        Merged(rows.empty(nothing, 0), nothing_sold(), nothing_sold()),
+        Merged(rows.empty(nothing, 0), nothing_sold(), nothing_sold(), []),
         nothing,
     )
 

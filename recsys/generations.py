@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Sequence
 
 from recsys.keys import LIVE, Keys
-from recsys.store import ANY_LIFE, NO_GUARDS, Entry, Group, Guards, Store, Swap
+from recsys.store import NO_COMMIT, NO_GUARDS, Commit, Entry, Group, Guards, Store, Swap
 
 FIRST = "g1"
 """The name of the first generation, which is live where none is named."""
@@ -70,8 +70,8 @@ class LiveStore:
     async def life(self) -> bytes:
         return await self._store.life()
 
-    async def swap(self, swaps: Sequence[Swap], guards: Guards = NO_GUARDS, life: bytes = ANY_LIFE) -> list[bool]:
-        done = await self._store.swap(swaps, {self._key: self._live, **guards}, life)
+    async def swap(self, swaps: Sequence[Swap], guards: Guards = NO_GUARDS, commit: Commit = NO_COMMIT) -> list[bool]:
+        done = await self._store.swap(swaps, {self._key: self._live, **guards}, commit)
         if not all(done):
             await self.check()
         return done

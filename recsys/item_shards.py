@@ -24,8 +24,9 @@ from recsys.returning import sales
 from recsys.returning.sales import Sales, Sold
 from recsys.rows import Rows
 from recsys.rules import Rules
+from recsys.shards import Shards
 from recsys.stages import Stages
-from recsys.store import NO_GUARDS, Guards, Store, Swap
+from recsys.store import NO_COMMIT, NO_GUARDS, Commit, Guards, Store, Swap
 
 __all__ = ["ITEM_SHARDS", "DamagedState", "ItemShards", "Merged", "StateMoved", "damaged", "missing_row", "row_key"]
 
@@ -53,6 +54,8 @@ class Merged(NamedTuple):
     rows: Rows
     sold: Sold
     before: Sold
+    committed: list[bool]
+    """For each change of the commit whether it was made, too; by itself it may still hold."""
 
 
 class Stored(NamedTuple):
@@ -74,15 +77,17 @@ def row_key(keys: Keys, item: int) -> str:
 class ItemShards:
     """The rows and the most popular items in the store; remembers the ids of the items it met."""
 
-    def __init__(self, store: Store, keys: Keys, rules: Rules, stages: Stages) -> None:
+    def __init__(self, store: Store, shards: Shards, keys: Keys, rules: Rules, stages: Stages) -> None:
         self._store = store
+        self._shards = shards
         self._keys = keys
         self._rules = rules
         self._stages = stages
         self._names: dict[int, str] = {}
 
-    async def merge(self, given: Given, wanted: U64, guards: Guards = NO_GUARDS) -> Merged:
-        """Adds deltas to their rows and sales; returns these and the wanted rows as they then are.
+    async def merge(self, given: Given, wanted: U64, guards: Guards = NO_GUARDS, commit: Commit = NO_COMMIT) -> Merged:
+        """Adds deltas to their rows and sales, and then makes the commit; returns rows, the wanted ones too, and sales as they
+        then are.
 
         `guards` are the marks of the user shards that the deltas come from: nothing is merged once one of them has changed.
         Raises `StateMoved` then, and `DamagedState` where a shard, a wanted row or sales lack what the unchanged marks say
@@ -92,10 +97,14 @@ class ItemShards:
         done: list[Rows] = []
         resold: list[Sold] = []
         before: list[Sold] = []
+        doubted = False
         while True:
             try:
-                loaded, was, sold, stored = await self._try(given, pending, guards)
+                loaded, was, sold, stored, committed = await self._try(given, pending, guards, commit)
             except DamagedState:
+                if not doubted and self._shards.forget_all():
+                    doubted = True  # perhaps only what was remembered lacks something
+                    continue
                 await self._check(guards)
                 raise
             done.append(rows.take(loaded, stored.rows))
@@ -104,7 +113,7 @@ class ItemShards:
             pending = Pending(pending.rows[~stored.rows], pending.sales[~stored.sales])
             if not len(pending.rows) and not len(pending.sales):
                 self._remember(done)
-                return Merged(rows.join(done), sales.join(resold), sales.join(before))
+                return Merged(rows.join(done), sales.join(resold), sales.join(before), committed)
             await self._check(guards)
 
     async def _check(self, guards: Guards) -> None:
@@ -122,7 +131,7 @@ class ItemShards:
         ]
         packed: list[bytes | None] = [None] * len(items)
         version = np.zeros(len(items), np.int64)
-        for at, (mark, *values) in zip(places.values(), await self._store.read(groups), strict=True):
+        for at, (mark, *values) in zip(places.values(), await self._shards.look(groups), strict=True):
             version[at] = marks.item_mark(mark).progress
             for r, value in zip(at.tolist(), values, strict=True):
                 packed[r] = value
@@ -142,7 +151,7 @@ class ItemShards:
     async def popular(self) -> tuple[Popular, int]:
         """The most popular items of all shards, by falling popularity, and the version of all shards together."""
         groups = [[self._keys.item_mark(shard), self._keys.top(shard)] for shard in range(ITEM_SHARDS)]
-        replies = await self._store.read(groups)
+        replies = await self._shards.look(groups)
         version = sum(marks.item_mark(mark).progress for mark, _ in replies)
         return popularity.unpack(self._rules, *(top for _, top in replies)), version
 
@@ -166,8 +175,10 @@ class ItemShards:
         replies = await self._store.read([[self._keys.item_mark(shard)] for shard in range(ITEM_SHARDS)])
         return any(partition in marks.item_mark(value).offsets for [value] in replies)
 
-    async def _try(self, given: Given, pending: Pending, guards: Guards) -> tuple[Rows, Sales, Sales, Stored]:
-        """The rows that were pending, the sales before and after, and what of them is stored."""
+    async def _try(
+        self, given: Given, pending: Pending, guards: Guards, commit: Commit
+    ) -> tuple[Rows, Sales, Sales, Stored, list[bool]]:
+        """The rows that were pending, the sales before and after, and what of them is stored and committed."""
         of_rows, of_sales = places_by_shard(pending.rows), places_by_shard(pending.sales)
         shards = sorted(of_rows.keys() | of_sales.keys())
         groups = [
@@ -180,7 +191,8 @@ class ItemShards:
             for shard in shards
         ]
         with self._stages.timed("read"):
-            replies = dict(zip(shards, await self._store.read(groups), strict=True))
+            found, unproved = await self._shards.read(groups)
+            replies = dict(zip(shards, found, strict=True))
         packed_rows: list[bytes | None] = [None] * len(pending.rows)
         packed_sales: list[bytes | None] = [None] * len(pending.sales)
         for shard, (_, _, *values) in replies.items():
@@ -203,19 +215,23 @@ class ItemShards:
         swaps = {}
         for shard, new in written.items():
             if not new:
+                key, stored_mark = self._keys.item_mark(shard), replies[shard][0]
+                if stored_mark is not None and key in unproved:
+                    swaps[shard] = Swap(key, stored_mark, stored_mark, {})  # changes nothing, and proves it
                 continue
             mark = item_marks[shard]
             mark.version += 1
             mark.offsets.update({p: end for p, end, _ in given.givings if end > mark.offsets.get(p, marks.START)})
             swaps[shard] = Swap(self._keys.item_mark(shard), replies[shard][0], marks.encode(mark), new)
         with self._stages.timed("write"):
-            swapped = dict(zip(swaps, await self._store.swap(list(swaps.values()), guards), strict=True)) if swaps else {}
+            done = await self._shards.swap(list(swaps.values()), guards, commit)
+        swapped = dict(zip(swaps, done, strict=False))
         self._stages.conflicts += sum(not ok for ok in swapped.values())
         stored = Stored(np.ones(len(pending.rows), np.bool_), np.ones(len(pending.sales), np.bool_))
         for shard, ok in swapped.items():
             stored.rows[of_rows.get(shard, NO_PLACES)] = ok
             stored.sales[of_sales.get(shard, NO_PLACES)] = ok
-        return loaded, sales.unpack(packed_sales), sold, stored
+        return loaded, sales.unpack(packed_sales), sold, stored, done[len(swaps) :]
 
     def _pack_rows(
         self, values: Mapping[int, dict[str, bytes]], loaded: Rows, places: Mapping[int, I64], replies: Mapping[int, Packed]

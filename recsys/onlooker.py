@@ -17,6 +17,7 @@ from recsys.returning import once, purchases
 from recsys.returning.purchases import fade
 from recsys.returning.sales import HALF_LIFE_MS
 from recsys.rules import Rules
+from recsys.shards import Shards
 from recsys.stages import Stages
 from recsys.store import Store
 from recsys.user_shards import Before, Users
@@ -50,7 +51,7 @@ class Onlooker:
             raise Unknown(
                 f"user {user!r} is unknown under {self._keys.prefix!r}: no interaction of this user was counted lately"
             )
-        items = ItemShards(self._store, self._keys, self._rules, Stages())
+        items = ItemShards(self._store, Shards(self._store), self._keys, self._rules, Stages())
         number = hash_item(item)
         row, _ = await items.load(np.array([number], np.uint64))
         if not len(row.item):

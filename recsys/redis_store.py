@@ -12,7 +12,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError
 from redis.typing import EncodableT
 
-from recsys.store import ANY_LIFE, NO_GUARDS, Entry, Group, Guards, Swap
+from recsys.store import ANY_LIFE, NO_COMMIT, NO_GUARDS, Commit, Entry, Group, Guards, Swap
 
 T = TypeVar("T")
 Command = tuple[str | bytes | int, ...]
@@ -98,13 +98,16 @@ class RedisStore:
         found: bytes = (await self._client.info("server"))["run_id"].encode()
         return found
 
-    async def swap(self, swaps: Sequence[Swap], guards: Guards = NO_GUARDS, life: bytes = ANY_LIFE) -> list[bool]:
+    async def swap(self, swaps: Sequence[Swap], guards: Guards = NO_GUARDS, commit: Commit = NO_COMMIT) -> list[bool]:
         pipeline = self._client.pipeline(transaction=False)
-        parts = sliced(swaps, [len(swap.values) + 1 for swap in swaps])
+        parts, last = slices_of(swaps), slices_of(commit.swaps)
         for part in parts:
-            pipeline.execute_command(*swapping(part, guards, life))
+            pipeline.execute_command(*swapping(part, guards))
+        after = guards_after(swaps, guards, commit)
+        for part in last:
+            pipeline.execute_command(*swapping(part, after, commit.life))
         replies = await pipeline.execute()
-        return [bool(reply and reply[n]) for part, reply in zip(parts, replies, strict=True) for n in range(len(part))]
+        return [bool(reply and reply[n]) for part, reply in zip(parts + last, replies, strict=True) for n in range(len(part))]
 
     async def put(self, entries: Sequence[Entry], guards: Guards = NO_GUARDS) -> bool:
         try:
@@ -117,6 +120,21 @@ class RedisStore:
         for part in sliced(entries, [1] * len(entries)):
             pipeline.execute_command(*putting(part, guards))
         return all(await pipeline.execute())
+
+
+def slices_of(swaps: Sequence[Swap]) -> list[Sequence[Swap]]:
+    """The swaps as they go into commands."""
+    return sliced(swaps, [len(swap.values) + 1 for swap in swaps])
+
+
+def guards_after(swaps: Sequence[Swap], guards: Guards, commit: Commit) -> Guards:
+    """What guards a commit that is sent together with what it follows: that all of it was done.
+
+    >>> guards_after([Swap("i", b"1", b"2", {})], {"u": b"5", "live": b"g1"}, Commit([Swap("u", b"5", b"6", {})]))
+    {'live': b'g1', 'i': b'2'}
+    """
+    own = {swap.mark_key for swap in commit.swaps}
+    return {key: value for key, value in guards.items() if key not in own} | {swap.mark_key: swap.mark for swap in swaps}
 
 
 def swapping(swaps: Sequence[Swap], guards: Guards = NO_GUARDS, life: bytes = ANY_LIFE) -> Command:

@@ -41,6 +41,16 @@ ANY_LIFE = b""
 """Of a store that is not asked which."""
 
 
+class Commit(NamedTuple):
+    """Changes that come after others: made only where all of those were, and in this life of the store."""
+
+    swaps: Sequence[Swap] = ()
+    life: bytes = ANY_LIFE
+
+
+NO_COMMIT = Commit()
+
+
 class Store(Protocol):
     """What keeps the shards."""
 
@@ -50,9 +60,12 @@ class Store(Protocol):
     async def life(self) -> bytes:
         """What a start of the store is known by: it is another one after it may have gone back to an earlier state."""
 
-    async def swap(self, swaps: Sequence[Swap], guards: Guards = NO_GUARDS, life: bytes = ANY_LIFE) -> list[bool]:
-        """Changes shards, each by itself; False for each whose mark was not the expected one, and for all where a guard does
-        not hold or the store has begun another life: it is unchanged."""
+    async def swap(self, swaps: Sequence[Swap], guards: Guards = NO_GUARDS, commit: Commit = NO_COMMIT) -> list[bool]:
+        """Changes shards, each by itself, and then those of the commit. False for each whose mark was not the expected one, and
+        for all where a guard does not hold: it is unchanged.
+
+        A commit may also be refused because somebody else came between it and the swaps before it: by itself it may hold.
+        """
 
     async def put(self, entries: Sequence[Entry], guards: Guards = NO_GUARDS) -> bool:
         """Writes values; False, and nothing more is written, where a guard does not hold."""
@@ -81,9 +94,11 @@ class MemoryStore:
     async def life(self) -> bytes:
         return b"dictionary"
 
-    async def swap(self, swaps: Sequence[Swap], guards: Guards = NO_GUARDS, life: bytes = ANY_LIFE) -> list[bool]:
-        held = self._hold(guards) and life in (ANY_LIFE, await self.life())
-        return [held and self._swap(swap) for swap in swaps]
+    async def swap(self, swaps: Sequence[Swap], guards: Guards = NO_GUARDS, commit: Commit = NO_COMMIT) -> list[bool]:
+        held = self._hold(guards)
+        done = [held and self._swap(swap) for swap in swaps]
+        follows = held and all(done) and commit.life in (ANY_LIFE, await self.life())
+        return done + [follows and self._swap(swap) for swap in commit.swaps]
 
     def _hold(self, guards: Guards) -> bool:
         return all(self.values.get(key) == value for key, value in guards.items())

@@ -19,7 +19,8 @@ from recsys.returning.purchases import Purchases
 from recsys.returning.repurchase import Repurchase
 from recsys.returning.sales import BOUGHT_AGAIN, EXPOSED
 from recsys.rules import Rules
-from recsys.store import Store, Swap
+from recsys.shards import Shards
+from recsys.store import Swap
 
 
 class Chunk(NamedTuple):
@@ -89,8 +90,8 @@ class Folded(NamedTuple):
 class UserShards:
     """The user shards in the store."""
 
-    def __init__(self, store: Store, keys: Keys, rules: Rules, retention_s: int) -> None:
-        self._store = store
+    def __init__(self, shards: Shards, keys: Keys, rules: Rules, retention_s: int) -> None:
+        self._shards = shards
         self._keys = keys
         self._rules = rules
         self._retention_s = retention_s
@@ -98,7 +99,7 @@ class UserShards:
     async def open(self, chunks: Sequence[Chunk]) -> tuple[list[UserShard], Users]:
         """Reads the marks, and all users in the chunks."""
         users = [list(dict.fromkeys(a.event.user_id for a in chunk.arrivals if matters(a.event.kind))) for chunk in chunks]
-        replies = await self._store.read(
+        replies, _ = await self._shards.read(
             [
                 [
                     self._keys.user_mark(chunk.partition),
@@ -117,14 +118,10 @@ class UserShards:
             bought += values[len(here) :]
         return shards, Users(histories.unpack(pasts, self._rules.history), purchases.unpack(bought))
 
-    async def commit(self, shards: Sequence[UserShard], users: Users, folded: Folded, life: bytes) -> list[int]:
-        """Writes users and marks of each shard; returns the partitions that another worker has changed.
-
-        Not in another life of Redis: it may have gone back to where the user shard is as it was read, but the item shards lack
-        what was merged since.
-        """
+    def changes(self, shards: Sequence[UserShard], users: Users, folded: Folded) -> dict[int, Swap]:
+        """By partition, what is to be written of users and marks, once what the batch gives to item shards is there."""
         touched = np.unique(folded.batch.user[folded.changed]).astype(np.int64)
-        swaps = []
+        swaps = {}
         for place, shard in enumerate(shards):
             if shard.chunk.end <= shard.mark.offset:
                 continue
@@ -132,11 +129,8 @@ class UserShards:
             key = self._keys.user_mark(shard.chunk.partition)
             mark = marks.encode(mark_after(shard, folded, place))
             values = self._packed(shard, users, here)
-            swaps.append((shard.chunk.partition, Swap(key, shard.stored, mark, values, self._retention_s)))
-        if not swaps:
-            return []
-        done = await self._store.swap([swap for _, swap in swaps], life=life)
-        return [partition for (partition, _), ok in zip(swaps, done, strict=True) if not ok]
+            swaps[shard.chunk.partition] = Swap(key, shard.stored, mark, values, self._retention_s)
+        return swaps
 
     def _packed(self, shard: UserShard, users: Users, places: I64) -> dict[str, bytes]:
         """What is stored of the users in these places; what they bought lives as long as their history, so both are written."""

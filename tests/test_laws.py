@@ -26,7 +26,7 @@ from recsys.keys import Keys
 from recsys.recommendation import Recommendation
 from recsys.rows import Rows
 from recsys.rules import Rules
-from recsys.store import ANY_LIFE, NO_GUARDS, Guards, MemoryStore, Swap
+from recsys.store import NO_COMMIT, NO_GUARDS, Commit, Guards, MemoryStore, Swap
 
 KEYS = Keys("freshet:")
 RULES = Rules(history=6, window=3, neighbours=1000)
@@ -71,9 +71,13 @@ class BusyStore(MemoryStore):
         await self._wait()
         return await super().read(groups)
 
-    async def swap(self, swaps: Sequence[Swap], guards: Guards = NO_GUARDS, life: bytes = ANY_LIFE) -> list[bool]:
+    async def swap(self, swaps: Sequence[Swap], guards: Guards = NO_GUARDS, commit: Commit = NO_COMMIT) -> list[bool]:
         await self._wait()
-        return [reply for swap in swaps for reply in await super(BusyStore, self).swap([swap], guards, life)]
+        done = [reply for swap in swaps for reply in await super(BusyStore, self).swap([swap], guards)]
+        if not all(done):
+            return done + [False] * len(commit.swaps)
+        await self._wait()
+        return done + await super().swap([], commit=commit)
 
     async def _wait(self) -> None:
         for _ in range(next(self._turns, 1)):
@@ -339,11 +343,15 @@ class RestoredStore(MemoryStore):
     async def life(self) -> bytes:
         return b"%d" % self._starts
 
-    async def swap(self, swaps: Sequence[Swap], guards: Guards = NO_GUARDS, life: bytes = ANY_LIFE) -> list[bool]:
+    async def swap(self, swaps: Sequence[Swap], guards: Guards = NO_GUARDS, commit: Commit = NO_COMMIT) -> list[bool]:
         done = []
         for swap in swaps:
             self._operate()
-            done += await super().swap([swap], guards, life)
+            done += await super().swap([swap], guards)
+        follows = all(done)
+        for swap in commit.swaps:
+            self._operate()
+            done += await super().swap([], commit=Commit([swap], commit.life)) if follows else [False]
         return done
 
     def _operate(self) -> None:
@@ -364,22 +372,31 @@ def test_a_redis_that_goes_back_between_any_two_operations_costs_nothing(
 ) -> None:
     store = RestoredStore(faults)
 
-    async def count(engine: Engine, turn: int) -> bool:
-        """Counts a batch from where the marks say; whether there was none."""
+    async def count(engine: Engine, turn: int, read: dict[int, int]) -> bool:
+        """Counts a batch from where the worker has read, or the marks say; whether there was none."""
         batch = []
-        for partition in range(2):
+        for partition in {0, 1} - read.keys():
             await engine.begin(partition, born=str(turn))
-            start = (await engine.position(partition))[0] + 1
-            batch += cut(log, partition, [data.draw(st.integers(1, 12))], 2, start)[:1]
-        await engine.count(*batch)
+            read[partition] = (await engine.position(partition))[0]
+        for partition in range(2):
+            batch += cut(log, partition, [data.draw(st.integers(1, 12))], 2, read[partition] + 1)[:1]
+        counted = await engine.count(*batch)
+        read |= counted.ends
+        for partition in counted.lost:
+            del read[partition]
         return not batch
 
     async def count_everything() -> None:
         engine = Engine(store, KEYS, RULES)
+        read: dict[int, int] = {}
         for turn in range(1000):
-            with contextlib.suppress(DamagedState):  # two faults within one look at the state may look like it; it starts again
-                if await count(engine, turn) and all(mark_of(store, p).offset >= end_of(log, p) for p in range(2)):
-                    return
+            try:
+                if await count(engine, turn, read):
+                    if all(mark_of(store, p).offset >= end_of(log, p) for p in range(2)):
+                        return
+                    read.clear()
+            except DamagedState:  # two faults within one look at the state may look like it; it starts again
+                engine, read = Engine(store, KEYS, RULES), {}
         raise AssertionError("it never came to an end")
 
     asyncio.run(count_everything())
