@@ -72,7 +72,8 @@ class Buying:
         missing = self._memory.lacking(lines, EVER)
         if len(missing):
             self._memory.put((await self._items.load(missing))[0], now_s)
-        await self._know_sales(items_at(customers.purchases, places < held), now_s - FRESH_S, now_s)
+        since_s = min(now_s - FRESH_S, self._items.others_s)
+        await self._know_sales(items_at(customers.purchases, places < held), since_s, now_s)
         await self._know_sales(neighbours_of(self._memory.known, lines), EVER, now_s)
         if now_s - self._best_s > FRESH_S or not self._best[0]:
             self._best_s = now_s

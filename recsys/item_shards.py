@@ -85,6 +85,11 @@ class ItemShards:
         self._stages = stages
         self._names: dict[int, str] = {}
 
+    @property
+    def others_s(self) -> float:
+        """When it was last seen that another worker had changed something, in seconds of `time.monotonic`."""
+        return self._shards.others_s
+
     async def merge(self, given: Given, wanted: U64, guards: Guards = NO_GUARDS, commit: Commit = NO_COMMIT) -> Merged:
         """Adds deltas to their rows and sales, and then makes the commit; returns rows, the wanted ones too, and sales as they
         then are.

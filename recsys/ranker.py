@@ -30,7 +30,7 @@ from recsys.rules import Hideable, Rules
 from recsys.user_shards import Before, Users
 
 FRESH_S = 5.0
-"""Rows of neighbours' neighbours are read again after this long: other workers may have changed them."""
+"""Rows of neighbours' neighbours that others may have changed are read again after this long."""
 LOOKS = 3
 """A ranking that finds something missing is made again with it: first rows may be missing, then items that these have met."""
 
@@ -187,9 +187,10 @@ class Ranker:
         self, ranked: Ranked, which: I64, users: Past, out: U64, popular: Popular, weights: F64, of: I32, now_s: float
     ) -> None:
         """Ranks by clicks for the users in the places `which`, until nothing is missing."""
+        since_s = min(now_s - FRESH_S, self._items.others_s)
         for look in range(LOOKS):
             missing = rank(
-                ranked, which, users, out, self._memory.known, popular, weights, of, self._desk, self._rules, now_s - FRESH_S
+                ranked, which, users, out, self._memory.known, popular, weights, of, self._desk, self._rules, since_s
             )
             if not len(missing.items) or look == LOOKS - 1:
                 return

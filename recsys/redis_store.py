@@ -130,6 +130,8 @@ def slices_of(swaps: Sequence[Swap]) -> list[Sequence[Swap]]:
 def guards_after(swaps: Sequence[Swap], guards: Guards, commit: Commit) -> Guards:
     """What guards a commit that is sent together with what it follows: that all of it was done.
 
+    A mark that somebody else brought to the very same value says the same: that it was done.
+
     >>> guards_after([Swap("i", b"1", b"2", {})], {"u": b"5", "live": b"g1"}, Commit([Swap("u", b"5", b"6", {})]))
     {'live': b'g1', 'i': b'2'}
     """

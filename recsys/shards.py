@@ -5,6 +5,7 @@ mark, and a swap that expects it proves it. A swap that is refused proves the co
 forgotten, and while others write it too, it is read anew each time.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
@@ -90,6 +91,10 @@ class Shards:
         """By mark, until when the shard is read anew each time."""
         self._bytes = 0
         """Of what was met since all shards aged."""
+        self._marks: dict[str, bytes | None] = {}
+        """The last that was seen of each shard."""
+        self.others_s = -math.inf
+        """When it was last seen that somebody else had changed a shard."""
 
     async def read(self, groups: Sequence[Group]) -> Found:
         """The mark and the values of each group."""
@@ -109,6 +114,7 @@ class Shards:
             moved: dict[int, Group] = {}
             for (place, part), reply in zip(asked.items(), replies, strict=True):
                 group = groups[place]
+                self._seen(group[0], reply[0])
                 shard = self._shards.get(group[0])
                 if shard is not None and shard.mark != reply[0]:
                     self.forget([group[0]])
@@ -133,6 +139,7 @@ class Shards:
                 found[place] = shard.group(keys)
         if asked:
             for place, reply in zip(asked, await self._store.read(list(asked.values())), strict=True):
+                self._seen(groups[place][0], reply[0])
                 found[place] = reply
         return found
 
@@ -142,13 +149,18 @@ class Shards:
         now_s = self._clock()
         for swap, ok in zip((*swaps, *commit.swaps), done, strict=True):
             shard = self._shards.get(swap.mark_key)
+            if ok:
+                self._marks[swap.mark_key] = swap.mark
             if not ok or (shard is not None and shard.mark != swap.expected):
                 self.forget([swap.mark_key])
             elif not self._is_contested(swap.mark_key):
                 shard = self._shards.setdefault(swap.mark_key, Remembered(swap.mark, now_s))
                 shard.mark, shard.proved_s = swap.mark, now_s
                 self._put(shard, swap.values.items())
-        self._contested.update((swap.mark_key, now_s + CONTESTED_S) for swap, ok in zip(swaps, done, strict=False) if not ok)
+        refused = [swap.mark_key for swap, ok in zip(swaps, done, strict=False) if not ok]
+        if refused:
+            self.others_s = now_s
+            self._contested.update(dict.fromkeys(refused, now_s + CONTESTED_S))
         return done
 
     def forget(self, marks: Iterable[str]) -> None:
@@ -161,6 +173,11 @@ class Shards:
         was = bool(self._shards)
         self._shards.clear()
         return was
+
+    def _seen(self, key: str, mark: bytes | None) -> None:
+        if self._marks.setdefault(key, mark) != mark:
+            self._marks[key] = mark
+            self.others_s = self._clock()
 
     def _met(self, group: Group, part: Group, reply: list[bytes | None]) -> list[bytes | None]:
         """The whole of a group of which a part was read, and remembers it."""

@@ -64,7 +64,8 @@ class Store(Protocol):
         """Changes shards, each by itself, and then those of the commit. False for each whose mark was not the expected one, and
         for all where a guard does not hold: it is unchanged.
 
-        A commit may also be refused because somebody else came between it and the swaps before it: by itself it may hold.
+        A commit may also be refused because somebody else came between it and the swaps before it: by itself it may hold. It
+        may be made after a swap that was refused, if somebody else brought that shard to the very mark.
         """
 
     async def put(self, entries: Sequence[Entry], guards: Guards = NO_GUARDS) -> bool:

@@ -7,7 +7,7 @@ import pytest
 
 from recsys.connection import open_client, open_store
 from recsys.redis_store import KEYS_A_COMMAND
-from recsys.store import Entry, MemoryStore, Store, Swap
+from recsys.store import Commit, Entry, MemoryStore, Store, Swap
 from streams.settings import Settings
 
 Test = Callable[[Store, str], Awaitable[None]]
@@ -54,6 +54,34 @@ def test_a_swap_with_another_mark_changes_nothing_and_the_others_hold(run: Calla
         assert await store.swap(swaps) == [False, True, False, False]
         keys = [p + "m1", p + "m2", p + "m3", p + "a", p + "b", p + "c"]
         assert await store.read([keys]) == [[b"1", b"2", None, b"old", b"new", None]]
+
+    run(test)
+
+
+@EVERYWHERE
+def test_a_commit_is_made_only_where_all_before_it_was(run: Callable[[Test], None]) -> None:
+    async def test(store: Store, p: str) -> None:
+        first, second = Swap(p + "m1", None, b"1", {p + "a": b"x"}), Swap(p + "m2", None, b"1", {p + "b": b"x"})
+        commit = Commit([Swap(p + "u", None, b"1", {p + "c": b"x"}), Swap(p + "v", b"0", b"1", {})])
+        assert await store.swap([first, second], commit=commit) == [True, True, True, False]
+        again = Commit([Swap(p + "u", b"1", b"2", {p + "c": b"y"})])
+        late = Swap(p + "m2", None, b"3", {p + "b": b"y"})
+        assert await store.swap([Swap(p + "m1", b"1", b"2", {}), late], commit=again) == [True, False, False]
+        assert await store.swap([], commit=again) == [True]
+        assert await store.read([[p + "m1", p + "m2", p + "u", p + "v", p + "c"]]) == [[b"2", b"1", b"2", None, b"y"]]
+
+    run(test)
+
+
+@GUARDED
+def test_a_commit_holds_in_one_life_of_the_store_only_and_where_the_guards_do(run: Callable[[Test], None]) -> None:
+    async def test(store: Store, p: str) -> None:
+        life = await store.life()
+        user = Swap(p + "u", None, b"1", {})
+        assert await store.swap([Swap(p + "m", None, b"1", {})], commit=Commit([user], b"another")) == [True, False]
+        assert await store.swap([Swap(p + "m", b"1", b"2", {})], {p + "u": b"0"}, Commit([user], life)) == [False, False]
+        assert await store.swap([Swap(p + "m", b"1", b"2", {})], {p + "u": None}, Commit([user], life)) == [True, True]
+        assert await store.swap([], {p + "there": b"1"}, Commit([Swap(p + "u", b"1", b"2", {})])) == [False]
 
     run(test)
 
