@@ -96,10 +96,14 @@ CUSTOMER = [*others(*VISITS * 3), *SELLS_WELL, *weekly(4, 4), *weekly(1, 5), eve
 
 
 def told_together(reasons: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The reasons as a recommendation has them: recent items that add little with the one that adds most."""
-    small = [r for r in reasons if r["kind"] == "also_viewed" and r["share"] < LEAST_SHARE]
-    most = next((r for r in reasons if r["kind"] == "also_viewed"), None)
-    small = [r for r in small if r is not most]
+    """The reasons as a recommendation has them: what adds little with what adds most, recent items first."""
+    viewed = [r for r in reasons if r["kind"] == "also_viewed"]
+    return small_with_most(small_with_most(viewed) + [r for r in reasons if r["kind"] != "also_viewed"])
+
+
+def small_with_most(reasons: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    most = max(reasons, key=lambda r: float(r["share"]), default=None)
+    small = [r for r in reasons if r is not most and r["share"] < LEAST_SHARE]
     return [r | {"share": r["share"] + sum(s["share"] for s in small if r is most)} for r in reasons if r not in small]
 
 

@@ -88,16 +88,19 @@ def terms_of(item: RecommendedItem) -> dict[tuple[str, str | None], float]:
     return {(reason.kind, reason.item_id): reason.share * item.score for reason in item.reasons}
 
 
+def told_together(terms: dict[tuple[str, str | None], float], score: float) -> dict[tuple[str, str | None], float]:
+    """The terms, small ones with the one that adds most."""
+    most = max(terms, key=lambda name: terms[name], default=None)
+    small = {name: term for name, term in terms.items() if name != most and term < LEAST_SHARE * score}
+    return {name: term + sum(small.values()) * (name == most) for name, term in terms.items() if name not in small}
+
+
 def assert_terms_are(item: RecommendedItem, recent: list[str], terms: list[float]) -> None:
     """`terms` are what each recent item, the repeat and popularity add; what an item says for itself is a repeat, too."""
-    viewed = {name: term for name, term in zip(recent, terms[:5], strict=False) if name != item.item_id}
-    most = max(viewed, key=lambda name: viewed[name], default="")
-    for name, term in list(viewed.items()):
-        if name != most and term < LEAST_SHARE * item.score:
-            viewed[most] += viewed.pop(name)
-    expected: dict[tuple[str, str | None], float] = {("also_viewed", name): term for name, term in viewed.items()}
+    viewed = {("also_viewed", name): term for name, term in zip(recent, terms[:5], strict=False) if name != item.item_id}
     own = sum(term for name, term in zip(recent, terms[:5], strict=False) if name == item.item_id)
-    expected |= {("repeat", item.item_id): terms[5] + own, ("trending", None): terms[6]}
+    rest = {("repeat", item.item_id): terms[5] + own, ("trending", None): terms[6]}
+    expected = told_together(told_together(viewed, item.score) | rest, item.score)
     found = terms_of(item)
     assert set(found) <= set(expected)
     for what, term in expected.items():

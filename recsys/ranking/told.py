@@ -31,8 +31,8 @@ class Told(NamedTuple):
 def told(ranked: Ranked, least: float) -> Told:
     """The terms of each item.
 
-    What an item's own row says for it is a repeat, like its having been met in this session. Recent items that add less than
-    `least` of the score are told together with the one that adds most.
+    What an item's own row says for it is a repeat, like its having been met in this session. Recent items that add less
+    than `least` of the score are told together with the one that adds most; then the same with all terms.
     """
     room = ranked.item.size * TERMS
     found = Told(
@@ -82,19 +82,24 @@ def _shares(ranked: Ranked, u: int, i: int, least: float, share: F64) -> None:
         together += share[t]
     if together <= 0.0:  # popular, but so long ago that nothing is left of it
         share[TRENDING_TERM] = together = 1.0
-    most = 0
     for d in range(RECENT):
         if ranked.recent[u, d] == ranked.item[u, i]:
             share[REPEAT_TERM] += share[d]
             share[d] = 0.0
-        if share[d] > share[most]:
-            most = d
     for t in range(TERMS):
         share[t] /= together
-    for d in range(RECENT):
-        if d != most and share[d] < least:
-            share[most] += share[d]
-            share[d] = 0.0
+    _tell_together(share, RECENT, least)
+    _tell_together(share, TERMS, least)
+
+
+@compiled
+def _tell_together(share: F64, terms: int, least: float) -> None:
+    """Adds those of the first terms that are small to the largest of them."""
+    most = np.argmax(share[:terms])
+    for t in range(terms):
+        if t != most and share[t] < least:
+            share[most] += share[t]
+            share[t] = 0.0
 
 
 @compiled
