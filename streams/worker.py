@@ -125,9 +125,14 @@ async def withdraw(producer: AIOKafkaProducer, publishing: Publishing) -> None:
 async def within(seconds: float, stop: Callable[[], Awaitable[object]]) -> bool:
     """Lets something end, but not for longer than `seconds`, and says whether it did; what goes wrong in it must not hide why
     the worker ends."""
+    ourselves = asyncio.current_task()
+    asked = ourselves.cancelling() if ourselves else 0
     try:
         await asyncio.wait_for(stop(), seconds)
-    except Exception as error:  # noqa: BLE001 (said, not hidden: the worker is ending anyway)
+    except (Exception, asyncio.CancelledError) as error:
+        # A client that is closed again after it was broken off meets what was cancelled with it: nobody has cancelled us.
+        if isinstance(error, asyncio.CancelledError) and ourselves and ourselves.cancelling() > asked:
+            raise
         log.info("%s while stopping: %s", type(error).__name__, error)
         return False
     return True

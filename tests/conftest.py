@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from streams.local import LocalSystem
 from streams.local.cluster import LocalCluster
@@ -14,6 +15,9 @@ from streams.settings import PREFIX, Settings, read_settings
 DATA = "FRESHET_TEST_DATA"
 OTHERS = ("aiokafka", "faust", "kafka", "mode", "venusian")
 """Packages whose deprecation warnings are theirs to act upon; all other warnings are errors."""
+
+settings.register_profile("beside others", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("beside others")  # how long an example takes says what else runs on the machine
 
 
 def pytest_configure(config: pytest.Config) -> None:

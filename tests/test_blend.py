@@ -147,7 +147,7 @@ def probabilities(rng: np.random.Generator, n: int) -> F64:
 
 
 @settings(deadline=None, max_examples=100)
-@given(st.integers(0, 2**32), st.integers(0, 8), st.integers(0, 8), st.floats(0, 1))
+@given(st.integers(0, 2**32), st.integers(0, 8), st.integers(0, 8), st.just(0.0) | st.floats(1e-9, 1))
 def test_scores_are_those_of_the_formula_and_terms_add_up_to_them(seed: int, clicked: int, buyable: int, mix: float) -> None:
     rng = np.random.default_rng(seed)
     by_clicks, by_purchases = (rng.choice(12, n, replace=False) + 1 for n in (clicked, buyable))

@@ -24,7 +24,8 @@ from streams.local.server import PID, Server
 from streams.settings import Settings
 
 OWNER = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs in the background inherits that it is ignored
 from pathlib import Path
 from streams.local.redis import local_redis
 server = local_redis(Path(sys.argv[1]), int(sys.argv[2]))
