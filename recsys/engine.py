@@ -107,6 +107,7 @@ class Engine:
         with self.stages.timed("read"):
             shards, users = await self._users.open(chunks)
         if any(self._is_missing(shard) or shard.chunk.start > shard.mark.offset + 1 for shard in shards):
+            self._shards.forget(self._keys.user_mark(shard.chunk.partition) for shard in shards)
             return nothing_counted(shards, users)
         with self.stages.timed("decode"):
             batch = columns(
@@ -181,7 +182,7 @@ class Engine:
         return answers
 
     async def similar(self, items: Sequence[int]) -> list[Neighbours]:
-        """The neighbour lists of those items (hashes) that have a row, as it stands in the store now."""
+        """The neighbour lists of those items (hashes) that have a row."""
         loaded, version = await self._items.load(np.unique(np.array(items, np.uint64)))
         shown = strongest(loaded, self._rules.top_n)
         names = await self._items.named(set(np.unique(shown.other).tolist()) - {NONE})
@@ -240,8 +241,9 @@ class Engine:
         mark.version += 1
         mark.offset = offset
         mark.lost += lost
+        done = await self._store.swap([Swap(key, stored, marks.encode(mark), {})])
         self._shards.forget([key])
-        if not (await self._store.swap([Swap(key, stored, marks.encode(mark), {})]))[0]:
+        if not done[0]:
             raise LostPartition(f"partition {partition}: another worker changed it while lost records were passed over")
 
     @property

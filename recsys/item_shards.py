@@ -55,7 +55,7 @@ class Merged(NamedTuple):
     sold: Sold
     before: Sold
     committed: list[bool]
-    """For each change of the commit whether it was made, too; by itself it may still hold."""
+    """For each change of the commit whether it was made, too; one that was not may still be made alone."""
 
 
 class Stored(NamedTuple):
@@ -107,8 +107,9 @@ class ItemShards:
             try:
                 loaded, was, sold, stored, committed = await self._try(given, pending, guards, commit)
             except DamagedState:
-                if not doubted and self._shards.forget_all():
-                    doubted = True  # perhaps only what was remembered lacks something
+                if not doubted:  # perhaps only what was remembered lacks something
+                    doubted = True
+                    self._shards.forget_all()
                     continue
                 await self._check(guards)
                 raise
@@ -128,7 +129,7 @@ class ItemShards:
             raise StateMoved("a user shard changed while its deltas were merged")
 
     async def load(self, items: U64) -> tuple[Rows, I64]:
-        """The rows of those of the items (sorted hashes) that have one, as they stand in the store; for each its version."""
+        """The rows of those of the items (sorted hashes) that have one, by `Shards.look`; for each its version."""
         places = places_by_shard(items)
         groups = [
             [self._keys.item_mark(shard), *(self._keys.row(shard, i) for i in items[at].tolist())]
@@ -221,7 +222,7 @@ class ItemShards:
         for shard, new in written.items():
             if not new:
                 key, stored_mark = self._keys.item_mark(shard), replies[shard][0]
-                if stored_mark is not None and key in unproved:
+                if key in unproved and stored_mark is not None:  # a shard without a mark is not remembered
                     swaps[shard] = Swap(key, stored_mark, stored_mark, {})  # changes nothing, and proves it
                 continue
             mark = item_marks[shard]

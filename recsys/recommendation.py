@@ -23,7 +23,8 @@ DIGITS = 6
 SMALLEST = 1e-200
 """The smallest of them beside 0."""
 LEAST_SHARE = 0.3
-"""Terms that add less of a score are not told one by one: an item has three reasons at most, or they would fill the message."""
+"""Recent items that add less of a score are not told one by one, or reasons would fill the message; other terms from half
+of it on."""
 KINDS = np.full(TERMS, "also_viewed", object)
 """Of each term the kind of reason."""
 KINDS[REPEAT_TERM], KINDS[TRENDING_TERM] = "repeat", "trending"

@@ -1,8 +1,9 @@
 """The shards as a worker has them: what it read or wrote it remembers, and asks the store only for the rest.
 
-What a shard holds changes with its mark, or not at all. So what was met under a mark is right for as long as the shard has that
-mark, and a swap that expects it proves it. A swap that is refused proves the contrary: what was remembered of the shard is
-forgotten, and while others write it too, it is read anew each time.
+What a shard holds changes with its mark, but for users that the store forgets when their time is over. So what was met under a
+mark is right for as long as the shard has that mark, and a swap that expects it proves it. A swap that is refused proves the
+contrary: what was remembered of the shard is forgotten, and while others write it too, it is read anew each time. Nothing is
+remembered for longer than some minutes without having been met, which is as much longer as a user may be known.
 """
 
 import math
@@ -13,12 +14,14 @@ from typing import NamedTuple
 from recsys.store import NO_COMMIT, NO_GUARDS, Commit, Group, Guards, Store, Swap
 
 MOST_BYTES = 1 << 25
-"""About what is remembered at most; what was not met for longest is forgotten first."""
+"""What is remembered between batches at most; what was not met for longest is forgotten first."""
+LONGEST_S = 300.0
+"""What was not met for so long, or at most twice as long, is forgotten."""
 BYTES_A_VALUE = 200
 """What a value takes beside its own bytes: its key, and its place in a dictionary."""
 CONTESTED_S = 60.0
 """For so long a shard is not remembered after another worker was first with it."""
-FRESH_S = 2.0
+PROVED_S = 2.0
 """So long after it was proved, a shard may be looked at without a proof."""
 
 
@@ -33,12 +36,13 @@ class Found(NamedTuple):
 class Remembered:
     """What is remembered of a shard: its values under its mark, those met lately and those met before them."""
 
-    __slots__ = ("_earlier", "_lately", "mark", "proved_s")
+    __slots__ = ("_earlier", "_lately", "lately_bytes", "mark", "proved_s")
 
     def __init__(self, mark: bytes, now_s: float) -> None:
         self.mark = mark
         self.proved_s = now_s
         """When the store last had that mark, for certain."""
+        self.lately_bytes = 0
         self._lately: dict[str, bytes | None] = {}
         self._earlier: dict[str, bytes | None] = {}
 
@@ -46,26 +50,28 @@ class Remembered:
         lately, earlier = self._lately, self._earlier
         return [key for key in keys if key not in lately and key not in earlier]
 
-    def group(self, keys: Iterable[str]) -> list[bytes | None]:
+    def group(self, keys: Sequence[str]) -> list[bytes | None]:
         """The mark and the values of keys, none of which is lacking."""
-        lately, earlier = self._lately, self._earlier
         for key in keys:
-            if key not in lately:
-                lately[key] = earlier[key]
-        return [self.mark, *(lately[key] for key in keys)]
+            if key not in self._lately:
+                self.put(key, self._earlier.pop(key))
+        return [self.mark, *(self._lately[key] for key in keys)]
 
-    def put(self, values: Iterable[tuple[str, bytes | None]]) -> None:
-        self._lately.update(values)
+    def put(self, key: str, value: bytes | None) -> None:
+        was = BYTES_A_VALUE + len(self._lately[key] or b"") if key in self._lately else 0
+        self.lately_bytes += BYTES_A_VALUE + len(value or b"") - was
+        self._lately[key] = value
 
-    def age(self) -> None:
-        """What was not met since this was called last is forgotten."""
-        self._earlier, self._lately = self._lately, {}
+    def age(self, *, to_nothing: bool) -> None:
+        """Forgets what was not met since this was called last, or everything."""
+        self._earlier, self._lately = {} if to_nothing else self._lately, {}
+        self.lately_bytes = 0
 
 
 class Shards:
     """The shards in a store. A group that is read begins with the key of its mark.
 
-    One task reads and swaps; others may look.
+    One task reads and swaps; others may look, and forget.
 
     >>> import asyncio
     >>> from recsys.store import MemoryStore
@@ -89,8 +95,7 @@ class Shards:
         self._shards: dict[str, Remembered] = {}
         self._contested: dict[str, float] = {}
         """By mark, until when the shard is read anew each time."""
-        self._bytes = 0
-        """Of what was met since all shards aged."""
+        self._aged_s = clock()
         self._marks: dict[str, bytes | None] = {}
         """The last that was seen of each shard."""
         self.others_s = -math.inf
@@ -127,8 +132,8 @@ class Shards:
         return Found(found, unproved)
 
     async def look(self, groups: Sequence[Group]) -> list[list[bytes | None]]:
-        """The mark and the values of each group as they are, or were less than `FRESH_S` ago."""
-        since = self._clock() - FRESH_S
+        """The mark and the values of each group as they are, or were less than `PROVED_S` ago."""
+        since = self._clock() - PROVED_S
         found: list[list[bytes | None]] = [[] for _ in groups]
         asked: dict[int, Group] = {}
         for place, (key, *keys) in enumerate(groups):
@@ -138,8 +143,13 @@ class Shards:
             else:
                 found[place] = shard.group(keys)
         if asked:
+            before = {place: self._marks.get(groups[place][0]) for place in asked}
             for place, reply in zip(asked, await self._store.read(list(asked.values())), strict=True):
-                self._seen(groups[place][0], reply[0])
+                key = groups[place][0]
+                if self._marks.get(key) == before[place]:  # not swapped meanwhile by this worker
+                    if key in self._shards and self._shards[key].mark != reply[0]:
+                        self.forget([key])
+                    self._seen(key, reply[0])
                 found[place] = reply
         return found
 
@@ -156,7 +166,8 @@ class Shards:
             elif not self._is_contested(swap.mark_key):
                 shard = self._shards.setdefault(swap.mark_key, Remembered(swap.mark, now_s))
                 shard.mark, shard.proved_s = swap.mark, now_s
-                self._put(shard, swap.values.items())
+                for key, value in swap.values.items():
+                    shard.put(key, value)
         refused = [swap.mark_key for swap, ok in zip(swaps, done, strict=False) if not ok]
         if refused:
             self.others_s = now_s
@@ -168,11 +179,9 @@ class Shards:
         for mark in marks:
             self._shards.pop(mark, None)
 
-    def forget_all(self) -> bool:
-        """Forgets everything; whether there was anything."""
-        was = bool(self._shards)
+    def forget_all(self) -> None:
+        """Forgets everything."""
         self._shards.clear()
-        return was
 
     def _seen(self, key: str, mark: bytes | None) -> None:
         if self._marks.setdefault(key, mark) != mark:
@@ -186,20 +195,18 @@ class Shards:
             return reply
         shard = self._shards.setdefault(group[0], Remembered(mark, now_s))
         shard.proved_s = now_s
-        self._put(shard, zip(part[1:], reply[1:], strict=True))
+        for key, value in zip(part[1:], reply[1:], strict=True):
+            shard.put(key, value)
         return shard.group(group[1:])
-
-    def _put(self, shard: Remembered, values: Iterable[tuple[str, bytes | None]]) -> None:
-        values = list(values)
-        self._bytes += sum(BYTES_A_VALUE + len(value or b"") for _, value in values)
-        shard.put(values)
 
     def _age(self) -> None:
         """Not while a group is put together: what it has was there when it was asked for."""
-        if self._bytes > MOST_BYTES / 2:
-            self._bytes = 0
+        since_s = self._clock() - self._aged_s
+        lately = sum(shard.lately_bytes for shard in self._shards.values())
+        if lately > MOST_BYTES / 2 or since_s > LONGEST_S:
+            self._aged_s += since_s
             for shard in self._shards.values():
-                shard.age()
+                shard.age(to_nothing=lately > MOST_BYTES or since_s > 2 * LONGEST_S)
 
     def _is_contested(self, mark: str) -> bool:
         until = self._contested.get(mark)

@@ -18,6 +18,7 @@ from recsys.explanation import Explanation
 from recsys.keys import Keys
 from recsys.layout import claim, layout_of
 from recsys.popularity import POPULAR_TO_SPARE
+from recsys.ranking.told import KIND_SHARE
 from recsys.recommendation import LEAST_SHARE, encode
 from recsys.store import Entry, Store
 from streams.cli import main
@@ -98,12 +99,13 @@ CUSTOMER = [*others(*VISITS * 3), *SELLS_WELL, *weekly(4, 4), *weekly(1, 5), eve
 def told_together(reasons: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The reasons as a recommendation has them: what adds little with what adds most, recent items first."""
     viewed = [r for r in reasons if r["kind"] == "also_viewed"]
-    return small_with_most(small_with_most(viewed) + [r for r in reasons if r["kind"] != "also_viewed"])
+    others = [r for r in reasons if r["kind"] != "also_viewed"]
+    return small_with_most(small_with_most(viewed, LEAST_SHARE) + others, LEAST_SHARE * KIND_SHARE)
 
 
-def small_with_most(reasons: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def small_with_most(reasons: list[dict[str, Any]], least: float) -> list[dict[str, Any]]:
     most = max(reasons, key=lambda r: float(r["share"]), default=None)
-    small = [r for r in reasons if r is not most and r["share"] < LEAST_SHARE]
+    small = [r for r in reasons if r is not most and r["share"] < least]
     return [r | {"share": r["share"] + sum(s["share"] for s in small if r is most)} for r in reasons if r not in small]
 
 

@@ -84,6 +84,20 @@ class BusyStore(MemoryStore):
             await asyncio.sleep(0)
 
 
+class ShyStore(MemoryStore):
+    """A store that refuses a commit now and then, as if somebody had come in between."""
+
+    def __init__(self, shy: Iterable[bool]) -> None:
+        super().__init__()
+        self._is_shy = iter(shy)
+
+    async def swap(self, swaps: Sequence[Swap], guards: Guards = NO_GUARDS, commit: Commit = NO_COMMIT) -> list[bool]:
+        is_shy: bool = next(self._is_shy, False)
+        if is_shy:
+            return await super().swap(swaps, guards) + [False] * len(commit.swaps)
+        return await super().swap(swaps, guards, commit)
+
+
 def chunk(partition: int, start: int, end: int, log: Sequence[Record], partitions: int) -> Chunk:
     """What the worker makes of the records of one partition from offset `start` to `end`."""
     arrivals, rejected, forwarded, leftover = [], [], [], []
@@ -401,6 +415,59 @@ def test_a_redis_that_goes_back_between_any_two_operations_costs_nothing(
 
     asyncio.run(count_everything())
     assert_counts_are(recount(log, 2, history=RULES.history, window=RULES.window), store, 2, RULES)
+
+
+@FEW
+@given(logs(partitions=2), SIZES, st.lists(st.booleans()))
+def test_a_commit_that_is_refused_without_a_reason_is_made_alone(log: list[Record], sizes: list[int], shy: list[bool]) -> None:
+    store = ShyStore(shy)
+    for partition in range(2):
+        asyncio.run(count_all(store, cut(log, partition, sizes, 2)))
+    assert_counts_are(recount(log, 2, history=RULES.history, window=RULES.window), store, 2, RULES)
+
+
+@FEW
+@given(logs(partitions=2), st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1), st.integers(1, 6)), max_size=25))
+def test_partitions_that_go_to_and_fro_between_workers_are_counted_once(
+    log: list[Record], turns: list[tuple[int, int, int]]
+) -> None:
+    """Each turn one of two workers, that both go on for ever, counts some of a partition; where it had not counted it last, it
+    begins there first. What a worker remembers of item shards is then often behind, what it remembers of others is not."""
+    store = MemoryStore()
+
+    async def test() -> None:
+        workers = [Engine(store, KEYS, RULES) for _ in range(2)]
+        owner: dict[int, int] = {}
+        for who, partition, size in [*turns, (0, 0, 10_000), (1, 1, 10_000)]:
+            if owner.get(partition) != who:
+                await workers[who].begin(partition, born="")
+                owner[partition] = who
+            start = (await workers[who].position(partition))[0] + 1
+            for one in cut(log, partition, [size], 2, start)[:1]:
+                assert not (await workers[who].count(one)).lost
+
+    asyncio.run(test())
+    assert_counts_are(recount(log, 2, history=RULES.history, window=RULES.window), store, 2, RULES)
+
+
+def test_what_only_memory_lacks_is_no_damage() -> None:
+    """The worker's memory of an item shard is behind what the partition that it takes over was given."""
+    users = {home_partition(name, 2): name for name in "abcdefgh"}
+    clicks = ((p, offset, encoded(click(user_id=users[p], item_id="a"))) for p in users for offset in range(4))
+    log = [Record(p, offset, NOW_MS, None, value) for p, offset, value in clicks]
+    store = MemoryStore()
+
+    async def test() -> None:
+        mine, other = Engine(store, KEYS, RULES), Engine(store, KEYS, RULES)
+        for engine, partition in ((mine, 0), (other, 1)):
+            await engine.begin(partition, born="")
+        await mine.begin(1, born="")
+        await mine.count(chunk(0, 0, 0, log, 2))
+        assert not (await other.count(chunk(1, 0, 1, log, 2))).lost  # what it had in hand when the partition was taken from it
+        assert not (await mine.count(chunk(1, 2, 3, log, 2))).lost
+
+    asyncio.run(test())
+    assert mark_of(store, 1).offset == 3
 
 
 def damaged(*missing: str) -> MemoryStore:

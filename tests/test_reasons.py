@@ -11,6 +11,7 @@ from test_rank import START_MS, Shop, event
 from recsys.events import Event, Kind
 from recsys.hashing import hash_id
 from recsys.learners import unpack
+from recsys.ranking.told import KIND_SHARE
 from recsys.recommendation import LEAST_SHARE, Reason, RecommendedItem
 from recsys.rules import Rules
 
@@ -88,19 +89,22 @@ def terms_of(item: RecommendedItem) -> dict[tuple[str, str | None], float]:
     return {(reason.kind, reason.item_id): reason.share * item.score for reason in item.reasons}
 
 
-def told_together(terms: dict[tuple[str, str | None], float], score: float) -> dict[tuple[str, str | None], float]:
+def told_together(terms: dict[tuple[str, str | None], float], least: float) -> dict[tuple[str, str | None], float]:
     """The terms, small ones with the one that adds most."""
     most = max(terms, key=lambda name: terms[name], default=None)
-    small = {name: term for name, term in terms.items() if name != most and term < LEAST_SHARE * score}
+    small = {name: term for name, term in terms.items() if name != most and term < least}
     return {name: term + sum(small.values()) * (name == most) for name, term in terms.items() if name not in small}
 
 
 def assert_terms_are(item: RecommendedItem, recent: list[str], terms: list[float]) -> None:
     """`terms` are what each recent item, the repeat and popularity add; what an item says for itself is a repeat, too."""
-    viewed = {("also_viewed", name): term for name, term in zip(recent, terms[:5], strict=False) if name != item.item_id}
+    viewed: dict[tuple[str, str | None], float] = {
+        ("also_viewed", name): term for name, term in zip(recent, terms[:5], strict=False) if name != item.item_id
+    }
+    least = LEAST_SHARE * item.score
     own = sum(term for name, term in zip(recent, terms[:5], strict=False) if name == item.item_id)
     rest = {("repeat", item.item_id): terms[5] + own, ("trending", None): terms[6]}
-    expected = told_together(told_together(viewed, item.score) | rest, item.score)
+    expected = told_together(told_together(viewed, least) | rest, least * KIND_SHARE)
     found = terms_of(item)
     assert set(found) <= set(expected)
     for what, term in expected.items():

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys import shards as module
-from recsys.shards import CONTESTED_S, FRESH_S, Shards
+from recsys.shards import BYTES_A_VALUE, CONTESTED_S, LONGEST_S, PROVED_S, Shards
 from recsys.store import Commit, Group, MemoryStore, Swap
 
 MARKS = ["{i0}mark", "{i1}mark"]
@@ -48,7 +48,7 @@ STEPS = st.lists(
     st.tuples(
         st.sampled_from([ME, OTHER]),
         st.lists(st.tuples(st.sampled_from(MARKS), st.sets(st.sampled_from("abc"))), max_size=2, unique_by=lambda g: g[0]),
-        st.sampled_from([0.0, 1.0, FRESH_S, CONTESTED_S]),
+        st.sampled_from([0.0, 1.0, PROVED_S, CONTESTED_S]),
     ),
     max_size=30,
 )  # fmt: skip
@@ -140,7 +140,7 @@ def test_a_look_is_not_older_than_it_may_be_and_sees_what_others_did() -> None:
     async def test() -> None:
         await shards.swap([swap(MARKS[0], None, a=b"1")])
         await store.swap([swap(MARKS[0], b"1", a=b"2")])
-        clock.now_s = FRESH_S
+        clock.now_s = PROVED_S
         assert await shards.look([group]) == [[b"1", b"1"]]
         assert shards.others_s < 0.0
         clock.now_s += 0.1
@@ -160,6 +160,71 @@ def test_a_commit_that_is_refused_does_not_say_that_others_write_too() -> None:
         assert await shards.swap([swap(MARKS[0], b"1")], commit=Commit([swap(MARKS[1], b"1", a=b"1")])) == [False, False]
         assert (await shards.read([[MARKS[1], "{i1}a"]])).groups == [[b"1", None]]
         assert (await shards.read([[MARKS[1], "{i1}a"]])).unproved == {MARKS[1]}
+
+    asyncio.run(test())
+
+
+def test_after_a_look_that_saw_another_mark_no_older_one_is_seen() -> None:
+    store, clock = MemoryStore(), Clock()
+    shards = Shards(store, clock)
+
+    async def test() -> None:
+        await shards.swap([swap(MARKS[0], None, a=b"1")])
+        await store.swap([swap(MARKS[0], b"1", a=b"2", b=b"2")])
+        assert await shards.look([[MARKS[0], "{i0}b"]]) == [[b"2", b"2"]]
+        assert await shards.look([[MARKS[0], "{i0}a"]]) == [[b"2", b"2"]]
+
+    asyncio.run(test())
+
+
+def test_a_look_that_is_overtaken_by_a_swap_of_this_worker_sees_no_others() -> None:
+    class SlowStore(MemoryStore):
+        async def read(self, groups: Sequence[Group]) -> list[list[bytes | None]]:
+            found = await super().read(groups)
+            await asyncio.sleep(0.01)
+            return found
+
+    shards = Shards(SlowStore())
+
+    async def test() -> None:
+        await shards.swap([swap(MARKS[0], None, a=b"1")])
+        looked, _ = await asyncio.gather(shards.look([[MARKS[0], "{i0}b"]]), shards.swap([swap(MARKS[0], b"1", a=b"2")]))
+        assert looked == [[b"1", None]]
+        assert shards.others_s < 0.0
+        assert (await shards.read([[MARKS[0], "{i0}a"]])).unproved
+
+    asyncio.run(test())
+
+
+@pytest.mark.parametrize("pauses_s", [[LONGEST_S + 1.0] * 2, [2 * LONGEST_S + 1.0]])
+def test_what_was_not_met_for_long_is_forgotten(pauses_s: list[float]) -> None:
+    store, clock = CountedStore(), Clock()
+    shards = Shards(store, clock)
+
+    async def test() -> None:
+        await shards.swap([swap(MARKS[0], None, a=b"1")])
+        for pause_s in pauses_s:
+            clock.now_s += pause_s
+            await shards.read([[MARKS[0], "{i0}b"]])
+        store.asked.clear()
+        await shards.read([[MARKS[0], "{i0}a"]])
+
+    asyncio.run(test())
+    assert store.asked == [[MARKS[0], "{i0}a"]]
+
+
+def test_what_is_met_again_and_again_is_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_BYTES", 40 * BYTES_A_VALUE)
+    store = CountedStore()
+    shards = Shards(store)
+
+    async def test() -> None:
+        await store.swap([Swap(MARKS[0], None, b"1", {})])
+        for n in range(200):
+            store.asked.clear()
+            group = [MARKS[0], *(f"{{i0}}{k}" for k in range(n))]
+            assert (await shards.read([group])).groups == [[b"1"] + [None] * n]
+        assert len(store.asked[0]) > 100  # so many were not remembered, although all were met a moment ago
 
     asyncio.run(test())
 

@@ -12,6 +12,8 @@ from recsys.ranking.rank import Ranked
 
 WHOLE = 1000
 """Shares are whole thousandths."""
+KIND_SHARE = 0.5
+"""Another kind of reason is told from so much less on than one recent item among others."""
 
 
 class Told(NamedTuple):
@@ -32,7 +34,8 @@ def told(ranked: Ranked, least: float) -> Told:
     """The terms of each item.
 
     What an item's own row says for it is a repeat, like its having been met in this session. Recent items that add less
-    than `least` of the score are told together with the one that adds most; then the same with all terms.
+    than `least` of the score are told together with the one that adds most; then the same with all terms and half
+    of `least`.
     """
     room = ranked.item.size * TERMS
     found = Told(
@@ -89,7 +92,7 @@ def _shares(ranked: Ranked, u: int, i: int, least: float, share: F64) -> None:
     for t in range(TERMS):
         share[t] /= together
     _tell_together(share, RECENT, least)
-    _tell_together(share, TERMS, least)
+    _tell_together(share, TERMS, least * KIND_SHARE)
 
 
 @compiled
