@@ -13,7 +13,6 @@ from time import monotonic
 from typing import Any, NamedTuple, cast
 
 import faust
-import uvloop
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from faust.transport.drivers import aiokafka as stock
 from faust.types import TP, ConsumerMessage
@@ -157,8 +156,7 @@ class ChunkConsumer(stock.Consumer):  # type: ignore[misc]
         return Counter()
 
     def _new_consumer_thread(self) -> ChunkConsumerThread:
-        # With a loop of the worker's kind: uvloop, which costs less than the one that Faust would make.
-        return ChunkConsumerThread(self, loop=self.loop, thread_loop=uvloop.new_event_loop(), beacon=self.beacon)
+        return ChunkConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     def _to_message(self, tp: TP, record: Records) -> ConsumerMessage:
         last = record.records[-1]

@@ -92,7 +92,7 @@ class ShyStore(MemoryStore):
         self._is_shy = iter(shy)
 
     async def swap(self, swaps: Sequence[Swap], guards: Guards = NO_GUARDS, commit: Commit = NO_COMMIT) -> list[bool]:
-        is_shy: bool = next(self._is_shy, False)
+        is_shy = next(self._is_shy, False) if swaps else False
         if is_shy:
             return await super().swap(swaps, guards) + [False] * len(commit.swaps)
         return await super().swap(swaps, guards, commit)
