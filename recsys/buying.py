@@ -24,8 +24,6 @@ from recsys.rules import Rules
 
 FRESH_S = 60.0
 """Sales, and what sells most, are read again after this long: they change slowly."""
-OTHERS_S = 5.0
-"""What was read so soon after others were seen to write may be older than that, and is read once more."""
 EVER = -np.inf
 
 
@@ -74,7 +72,7 @@ class Buying:
         missing = self._memory.lacking(lines, EVER)
         if len(missing):
             self._memory.put((await self._items.load(missing))[0], now_s)
-        since_s = min(now_s - FRESH_S, self._items.others_s + OTHERS_S)
+        since_s = self._items.old_since(now_s, FRESH_S)
         await self._know_sales(items_at(customers.purchases, places < held), since_s, now_s)
         await self._know_sales(neighbours_of(self._memory.known, lines), EVER, now_s)
         if now_s - self._best_s > FRESH_S or not self._best[0]:

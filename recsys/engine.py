@@ -1,7 +1,7 @@
 """The engine: a batch of chunks, one of each partition, from events to committed counts and to fresh recommendations.
 
     read the user shards → fold → read the item shards, merge, swap (again, where another worker was first)
-    → swap the user shards: the commit → rank → messages
+    → swap the user shards: the commit, sent with the swaps before it → rank → messages
 
 Item shards come first and the user shard last: after a crash anywhere in between the same events give the same deltas, because
 the histories have not changed, and each item shard takes only the deltas that are newer than its mark for their partition.
@@ -121,6 +121,7 @@ class Engine:
         given = Given(folded.deltas, folded.told, [shard.giving for shard in shards], batch.ids)
         with self.stages.timed("write"):
             changes = self._users.changes(shards, users, folded)
+        # Not in another life of Redis: the user shards may be as they were read, but item shards lack what was merged since.
         commit = Commit(list(changes.values()), life)
         try:
             merged = await self._items.merge(given, wanted, guards, commit)

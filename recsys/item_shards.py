@@ -33,6 +33,8 @@ __all__ = ["ITEM_SHARDS", "DamagedState", "ItemShards", "Merged", "StateMoved", 
 Packed = Sequence[bytes | None]
 
 NO_PLACES = np.empty(0, np.int64)
+OTHERS_S = 5.0
+"""So long after others were seen to write, what is read may be from before."""
 NAMES_REMEMBERED = 500_000
 """Item names (they never change) that a worker keeps; beyond that it starts anew."""
 
@@ -85,10 +87,10 @@ class ItemShards:
         self._stages = stages
         self._names: dict[int, str] = {}
 
-    @property
-    def others_s(self) -> float:
-        """When it was last seen that another worker had changed something, in seconds of `time.monotonic`."""
-        return self._shards.others_s
+    def old_since(self, now_s: float, fresh_s: float) -> float:
+        """What was read before then, in seconds of `time.monotonic`, is to be read again: it is older than `fresh_s`, and from
+        before others were last seen to write, or from so soon after that it may be."""
+        return min(now_s - fresh_s, self._shards.others_s + OTHERS_S)
 
     async def merge(self, given: Given, wanted: U64, guards: Guards = NO_GUARDS, commit: Commit = NO_COMMIT) -> Merged:
         """Adds deltas to their rows and sales, and then makes the commit; returns rows, the wanted ones too, and sales as they

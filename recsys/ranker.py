@@ -187,8 +187,7 @@ class Ranker:
         self, ranked: Ranked, which: I64, users: Past, out: U64, popular: Popular, weights: F64, of: I32, now_s: float
     ) -> None:
         """Ranks by clicks for the users in the places `which`, until nothing is missing."""
-        # What was read just when others were seen to write may be older still, and is read once more.
-        since_s = min(now_s - FRESH_S, self._items.others_s + FRESH_S)
+        since_s = self._items.old_since(now_s, FRESH_S)
         for look in range(LOOKS):
             missing = rank(
                 ranked, which, users, out, self._memory.known, popular, weights, of, self._desk, self._rules, since_s

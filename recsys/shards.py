@@ -104,15 +104,7 @@ class Shards:
     async def read(self, groups: Sequence[Group]) -> Found:
         """The mark and the values of each group."""
         self._age()
-        found: list[list[bytes | None]] = [[] for _ in groups]
-        asked: dict[int, Group] = {}
-        for place, (key, *keys) in enumerate(groups):
-            shard = self._shards.get(key)
-            lacking = keys if shard is None else shard.lacking(keys)
-            if shard is None or lacking:
-                asked[place] = [key, *lacking]
-            else:
-                found[place] = shard.group(keys)
+        found, asked = self._remembered(groups, -math.inf)
         unproved = {group[0] for place, group in enumerate(groups) if place not in asked}
         while asked:
             replies = await self._store.read(list(asked.values()))
@@ -133,18 +125,10 @@ class Shards:
 
     async def look(self, groups: Sequence[Group]) -> list[list[bytes | None]]:
         """The mark and the values of each group as they are, or were less than `PROVED_S` ago."""
-        since = self._clock() - PROVED_S
-        found: list[list[bytes | None]] = [[] for _ in groups]
-        asked: dict[int, Group] = {}
-        for place, (key, *keys) in enumerate(groups):
-            shard = self._shards.get(key)
-            if shard is None or shard.proved_s < since or shard.lacking(keys):
-                asked[place] = groups[place]
-            else:
-                found[place] = shard.group(keys)
+        found, asked = self._remembered(groups, self._clock() - PROVED_S)
         if asked:
             before = {place: self._marks.get(groups[place][0]) for place in asked}
-            for place, reply in zip(asked, await self._store.read(list(asked.values())), strict=True):
+            for place, reply in zip(asked, await self._store.read([groups[place] for place in asked]), strict=True):
                 key = groups[place][0]
                 if self._marks.get(key) == before[place]:  # not swapped meanwhile by this worker
                     if key in self._shards and self._shards[key].mark != reply[0]:
@@ -164,7 +148,8 @@ class Shards:
             if not ok or (shard is not None and shard.mark != swap.expected):
                 self.forget([swap.mark_key])
             elif not self._is_contested(swap.mark_key):
-                shard = self._shards.setdefault(swap.mark_key, Remembered(swap.mark, now_s))
+                if shard is None:
+                    shard = self._shards[swap.mark_key] = Remembered(swap.mark, now_s)
                 shard.mark, shard.proved_s = swap.mark, now_s
                 for key, value in swap.values.items():
                     shard.put(key, value)
@@ -182,6 +167,20 @@ class Shards:
     def forget_all(self) -> None:
         """Forgets everything."""
         self._shards.clear()
+
+    def _remembered(self, groups: Sequence[Group], since_s: float) -> tuple[list[list[bytes | None]], dict[int, Group]]:
+        """The groups that are remembered whole and were proved since then; of each of the others, by its place, the mark's key
+        and the keys that are not remembered."""
+        found: list[list[bytes | None]] = [[] for _ in groups]
+        asked: dict[int, Group] = {}
+        for place, (key, *keys) in enumerate(groups):
+            shard = self._shards.get(key)
+            lacking = keys if shard is None else shard.lacking(keys)
+            if shard is None or lacking or shard.proved_s < since_s:
+                asked[place] = [key, *lacking]
+            else:
+                found[place] = shard.group(keys)
+        return found, asked
 
     def _seen(self, key: str, mark: bytes | None) -> None:
         if self._marks.setdefault(key, mark) != mark:
