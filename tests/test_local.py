@@ -1,23 +1,26 @@
 """The local Kafka and Redis: they come up, survive kill -9, and never outlive their owner."""
 
+import gc
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import redis
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.errors import KafkaTimeoutError
 
 from recsys.connection import open_client, read_values
 from streams.local import LocalError, LocalSystem, jars
 from streams.local.cluster import LocalCluster
 from streams.local.kafka import java_program, local_kafka
-from streams.local.ports import free_cluster_port, free_port
+from streams.local.ports import HOST, free_cluster_port, free_port
 from streams.local.process import identity
 from streams.local.redis import local_redis
 from streams.local.server import PID, Server
@@ -110,6 +113,15 @@ def test_a_killed_broker_comes_back_with_its_records_on_its_port(system: LocalSy
     consumer.assign([TopicPartition(topic, 0)])
     assert next(iter(consumer)).value == b"a record"
     consumer.close()
+
+
+def test_a_refused_connection_leaves_no_socket() -> None:
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always", ResourceWarning)
+        with pytest.raises(KafkaTimeoutError):
+            KafkaAdminClient(bootstrap_servers=f"{HOST}:{free_port()}", bootstrap_timeout_ms=300)
+        gc.collect()
+    assert [str(each.message) for each in found if each.category is ResourceWarning] == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
