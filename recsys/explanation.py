@@ -197,6 +197,8 @@ def clauses(e: Explanation) -> Iterator[str]:
         elif reason.kind == "also_bought":
             source = f"{reason.item_id}, which you bought" if reason.item_id else "what you bought"
             yield f"{visits(count)} had both this and {source}" if count else f"it goes with {source}"
+        elif reason.kind == "similar_content":
+            yield f"it is described much like {reason.item_id}, which you came to {when(reason.item_id, e.recent)}"
         else:
             source = f"{reason.item_id}, which you came to {when(reason.item_id, e.recent)}"
             yield (

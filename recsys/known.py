@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from recsys.alike import Alike, nothing_alike
 from recsys.compiled import F32, F64, I32, I64, U32, U64, Bools, compiled, compiled_maker
 from recsys.hashing import NONE
 from recsys.index import NOWHERE, Index, find, index, slot
@@ -37,9 +38,15 @@ class Known(NamedTuple):
     other: U64
     weight: F32
     counts: U32
+    alike: Alike
+    """Of the items that are ranked from, which others are like them; it knows other items than the columns do."""
 
 
-def known_rows(rows: Rows) -> Known:
+OF_ITEMS, OF_ROWS = slice(1, 8), slice(8, 12)
+"""The columns with a place for each item, and the matrices."""
+
+
+def known_rows(rows: Rows, alike: Alike | None = None) -> Known:
     """All of `rows`, the same columns: what is merged into them is known at once."""
     n = len(rows.item)
     return Known(
@@ -55,6 +62,7 @@ def known_rows(rows: Rows) -> Known:
         rows.other,
         rows.weight,
         rows.counts,
+        alike or nothing_alike(),
     )
 
 
@@ -87,6 +95,15 @@ class Memory:
         told = (rows.item, rows.popularity, rows.trend, rows.landmark, rows.first, rows.interactions, *rows[8:])
         self._items, self._rows = _put(self.known, *told, now_s, self._items, self._rows)
 
+    def put_absent(self, items: U64) -> None:
+        """Remembers of items (hashes) that were sought and have no row that there is nothing to know."""
+        self._make_room(self._items + len(items), self._rows)
+        self._items = _put_absent(self.known, items, self._items)
+
+    def tell_alike(self, alike: Alike) -> None:
+        """What is told of the items that are ranked from next."""
+        self.known = self.known._replace(alike=alike)
+
     def lacking(self, items: U64, since_s: float) -> U64:
         """Those of the items (hashes) whose neighbours are not held, or were read before `since_s`."""
         return items[_lacking(self.known, items, since_s)]
@@ -103,9 +120,9 @@ class Memory:
             room = 2 * items
             table = Index(np.zeros(_table(room), np.uint64), np.zeros(_table(room), np.int32))
             _move(known.where, table)
-            self.known = known = Known._make((table, *(_longer(column, room) for column in known[1:8]), *known[8:]))
+            self.known = known = Known._make((table, *(_longer(column, room) for column in known[OF_ITEMS]), *known[8:]))
         if rows > len(known.length):
-            self.known = Known._make((*known[:8], *(_longer(column, 2 * rows) for column in known[8:])))
+            self.known = Known._make((*known[:8], *(_longer(column, 2 * rows) for column in known[OF_ROWS]), known.alike))
 
 
 def _table(items: int) -> int:
@@ -126,6 +143,7 @@ def _room(items: int, rows: int, width: int) -> Known:
         np.zeros((rows, width), np.uint64),
         np.zeros((rows, width), np.float32),
         np.zeros((rows, width), np.uint32),
+        nothing_alike(),
     )
 
 
@@ -168,6 +186,19 @@ def _put(
         for i in range(known.length[line]):
             known.other[line, i], known.weight[line, i], known.counts[line, i] = other[r, i], weight[r, i], counts[r, i]
     return items, rows
+
+
+@compiled
+def _put_absent(known: Known, item: U64, items: int) -> int:
+    for i in range(len(item)):
+        at = slot(known.where.keys, item[i])
+        if known.where.keys[at] == NONE:
+            known.where.keys[at], known.where.place[at] = item[i], items
+            known.row[items] = NOWHERE
+            known.popularity[items], known.trend[items], known.interactions[items] = 0.0, 0.0, 0
+            known.landmark[items], known.first[items], known.read[items] = 0, 0, 0.0
+            items += 1
+    return items
 
 
 @compiled_maker

@@ -194,7 +194,9 @@ class Ranker:
             )
             if not len(missing.items) or look == LOOKS - 1:
                 return
-            self._memory.put((await self._items.load(missing.items))[0], now_s)
+            found, _ = await self._items.load(missing.items)
+            self._memory.put(found, now_s)
+            self._memory.put_absent(np.setdiff1d(missing.items, found.item))
             which = missing.users
 
     def _blend(

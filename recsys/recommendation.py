@@ -12,7 +12,7 @@ from msgspec import Struct
 from recsys.compiled import F32, F64, I32, I64, U32, U64, compiled
 from recsys.hashing import NONE
 from recsys.popularity import Popular, decayed
-from recsys.ranking.features import ALSO_BOUGHT_TERM, BOUGHT_AGAIN_TERM, REPEAT_TERM, TERMS, TRENDING_TERM
+from recsys.ranking.features import ALIKE_TERMS, ALSO_BOUGHT_TERM, BOUGHT_AGAIN_TERM, REPEAT_TERM, TERMS, TRENDING_TERM
 from recsys.ranking.rank import Ranked
 from recsys.ranking.told import WHOLE, told
 from recsys.rows import Rows, worth
@@ -29,6 +29,7 @@ KINDS = np.full(TERMS, "also_viewed", object)
 """Of each term the kind of reason."""
 KINDS[REPEAT_TERM], KINDS[TRENDING_TERM] = "repeat", "trending"
 KINDS[BOUGHT_AGAIN_TERM], KINDS[ALSO_BOUGHT_TERM] = "bought_again", "also_bought"
+KINDS[ALIKE_TERMS:] = "similar_content"
 
 Strategy = Literal["personal", "cold_start"]
 
@@ -37,7 +38,7 @@ class Reason(Struct, omit_defaults=True, gc=False):
     """A term of an item's score: what kind of evidence, from which item of the user's, its share of the score, and how often
     that was met which is behind it (`recsys.ranking.counts`)."""
 
-    kind: Literal["also_viewed", "repeat", "bought_again", "also_bought", "trending"]
+    kind: Literal["also_viewed", "repeat", "bought_again", "also_bought", "trending", "similar_content"]
     share: float
     item_id: str | None = None
     count: int = 0

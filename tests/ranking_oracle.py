@@ -57,6 +57,8 @@ class Answer(NamedTuple):
     features: dict[int, list[float]]
     narrow: bool
     """Whether the fifteenth and the sixteenth item to hop through are so close that rounding decides between them."""
+    like: dict[int, list[float]]
+    """What the description of each recent item adds to C."""
 
     def probability(self, weight: list[float]) -> dict[int, float]:
         linear = {c: sum(w * f for w, f in zip(weight, row, strict=True)) for c, row in self.features.items()}
@@ -84,6 +86,8 @@ class Shop:
         self.landmark: dict[int, int] = {}
         self.first: dict[int, int] = {}
         """The oldest event time in an item's row."""
+        self.alike: dict[int, dict[int, float]] = {}
+        """Of an item, which others its description is like, and how much."""
 
     def take(self, line: Line, counted: bool = True) -> None:
         """Adds an interaction to its user's history and, if it is counted, to the rows."""
@@ -164,10 +168,26 @@ class Shop:
         largest = max(a.values(), default=1.0)
         a = {c: value / largest for c, value in a.items()}
         repeat = {c: 0.8 * 0.7**r for r, c in enumerate(view.session)}
-        f = {c: a.get(c, 0.0) + repeat.get(c, 0.0) for c in a.keys() | repeat.keys()}
+        like: dict[int, list[float]] = defaultdict(lambda: [0.0] * 5)
+        for d, h in enumerate(view.recent):
+            for c, cosine in self.alike.get(h, {}).items():
+                like[c][d] = 0.4**d * cosine
+        content = {c: sum(terms) for c, terms in like.items()}
+        everything = a.keys() | repeat.keys() | content.keys()
+        f = {c: a.get(c, 0.0) + repeat.get(c, 0.0) + 0.02 * content.get(c, 0.0) for c in everything}
         terms = {c: [t / sum(said[c]) * a[c] for t in said[c]] if c in a else [0.0] * 5 for c in f}
-        features = {c: self._features(c, f[c], newest.get(c, 0.0), older[c], support[c], view) for c in f}
-        return Answer(f, {c: a.get(c, 0.0) for c in f}, terms, features, narrow)
+        features = {
+            c: [
+                *self._features(c, f[c], newest.get(c, 0.0), older[c], support[c], view),
+                *self._described(c, content.get(c, 0.0), view),
+            ]
+            for c in f
+        }
+        return Answer(f, {c: a.get(c, 0.0) for c in f}, terms, features, narrow, {c: like[c] for c in f})
+
+    def _described(self, c: int, content: float, view: View) -> list[float]:
+        said = math.log(1 + 20 * content) / 3
+        return [said, said / (1 + self.n(c, view)), said / (1 + self.n(view.recent[0], view))]
 
     def _features(self, c: int, f: float, newest: float, older: float, support: int, view: View) -> list[float]:
         inside, rank = c in view.times, view.session.index(c) if c in view.times else 0
@@ -199,10 +219,11 @@ class Shop:
 
 
 def shares(answer: Answer, c: int, weight: list[float], repeat: float, length: int) -> list[float]:
-    """The parts of a learned score, in the words of `features.split`: each recent item, repeats, popularity."""
+    """The parts of a learned score, in the words of `features.split`: each recent item, repeats, popularity, nothing for
+    what was bought, and each description."""
     row = answer.features[c]
     long = math.log(1 + length) / 2
-    nothing = [0.0] * 18
+    nothing = [0.0] * 21
     nothing[0], nothing[2], nothing[3] = math.log(1e-4) / 4, math.log(1e-3) / 4, math.log(1e-3) / 4
     nothing[10], nothing[15] = math.log(0.1 / 0.5) / 3, math.log(1e-4) / 4 * long
     nothing[14] = math.log(1e-3) / 4 if length == 1 else 0.0
@@ -214,9 +235,12 @@ def shares(answer: Answer, c: int, weight: list[float], repeat: float, length: i
     viewed = max(viewed + both * answer.a[c] / answer.f[c], 0.0) if sum(answer.terms[c]) > 0 else 0.0
     again = max(again + both * repeat / answer.f[c], 0.0) if repeat > 0 else 0.0
     popular = max(popular, 0.0)
-    if viewed + again + popular == 0.0:
-        viewed, again, popular = answer.a[c], repeat, 0.0
-    together = viewed + again + popular
+    content = sum(answer.like[c])
+    described = max(sum(adds[18:]) + both * 0.02 * content / answer.f[c], 0.0) if content > 0 else 0.0
+    if viewed + again + popular + described == 0.0:
+        viewed, again, popular, described = answer.a[c], repeat, 0.0, 0.02 * content
+    together = viewed + again + popular + described
     said = sum(answer.terms[c])
     parts = [viewed / together * t / said if said > 0 else 0.0 for t in answer.terms[c]]
-    return [*parts, again / together, popular / together]
+    like = [described / together * t / content if content > 0 else 0.0 for t in answer.like[c]]
+    return [*parts, again / together, popular / together, 0.0, 0.0, *like]

@@ -56,6 +56,18 @@ def test_every_item_is_found_where_it_stands_and_no_other(parts: list[tuple[int,
     assert len(where.keys) > 2 * len(items)
 
 
+def test_an_item_that_has_no_row_is_remembered_as_unmet_until_its_row_is_there() -> None:
+    memory = Memory(RULES)
+    memory.put(told([1]), 0.0)
+    memory.put_absent(np.array([1, 2], np.uint64))
+    assert neighbours(memory, 1) == [2, 3]
+    assert memory.known.landmark[place(memory, 2)] == 0
+    assert lacking(memory, [1, 2]) == [2]
+    memory.put(told([2]), 1.0)
+    assert neighbours(memory, 2) == [3, 4]
+    assert memory.known.popularity[place(memory, 2)] == 1.0
+
+
 def test_items_whose_hashes_stand_in_one_place_keep_apart() -> None:
     memory = Memory(RULES)
     items = [5 + ALIKE * n for n in range(300)]

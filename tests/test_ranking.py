@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from ranking_oracle import DAY, STRENGTH, Line, Shop, shares
 
 from recsys import histories, rows
+from recsys.alike import ALIKE, Alike, alike
 from recsys.batch import Batch
 from recsys.compiled import F64, U64
 from recsys.evaluation.next_item import most_popular
@@ -172,6 +173,8 @@ def test_candidates_are_those_of_the_plain_formulas(steps: Any, half_life_ms: fl
     weight = data.draw(weights())
     rules = Rules(half_life_ms=half_life_ms, hide=frozenset(), window=data.draw(st.sampled_from([1, 5, 20])), history=80)
     state, shop = counted(lines, rules), Shop(half_life_ms, rules.window)
+    shop.alike = data.draw(descriptions())
+    state = state._replace(known=state.known._replace(alike=as_told(shop.alike)))
     for line in lines:
         shop.take(line)
     result = ranked(state, rules, weight)
@@ -223,6 +226,22 @@ def test_counts_do_not_depend_on_what_actions_weigh(data: st.DataObject) -> None
     )
     for name in ("interactions", "popularity", "trend", "length", "other", "counts"):
         assert np.array_equal(getattr(state.rows, name), getattr(other.rows, name))
+
+
+def descriptions() -> st.SearchStrategy[dict[int, dict[int, float]]]:
+    """Which items are like each other, some of which nobody met."""
+    cosines = st.dictionaries(st.integers(0, ITEMS + 5).map(item), st.floats(0.0625, 1.0, width=16), max_size=ALIKE)
+    described = st.dictionaries(st.integers(0, ITEMS - 1).map(item), cosines, max_size=6)
+    return st.one_of(st.just({}), described).map(
+        lambda found: {h: {c: v for c, v in of.items() if c != h} for h, of in found.items()}
+    )
+
+
+def as_told(found: dict[int, dict[int, float]]) -> Alike:
+    other, cosine = np.zeros((len(found), ALIKE), np.uint64), np.zeros((len(found), ALIKE))
+    for h, of in enumerate(found.values()):
+        other[h, : len(of)], cosine[h, : len(of)] = list(of), list(of.values())
+    return alike(np.array(list(found), np.uint64), other, cosine)
 
 
 def as_dict(rules: Rules) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from recsys.index import NOWHERE
 from recsys.known import Known
 from recsys.learner import softmax
 from recsys.ranking.evidence import (
+    ALIKE_WEIGHT,
     RECENT,
     REPEAT,
     REPEAT_RECENCY,
@@ -94,14 +95,14 @@ def _choose(desk: Desk, extent: Extent, past: Past, known: Known) -> int:
                 weigh(e, known, at, extent.own, extent.now, past.half_life_ms)
             e.total[at] *= e.norm[at]
             largest = max(largest, e.total[at])
-        elif e.times[at] > 0:
+        elif e.times[at] > 0 or e.alike[at] > 0.0:
             weigh(e, known, at, extent.own, extent.now, past.half_life_ms)
     n = 0
     room = len(desk.entry)
     for at in range(extent.filled):
         if e.total[at] > 0.0:
             e.total[at] /= largest
-        score = e.total[at] + repeat_term(e, at)
+        score = e.total[at] + repeat_term(e, at) + ALIKE_WEIGHT * e.alike[at]
         if score <= 0.0:
             continue
         c = n

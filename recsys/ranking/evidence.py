@@ -6,7 +6,9 @@ they are now:
     P(c|x) = w_xc / (n_x + 1)
     A₁(c)  = Σ_d 0.4^d · P(c|h_d)
     A(c)   = A₁(c) + 4 · Σ_x A₁(x) · P(c|x)         over the 15 items x with the largest A₁(x) · n_x^−0.2
-    F(c)   = A(c) · n_c^−0.2 / max + 0.8 · 0.7^r     r: the recency rank of c among the session's items, if it is one
+    C(c)   = Σ_d 0.4^d · cos(h_d, c)                of descriptions (`recsys.catalogue`), over the items that are most like h_d
+    F(c)   = A(c) · n_c^−0.2 / max + 0.8 · 0.7^r + 0.02 · C(c)
+                                                     r: the recency rank of c among the session's items, if it is one
 
 What the user's own session added to the rows is taken out again: it says nothing about others, and so it does not matter
 whether the session has been counted yet. What is learned from and what is recommended is judged alike.
@@ -19,6 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from recsys.alike import ALIKE
 from recsys.compiled import F64, I32, I64, U64, compiled
 from recsys.hashing import NONE
 from recsys.index import NOWHERE, find, slot
@@ -36,6 +39,7 @@ RAREST = 0.3
 """Decayed interactions that an item is taken to have at least."""
 REPEAT = 0.8
 REPEAT_RECENCY = 0.7
+ALIKE_WEIGHT = 0.02
 
 
 class Evidence(NamedTuple):
@@ -65,6 +69,10 @@ class Evidence(NamedTuple):
     """P(c|h₀)."""
     older: F64
     """Σ 0.7^(d−1) · P(c|h_d) over the older recent items."""
+    alike: F64
+    """C."""
+    alike_terms: F64
+    """Entries × `RECENT`: what each recent item adds to C; of entries whose C is 0 it means nothing."""
     support: I32
     """How many recent items have it in their rows."""
     times: I32
@@ -109,7 +117,7 @@ class Extent(NamedTuple):
 
 def no_evidence(width: int, history: int) -> Evidence:
     """Free evidence, for rows of `width` neighbours and histories of `history` interactions."""
-    room = (RECENT + HOPS) * width + history
+    room = (RECENT + HOPS) * width + RECENT * ALIKE + history
     size = 1 << int(2 * room).bit_length()
     return Evidence(
         np.zeros(size, np.uint64),
@@ -123,6 +131,8 @@ def no_evidence(width: int, history: int) -> Evidence:
         np.zeros(room),
         np.zeros(room),
         np.zeros(room),
+        np.zeros(room),
+        np.zeros((room, RECENT)),
         np.zeros(room, np.int32),
         np.zeros(room, np.int32),
         np.zeros(room, np.int32),
@@ -157,7 +167,7 @@ def enter(e: Evidence, item: int, filled: int) -> tuple[int, int]:
     e.slots[at], e.entry[at] = item, filled
     e.slot[filled], e.item[filled] = at, item
     e.norm[filled], e.total[filled], e.newest[filled], e.older[filled] = 0.0, 0.0, 0.0, 0.0
-    e.support[filled], e.times[filled] = 0, 0
+    e.alike[filled], e.support[filled], e.times[filled] = 0.0, 0, 0
     for d in range(RECENT):
         e.terms[filled, d] = 0.0
     return filled, filled + 1

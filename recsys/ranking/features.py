@@ -1,6 +1,6 @@
-"""Features: what is known of a user's candidates as eighteen numbers each, the learner's f(c).
+"""Features: what is known of a user's candidates as twenty-one numbers each, the learner's f(c).
 
-F, P, A, r and n as in `recsys.ranking.evidence`; L is the session's length, n′ the interactions with the trend's half-life.
+F, P, A, C, r and n as in `recsys.ranking.evidence`; L is the session's length, n′ the interactions with the trend's half-life.
 
      0  ln(F + 1e−4) / 4                   9  ln(1 + n) / 5
      1  F                                 10  ln((n′ + 0.1) / (n + 0.5)) / 3
@@ -11,6 +11,8 @@ F, P, A, r and n as in `recsys.ranking.evidence`; L is the session's length, n�
      6  0.8^r                             15  (0) · ln(1 + L) / 2
      7  is the newest                     16  in session · (9)
      8  ln(times seen in session)         17  in session · (0)
+    18  ln(1 + 20 C) / 3
+    19  (18) / (1 + n)                    20  (18) / (1 + n of h₀)
 """
 
 import numpy as np
@@ -18,11 +20,11 @@ import numpy as np
 from recsys.compiled import F64, I64, compiled
 from recsys.index import NOWHERE
 from recsys.known import Known
-from recsys.ranking.evidence import RECENT, Evidence, Extent
+from recsys.ranking.evidence import ALIKE_WEIGHT, RECENT, Evidence, Extent, entry_of
 from recsys.ranking.past import fade
 from recsys.rows import TREND_HALF_LIFE_MS
 
-FEATURES = 18
+FEATURES = 21
 FIRST = np.zeros(FEATURES)
 """What the weights start with: the order of F."""
 FIRST[0] = 4.0
@@ -31,18 +33,22 @@ LOG_F, LOG_P = np.log(1e-4) / 4.0, np.log(1e-3) / 4.0
 """Of an item that nothing speaks for."""
 NO_TREND = np.log(0.1 / 0.5) / 3.0
 
-TERMS = RECENT + 4
-"""What a score is made of: what each recent item says, repeats, popularity; and what the user bought, and others beside it."""
+TERMS = RECENT + 4 + RECENT
+"""What a score is made of: what each recent item says, repeats, popularity; what the user bought, and others beside it; and
+what the descriptions of the recent items say."""
 REPEAT_TERM = RECENT
 TRENDING_TERM = RECENT + 1
 BOUGHT_AGAIN_TERM = RECENT + 2
 ALSO_BOUGHT_TERM = RECENT + 3
+ALIKE_TERMS = RECENT + 4
+"""The first of them."""
 
 
 @compiled
 def describe(features: F64, chosen: I64, f: F64, n: int, e: Evidence, extent: Extent, known: Known) -> None:
     """Fills a row of `features` for each of the first `n` candidates: entries `chosen`, whose F are `f`."""
     long = np.log(1.0 + extent.length) / 2.0
+    seed = 1.0 / (1.0 + e.met[entry_of(e, e.recent[0])])
     for c in range(n):
         at, row = chosen[c], features[c]
         row[:] = 0.0
@@ -64,6 +70,9 @@ def describe(features: F64, chosen: I64, f: F64, n: int, e: Evidence, extent: Ex
             row[12], row[16], row[17] = long, row[9], row[0]
             if e.rank[at] == 0:
                 row[7], row[13] = 1.0, long
+        if e.alike[at] > 0.0:
+            row[18] = np.log(1.0 + 20.0 * e.alike[at]) / 3.0
+            row[19], row[20] = row[18] / (1.0 + met), row[18] * seed
 
 
 @compiled
@@ -71,9 +80,9 @@ def split(terms: F64, row: F64, weight: F64, e: Evidence, at: int, length: int, 
     """Fills `terms` with the share of each kind of evidence in the learned score of a candidate; they add up to 1.
 
     A feature counts from where it stands for an item that nothing speaks for, so w · (f − f₀) is what the evidence adds.
-    The features are reckoned to what other items say, to the repeat, or to popularity; F, which holds both of the first, in
-    proportion of its two parts; what other items say, in proportion of what each adds to A. A kind that speaks against the
-    item has no share.
+    The features are reckoned to what other items say, to the repeat, to popularity, or to descriptions; F, which holds all but
+    popularity, in proportion of its parts; what other items say, in proportion of what each adds to A or to C. A kind that
+    speaks against the item has no share.
     """
     long = np.log(1.0 + length) / 2.0
     viewed = weight[2] * (row[2] - LOG_P) + weight[3] * (row[3] - LOG_P) + weight[4] * row[4]
@@ -83,19 +92,23 @@ def split(terms: F64, row: F64, weight: F64, e: Evidence, at: int, length: int, 
     again += weight[12] * row[12] + weight[13] * row[13] + weight[16] * row[16] + weight[17] * row[17]
     both = weight[0] * (row[0] - LOG_F) + weight[1] * row[1] + weight[15] * (row[15] - LOG_F * long)
     popular = weight[9] * row[9] + weight[10] * (row[10] - NO_TREND) + weight[11] * row[11]
+    described = weight[18] * row[18] + weight[19] * row[19] + weight[20] * row[20]
     if row[1] > 0.0:
         viewed += both * e.total[at] / row[1]
         again += both * repeat / row[1]
+        described += both * ALIKE_WEIGHT * e.alike[at] / row[1]
     said = 0.0
     for d in range(RECENT):
         said += e.terms[at, d]
     viewed = max(viewed, 0.0) if said > 0.0 else 0.0
     again = max(again, 0.0) if repeat > 0.0 else 0.0
     popular = max(popular, 0.0)
-    together = viewed + again + popular
+    described = max(described, 0.0) if e.alike[at] > 0.0 else 0.0
+    together = viewed + again + popular + described
     if together <= 0.0:
-        viewed, again, popular = e.total[at], repeat, 0.0
-        together = viewed + again
+        viewed, again, popular, described = e.total[at], repeat, 0.0, ALIKE_WEIGHT * e.alike[at]
+        together = viewed + again + described
     for d in range(RECENT):
         terms[d] = viewed / together * e.terms[at, d] / said if said > 0.0 else 0.0
+        terms[ALIKE_TERMS + d] = described / together * e.alike_terms[at, d] / e.alike[at] if e.alike[at] > 0.0 else 0.0
     terms[REPEAT_TERM], terms[TRENDING_TERM] = again / together, popular / together

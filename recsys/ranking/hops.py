@@ -2,8 +2,10 @@
 
 import numpy as np
 
+from recsys.alike import Alike
 from recsys.compiled import F32, F64, I64, U64, compiled
 from recsys.fold import in_one_session
+from recsys.hashing import NONE
 from recsys.index import NOWHERE, find
 from recsys.known import Known
 from recsys.ranking.evidence import (
@@ -50,6 +52,7 @@ def gather(e: Evidence, past: Past, u: int, end: int, counted: int, known: Known
         n = known.length[line]
         filled = _one_hop(e, own, known.other[line, :n], known.weight[line, :n], factor, strength, d, filled)
     filled, missing = _two_hops(e, past, u, start, counted_end, own, known, now, filled, missing, since_s)
+    filled = _alike(e, known.alike, recent, filled)
     return Extent(filled, own, recent, missing, end - start, now)
 
 
@@ -161,6 +164,24 @@ def _second_hop(
         total[at] += one * p
         for d in range(RECENT):
             terms[at, d] += parts[d] * p
+    return filled
+
+
+@compiled
+def _alike(e: Evidence, told: Alike, recent: int, filled: int) -> int:
+    """What the descriptions of the recent items say; returns how many entries there are."""
+    for d in range(recent):
+        place = find(told.where, e.recent[d])
+        if place == NOWHERE:
+            continue
+        for i in range(told.other.shape[1]):
+            if told.other[place, i] == NONE:
+                break
+            at, filled = enter(e, told.other[place, i], filled)
+            if e.alike[at] == 0.0:
+                e.alike_terms[at] = 0.0
+            e.alike_terms[at, d] = RECENCY**d * told.cosine[place, i]
+            e.alike[at] += e.alike_terms[at, d]
     return filled
 
 

@@ -16,8 +16,8 @@ from recsys.histories import Histories
 from recsys.known import Known
 from recsys.popularity import Popular
 from recsys.ranking.candidates import Desk, lay_out, repeat_term
-from recsys.ranking.evidence import HOPS, RECENT, clear
-from recsys.ranking.features import REPEAT_TERM, TERMS, TRENDING_TERM, split
+from recsys.ranking.evidence import ALIKE_WEIGHT, HOPS, RECENT, clear
+from recsys.ranking.features import ALIKE_TERMS, REPEAT_TERM, TERMS, TRENDING_TERM, split
 from recsys.ranking.past import Past
 from recsys.rules import Rules
 
@@ -35,7 +35,7 @@ class Ranked(NamedTuple):
     item: U64
     score: F64
     terms: F64
-    """Users × items × `TERMS`: what each recent item, the repeat and popularity add to the score."""
+    """Users × items × `TERMS`: what each recent item, the repeat, popularity and descriptions add to the score."""
     personal: Bools
     """Whether a user's own history put an item there."""
     recent: U64
@@ -169,6 +169,7 @@ def rank_one(
                 terms[REPEAT_TERM] = repeat_term(e, at)
                 for d in range(RECENT):
                     terms[d] = e.terms[at, d]
+                    terms[ALIKE_TERMS + d] = ALIKE_WEIGHT * e.alike_terms[at, d] if e.alike[at] > 0.0 else 0.0
         clear(e, extent.filled)
     fill_up(ranked, r, found, popular, level, hidden, desk.terms)
     return missing

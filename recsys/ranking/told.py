@@ -7,7 +7,7 @@ import numpy as np
 from recsys.compiled import F64, I32, I64, U64, compiled
 from recsys.hashing import NONE
 from recsys.ranking.evidence import RECENT
-from recsys.ranking.features import ALSO_BOUGHT_TERM, BOUGHT_AGAIN_TERM, REPEAT_TERM, TERMS, TRENDING_TERM
+from recsys.ranking.features import ALIKE_TERMS, ALSO_BOUGHT_TERM, BOUGHT_AGAIN_TERM, REPEAT_TERM, TERMS, TRENDING_TERM
 from recsys.ranking.rank import Ranked
 
 WHOLE = 1000
@@ -65,8 +65,8 @@ def _tell(ranked: Ranked, least: float, share: F64, part: I64, found: Told) -> i
                 if part[t] == 0:
                     break
                 found.term[n], found.part[n], found.behind[n] = t, part[t], ranked.counts[u, i, t]
-                if t < RECENT:
-                    found.source[n] = ranked.recent[u, t]
+                if t < RECENT or t >= ALIKE_TERMS:
+                    found.source[n] = ranked.recent[u, t % ALIKE_TERMS]
                 elif t == ALSO_BOUGHT_TERM:
                     found.source[n] = ranked.source[u, i]
                 elif t in (REPEAT_TERM, BOUGHT_AGAIN_TERM):
@@ -91,15 +91,16 @@ def _shares(ranked: Ranked, u: int, i: int, least: float, share: F64) -> None:
             share[d] = 0.0
     for t in range(TERMS):
         share[t] /= together
-    _tell_together(share, RECENT, least)
-    _tell_together(share, TERMS, least * KIND_SHARE)
+    _tell_together(share[:RECENT], least)
+    _tell_together(share[ALIKE_TERMS:], least)
+    _tell_together(share, least * KIND_SHARE)
 
 
 @compiled
-def _tell_together(share: F64, terms: int, least: float) -> None:
-    """Adds those of the first terms that are small to the largest of them."""
-    most = np.argmax(share[:terms])
-    for t in range(terms):
+def _tell_together(share: F64, least: float) -> None:
+    """Adds those of these that are small to the largest of them."""
+    most = np.argmax(share)
+    for t in range(len(share)):
         if t != most and share[t] < least:
             share[most] += share[t]
             share[t] = 0.0

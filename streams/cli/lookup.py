@@ -14,6 +14,8 @@ from recsys.words import visits
 from streams.cli.failure import Failure
 from streams.settings import Settings, read_settings
 
+SOURCED = ("also_viewed", "also_bought", "similar_content")
+"""Kinds of reasons that come from another item."""
 COUNTED = {
     "also_viewed": "{visits} with both",
     "repeat": "{count} × in this visit",
@@ -90,7 +92,7 @@ def in_words(reason: Reason) -> str:
 
 def kind_of(reason: Reason) -> str:
     """The kind of a reason, and of which other item it is."""
-    source = f" {printable(reason.item_id or '')}" if reason.kind in ("also_viewed", "also_bought") else ""
+    source = f" {printable(reason.item_id or '')}" if reason.kind in SOURCED else ""
     return f"{reason.kind.replace('_', ' ')}{source}"
 
 

@@ -41,6 +41,8 @@ def reason(catalogue: Catalogue, shown: Shown) -> str:
     if first["kind"] in ("also_viewed", "also_bought"):
         counted = f" · {visits(first['count'])}" if "count" in first else ""
         return f"{short(catalogue, first['item_id'])} {percent(first['share'])}{counted}"
+    if first["kind"] == "similar_content":
+        return f"like {short(catalogue, first['item_id'])} {percent(first['share'])}"
     return OTHER_REASONS.get(first["kind"], "")
 
 
