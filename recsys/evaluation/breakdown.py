@@ -1,4 +1,5 @@
-"""Breakdowns: a metric over parts of the questions: over time, by how long the session was, by how long the item was known.
+"""Breakdowns: a metric over parts of the questions: over time, by how long the session was, by how long the item was known
+and how often it was met.
 
 The half-width of a part's 95 % interval is 1.96 standard errors of a ratio of sums over sessions, Σ s_c / Σ n_c:
 
@@ -27,6 +28,8 @@ LENGTHS = (("0", 0), ("1", 1), ("2", 2), ("3", 3), ("4", 4), ("5–6", 5), ("7�
 """Labels, and from which length they hold."""
 AGES = (("first met", NEVER), ("< 1 hour", 0), ("< 1 day", HOUR_MS), ("< 1 week", DAY_MS), ("older", WEEK_MS))
 """Labels, and from which age in milliseconds they hold."""
+TIMES_MET = (("0", 0), ("1–4", 1), ("5–24", 5), ("25–99", 25), ("100+", 100))
+"""Labels, and from how many interactions they hold."""
 
 
 class Groups(NamedTuple):
@@ -46,6 +49,8 @@ class Circumstances(NamedTuple):
     """Lines of its session before it."""
     age: I64
     """Milliseconds since its item was first counted, or `NEVER`."""
+    met: I64
+    """How often its item was counted before it."""
     repeat: Bools
     """Whether its item was in its session already."""
 
@@ -56,8 +61,8 @@ def circumstances(trace: Trace) -> Circumstances:
     >>> columns = [np.array(column, np.int32) for column in ([0, 0, 0], [0, 0, 0], [5, 6, 5])]
     >>> asked, counted = np.array([False, True, True]), np.ones(3, np.bool_)
     >>> found = circumstances(Trace(*columns, np.array([0, 1000, 5000]), asked, counted))
-    >>> found.length, found.age, found.repeat
-    (array([1, 2]), array([  -1, 5000]), array([False,  True]))
+    >>> found.length, found.age, found.met, found.repeat
+    (array([1, 2]), array([  -1, 5000]), array([0, 1]), array([False,  True]))
     """
     lines = len(trace.item)
     place = np.arange(lines)
@@ -72,8 +77,14 @@ def circumstances(trace: Trace) -> Circumstances:
     met = first[trace.item]
     # A late event may be older than the first that was counted.
     age = np.where(met < place, np.maximum(trace.time - trace.time[np.minimum(met, place)], 0), NEVER)
+    # By item: how many lines before it were counted.
+    by_item = np.lexsort((place, trace.item))
+    so_far = np.cumsum(trace.counted[by_item]) - trace.counted[by_item]
+    begins = np.searchsorted(trace.item[by_item], trace.item[by_item])
+    times = np.empty(lines, np.int64)
+    times[by_item] = so_far - so_far[begins] if lines else so_far
     asked = trace.asked
-    return Circumstances(trace.time[asked], trace.session[asked], length[asked], age[asked], repeat[asked])
+    return Circumstances(trace.time[asked], trace.session[asked], length[asked], age[asked], times[asked], repeat[asked])
 
 
 def over_time(time: I64, slices: int = 10) -> Groups:
@@ -107,6 +118,15 @@ def by_item_age(age: I64) -> Groups:
     array([0, 1, 2, 4], dtype=int32)
     """
     return _steps(AGES, age)
+
+
+def by_times_met(met: I64) -> Groups:
+    """Parts by how often the item that came had been met.
+
+    >>> by_times_met(np.array([0, 4, 5, 1000])).group
+    array([0, 1, 2, 4], dtype=int32)
+    """
+    return _steps(TIMES_MET, met)
 
 
 def only(groups: Groups, chosen: Bools) -> Groups:

@@ -12,7 +12,16 @@ from recsys.compiled import F64, I32, I64
 from recsys.evaluation import metrics
 from recsys.evaluation.baselines import BASKET_BASELINES, SESSION_BASELINES
 from recsys.evaluation.bootstrap import intervals, resample
-from recsys.evaluation.breakdown import Groups, breakdown, by_item_age, by_session_length, circumstances, only, over_time
+from recsys.evaluation.breakdown import (
+    Groups,
+    breakdown,
+    by_item_age,
+    by_session_length,
+    by_times_met,
+    circumstances,
+    only,
+    over_time,
+)
 from recsys.evaluation.events import Events
 from recsys.evaluation.metrics import OfLists, PerQuestion
 from recsys.evaluation.next_item import learned
@@ -89,7 +98,11 @@ def next_item(
     mode = "frozen"
     if (events.counted & events.asked).any():
         mode = "prequential"
-        groups |= {"time": over_time(asked.time), "item age, without repeats": only(by_item_age(asked.age), ~asked.repeat)}
+        groups |= {
+            "time": over_time(asked.time),
+            "item age, without repeats": only(by_item_age(asked.age), ~asked.repeat),
+            "times the item was met, without repeats": only(by_times_met(asked.met), ~asked.repeat),
+        }
     methods = shown(each, asked.session, groups, "hit_rate")
     learned_from = int(np.count_nonzero(events.batch.opens & events.counted))
     result = compared(methods, each, asked.session, mode=mode, task="next-item", at=at, events=learned_from)
