@@ -174,7 +174,7 @@ class Shop:
                 like[c][d] = 0.4**d * cosine
         content = {c: sum(terms) for c, terms in like.items()}
         everything = a.keys() | repeat.keys() | content.keys()
-        f = {c: a.get(c, 0.0) + repeat.get(c, 0.0) + 0.02 * content.get(c, 0.0) for c in everything}
+        f = {c: a.get(c, 0.0) + repeat.get(c, 0.0) + 0.1 * content.get(c, 0.0) for c in everything}
         terms = {c: [t / sum(said[c]) * a[c] for t in said[c]] if c in a else [0.0] * 5 for c in f}
         features = {
             c: [
@@ -236,9 +236,9 @@ def shares(answer: Answer, c: int, weight: list[float], repeat: float, length: i
     again = max(again + both * repeat / answer.f[c], 0.0) if repeat > 0 else 0.0
     popular = max(popular, 0.0)
     content = sum(answer.like[c])
-    described = max(sum(adds[18:]) + both * 0.02 * content / answer.f[c], 0.0) if content > 0 else 0.0
+    described = max(sum(adds[18:]) + both * 0.1 * content / answer.f[c], 0.0) if content > 0 else 0.0
     if viewed + again + popular + described == 0.0:
-        viewed, again, popular, described = answer.a[c], repeat, 0.0, 0.02 * content
+        viewed, again, popular, described = answer.a[c], repeat, 0.0, 0.1 * content
     together = viewed + again + popular + described
     said = sum(answer.terms[c])
     parts = [viewed / together * t / said if said > 0 else 0.0 for t in answer.terms[c]]

@@ -7,7 +7,7 @@ they are now:
     A₁(c)  = Σ_d 0.4^d · P(c|h_d)
     A(c)   = A₁(c) + 4 · Σ_x A₁(x) · P(c|x)         over the 15 items x with the largest A₁(x) · n_x^−0.2
     C(c)   = Σ_d 0.4^d · cos(h_d, c)                of descriptions (`recsys.catalogue`), over the items that are most like h_d
-    F(c)   = A(c) · n_c^−0.2 / max + 0.8 · 0.7^r + 0.02 · C(c)
+    F(c)   = A(c) · n_c^−0.2 / max + 0.8 · 0.7^r + 0.1 · C(c)
                                                      r: the recency rank of c among the session's items, if it is one
 
 What the user's own session added to the rows is taken out again: it says nothing about others, and so it does not matter
@@ -39,7 +39,7 @@ RAREST = 0.3
 """Decayed interactions that an item is taken to have at least."""
 REPEAT = 0.8
 REPEAT_RECENCY = 0.7
-ALIKE_WEIGHT = 0.02
+ALIKE_WEIGHT = 0.1
 
 
 class Evidence(NamedTuple):
