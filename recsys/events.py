@@ -1,21 +1,15 @@
 """Events: from the bytes of a record to a checked, typed `Event`, or to the reason why not."""
 
-import json
-import math
-import re
-from contextlib import suppress
 from datetime import datetime
 from enum import IntEnum
 from functools import lru_cache
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Raw, Struct
 
-MAX_BYTES = 65_536
-MAX_ID = 128
-DEEPEST = 500
-"""Arrays and objects inside one another, the event itself among them."""
+from recsys.record import MAX_ID, Amount, Currency, Form, Id, id_text, quoted
+
 MAX_AHEAD_MS = 10 * 60 * 1000
 EARLIEST_MS = 788_918_400_000
 """1995-01-01: an older time is a mistake of the producer's clock or unit."""
@@ -90,8 +84,6 @@ class Event(Struct, frozen=True, kw_only=True):
         return self.user_id.removeprefix(ANONYMOUS)
 
 
-Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID)] | int
-Amount = Annotated[float, Meta(ge=0)]
 _Moment = Annotated[datetime, Meta(tz=True)]
 
 
@@ -115,7 +107,7 @@ class _Wire(Struct):
     quantity: Amount | None = None
     price: Amount | None = None
     value: Amount | None = None
-    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z")] | None = None
+    currency: Currency | None = None
     rating: Annotated[float, Meta(ge=1, le=5)] | None = None
     query: Annotated[str, Meta(max_length=512)] | None = None
     source: str | None = None
@@ -123,9 +115,7 @@ class _Wire(Struct):
     position: int | None = None
 
 
-_decoder = msgspec.json.Decoder(_Wire)
-_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_lines_of_fields = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
+_form = Form(_Wire, "an event", InvalidEvent, {"items": list[dict[str, Raw]]})
 
 
 def decode(value: bytes | None, recorded_ms: int) -> Event:
@@ -140,7 +130,7 @@ def decode(value: bytes | None, recorded_ms: int) -> Event:
     ...
     recsys.events.InvalidEvent: user_id: expected `str` of length >= 1
     """
-    wire = _parse(value)
+    wire = _form.read(value)
     if wire.event_type is None:
         raise InvalidEvent("event_type: required field is missing")
     name = wire.event_type
@@ -167,107 +157,6 @@ def decode(value: bytes | None, recorded_ms: int) -> Event:
     )
 
 
-def quoted(text: str) -> str:
-    """A stranger's text, escaped and short enough for a header or a log line.
-
-    >>> quoted("a" * 99), quoted("é" * 5)
-    ("'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa...'", "'\\\\xe9\\\\xe9\\\\xe9\\\\xe9\\\\xe9'")
-    """
-    shown = 40 if text[:40].isascii() else 20  # a character may become ten
-    return ascii(text[:shown] + "..." * (len(text) > shown))
-
-
-def _parse(value: bytes | None) -> _Wire:
-    if not value:
-        raise InvalidEvent("the record has no value")
-    if len(value) > MAX_BYTES:
-        raise InvalidEvent(f"the record has {len(value)} bytes: at most {MAX_BYTES} are allowed")
-    try:
-        if not value.isascii():
-            value.decode()
-        deep = _deep_field(value)
-        if deep is not None:
-            raise InvalidEvent(f"{deep or 'not an event'}: nested deeper than {DEEPEST}")
-        return _wire(value)
-    except msgspec.ValidationError as error:
-        raise InvalidEvent(_field_first(str(error))) from None
-    except UnicodeDecodeError as error:
-        raise InvalidEvent(f"not UTF-8: byte {error.start} cannot be decoded") from None
-    except msgspec.DecodeError as error:
-        raise InvalidEvent(_diagnosis(value) or f"not JSON: {str(error)[:200]}") from None
-
-
-def _wire(value: bytes) -> _Wire:
-    """Decodes an object; of a name that stands twice the last counts, and the others may be of any type."""
-    try:
-        return _decoder.decode(value)
-    except msgspec.ValidationError:
-        fields = _fields.decode(value)
-        if "items" in fields:
-            with suppress(msgspec.ValidationError):
-                fields["items"] = msgspec.Raw(msgspec.json.encode(_lines_of_fields.decode(fields["items"])))
-        return _decoder.decode(msgspec.json.encode(fields))
-
-
-def _field_first(message: str) -> str:
-    """msgspec's message with the field in front: "Expected `int` - at `$.position`" → "position: expected `int`"."""
-    reason, found, path = message.rpartition(" - at `$")
-    if not found:
-        return f"not an event: {message[0].lower()}{message[1:]}"
-    return f"{path.strip('`').lstrip('.')}: {reason[0].lower()}{reason[1:]}"
-
-
-def _diagnosis(value: bytes) -> str | None:
-    """The field at fault where Python's laxer reader takes what JSON forbids: NaN, Infinity, a lone surrogate."""
-    try:
-        fields = json.loads(value)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(fields, dict):
-        return None
-    for name, content in fields.items():
-        fault = _fault([name, content])
-        if fault:
-            return f"{quoted(name)[1:-1]}: {fault}"
-    return None
-
-
-_TOKEN = re.compile(rb'"((?:[^"\\]|\\.)*+)"?|[\[{]|[]}]', re.DOTALL)
-
-
-def _deep_field(value: bytes) -> str | None:
-    """The field that is nested deeper than `DEEPEST`; None where none is.
-
-    What the readers themselves take depends on how deep the stack is when they are called, and so on who asks.
-    """
-    if value.count(b"[") + value.count(b"{") <= DEEPEST:
-        return None
-    depth, name = 0, b""
-    for token in _TOKEN.finditer(value):
-        if token[1] is not None:
-            name = token[1] if depth == 1 else name
-        else:
-            depth += 1 if token[0] in b"[{" else -1
-        if depth > DEEPEST:
-            return quoted(name.decode())[1:-1]
-    return None
-
-
-def _fault(content: Any) -> str | None:
-    pending = [content]
-    while pending:
-        part = pending.pop()
-        if isinstance(part, float) and not math.isfinite(part):
-            return "NaN and Infinity are not allowed"
-        if isinstance(part, str) and any("\ud800" <= character <= "\udfff" for character in part):
-            return "a lone surrogate is not a character"
-        if isinstance(part, dict):
-            pending += [*part, *part.values()]
-        if isinstance(part, list):
-            pending += part
-    return None
-
-
 @lru_cache(maxsize=4096)
 def _kind(name: str) -> Kind | None:
     return ALIASES.get(name.lower().replace("-", "").replace("_", "").replace(" ", ""))
@@ -278,34 +167,26 @@ def _user(wire: _Wire) -> str:
         if wire.anonymous_id is None:
             raise InvalidEvent("user_id: required field is missing (or give anonymous_id)")
         return ANONYMOUS + wire.anonymous_id
-    user = _id("user_id", wire.user_id)
+    user = id_text("user_id", wire.user_id, InvalidEvent)
     if user.startswith(ANONYMOUS):
         raise InvalidEvent(f"user_id: may not begin with {ANONYMOUS!r}: give anonymous_id")
     return user
 
 
 def _lines(wire: _Wire, kind: Kind) -> tuple[Line, ...]:
-    one = None if wire.item_id is None else _id("item_id", wire.item_id)
+    one = None if wire.item_id is None else id_text("item_id", wire.item_id, InvalidEvent)
     if wire.items is not None:
         if one is not None:
             raise InvalidEvent("items: give item_id or items, not both")
         lines = tuple(
-            Line(_id(f"items[{n}].item_id", line.item_id), line.quantity, line.price) for n, line in enumerate(wire.items)
+            Line(id_text(f"items[{n}].item_id", line.item_id, InvalidEvent), line.quantity, line.price)
+            for n, line in enumerate(wire.items)
         )
     elif one is not None:
         lines = (Line(one, wire.quantity, wire.price),)
     elif kind is not Kind.SEARCH:
         raise InvalidEvent("item_id: required field is missing (or give items)")
     return () if kind is Kind.SEARCH else lines
-
-
-def _id(name: str, given: str | int) -> str:
-    if isinstance(given, str):
-        return given
-    text = str(given)
-    if len(text) > MAX_ID:
-        raise InvalidEvent(f"{name}: longer than {MAX_ID} characters")
-    return text
 
 
 def _time(given: str | float | None, recorded_ms: int) -> int:

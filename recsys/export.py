@@ -9,9 +9,9 @@ from msgspec import Struct
 
 from recsys import rows
 from recsys.connection import Client, read_values
-from recsys.events import MAX_ID
 from recsys.item_shards import missing_row, row_key
 from recsys.keys import Keys, literal
+from recsys.record import MAX_ID
 from recsys.rows import worth
 
 BATCH = 500

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Sequence
 
 from recsys.engine import Chunk, Counted, Engine, LostPartition
-from recsys.events import MAX_BYTES
+from recsys.record import MAX_BYTES
 from streams import topics
 from streams.driver import ChunkConsumer, Records
 from streams.home import FORWARDED, Rejected, Sorted, sort_records

@@ -16,8 +16,9 @@ from strategies import NOW_MS, click, encoded, raw
 from trial import PARTITIONS, trial
 from workers import Workers
 
-from recsys.events import DEEPEST, LATEST_MS, InvalidEvent, decode
+from recsys.events import LATEST_MS, InvalidEvent, decode
 from recsys.recommendation import Reason, Recommendation, RecommendedItem, encode
+from recsys.record import DEEPEST
 from streams.publishing import LARGEST_MESSAGE, within_a_record
 from streams.settings import Settings
 

@@ -5,7 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from recsys.alike import ALIKE, Alike, alike
 from recsys.batch import Arrival, Batch, columns
+from recsys.catalogue.catalogue import Catalogue
 from recsys.compiled import F64, I32, I64, U8, U64, Bools, compiled_maker
 from recsys.evaluation.trace import Trace
 from recsys.events import Event, Kind
@@ -30,6 +32,8 @@ class Events(NamedTuple):
     items: U64
     """The hashes of all items, sorted: an item's number is its place."""
     users: int
+    alike: Alike | None = None
+    """Which items are like each other by their descriptions, where there are some."""
 
     @property
     def names(self) -> list[str]:
@@ -107,6 +111,13 @@ def frozen(events: Iterable[Event], test: Sequence[Prefix] | Iterable[Event], ru
     counted = np.arange(len(everything.item)) < len(learned.item)
     last = np.append(everything.user[1:] != everything.user[:-1], True) if is_prefixes else True
     return Events(everything, session, goes_on & ~counted & last, counted, np.unique(everything.item), users + more)
+
+
+def described(events: Events, catalogue: Catalogue) -> Events:
+    """The same events in a shop whose catalogue is known from the beginning: what nobody met yet can be an answer, too."""
+    items = np.unique(np.concatenate((events.items, np.array(list(catalogue.names), np.uint64))))
+    names = events.batch._replace(ids=catalogue.names | events.batch.ids)
+    return events._replace(batch=names, items=items, alike=alike(items, *catalogue.alike(items, ALIKE)))
 
 
 def without_repeats(batch: Batch, users: int, rules: Rules) -> Batch:

@@ -10,7 +10,6 @@ from typing import NamedTuple
 import numpy as np
 
 from recsys import histories, popularity, rows
-from recsys.alike import Alike
 from recsys.compiled import F64, I32, I64, U64, Bools, compiled
 from recsys.evaluation.customers import Customers, buy, customers, hide_once
 from recsys.evaluation.events import Events, places
@@ -46,18 +45,13 @@ class Learned(NamedTuple):
     rows: Rows
 
 
-def learned(
-    events: Events, rules: Rules, progress: Callable[[int], None] = lambda _: None, alike: Alike | None = None
-) -> Learned:
-    """Goes through the events; answers each question with `rules.top_n` items. `progress` is told how many lines are done.
-
-    `alike` tells which items are like each other by their descriptions, of those that have one.
-    """
+def learned(events: Events, rules: Rules, progress: Callable[[int], None] = lambda _: None) -> Learned:
+    """Goes through the events; answers each question with `rules.top_n` items. `progress` is told how many lines are done."""
     place, begins, users = places(events.batch.user, events.users)
     here = histories.empty(users, rules.history)
     everything = rows.empty(events.items, rules.row_limit + 1)
     weights = begin(FIRST)
-    known, table, of_users = known_rows(everything, alike), desk(rules), past(here, rules)
+    known, table, of_users = known_rows(everything, events.alike), desk(rules), past(here, rules)
     lines = Lines(place, *events.batch[2:])
     starts = np.flatnonzero(events.batch.opens)
     ends = np.append(starts[1:], len(place))

@@ -6,8 +6,8 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from recsys.events import MAX_ID
 from recsys.readers.source import Source
+from recsys.record import MAX_ID
 
 COLUMNS = ("InvoiceNo", "StockCode", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID")
 MAX_ITEMS = 500

@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 from msgspec import Raw, Struct, field
 
-from recsys.events import quoted
+from recsys.record import quoted
 
 GZIP_MAGIC = b"\x1f\x8b"
 EXAMPLES = 3

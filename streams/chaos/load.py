@@ -12,7 +12,7 @@ from typing import NamedTuple, Self
 import msgspec
 from kafka.errors import KafkaError
 
-from recsys.events import MAX_BYTES
+from recsys.record import MAX_BYTES
 from streams.brokers import Brokers
 from streams.demo.mishaps import sendings
 from streams.demo.pace import on_time

@@ -1,0 +1,161 @@
+"""A record's value: the JSON object that a producer wrote, as a checked struct, or the reason why it is none."""
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Annotated, Any, Generic, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+MAX_BYTES = 65_536
+MAX_ID = 128
+DEEPEST = 500
+"""Arrays and objects inside one another, the record's own object among them."""
+
+Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID)] | int
+Amount = Annotated[float, Meta(ge=0)]
+Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z")]
+
+T = TypeVar("T")
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+class Form(Generic[T]):
+    """What the values of a topic's records look like: the fields of a struct, others are passed over.
+
+    `noun` names one in reasons, "an event"; `refusal` is the error that carries the reason; `nested` has the fields that
+    hold objects themselves, with the type that leaves these objects' fields undecoded.
+
+    >>> class Cup(msgspec.Struct):
+    ...     litres: Amount
+    >>> form = Form(Cup, "a cup", ValueError)
+    >>> form.read(b'{"litres": 0.5, "colour": "blue"}')
+    Cup(litres=0.5)
+    >>> form.read(b'{"litres": NaN}')
+    Traceback (most recent call last):
+    ...
+    ValueError: litres: NaN and Infinity are not allowed
+    """
+
+    def __init__(self, shape: type[T], noun: str, refusal: type[ValueError], nested: Mapping[str, Any] | None = None) -> None:
+        self._decoder = msgspec.json.Decoder(shape)
+        self._noun = noun
+        self._refusal = refusal
+        self._nested = {name: msgspec.json.Decoder(kind) for name, kind in (nested or {}).items()}
+
+    def read(self, value: bytes | None) -> T:
+        """The struct in a record's value. Raises the refusal, its message the reason, the field first where one is at fault."""
+        if not value:
+            raise self._refusal("the record has no value")
+        if len(value) > MAX_BYTES:
+            raise self._refusal(f"the record has {len(value)} bytes: at most {MAX_BYTES} are allowed")
+        try:
+            if not value.isascii():
+                value.decode()
+            deep = _deep_field(value)
+            if deep is not None:
+                raise self._refusal(f"{deep or f'not {self._noun}'}: nested deeper than {DEEPEST}")
+            return self._decoded(value)
+        except msgspec.ValidationError as error:
+            raise self._refusal(self._field_first(str(error))) from None
+        except UnicodeDecodeError as error:
+            raise self._refusal(f"not UTF-8: byte {error.start} cannot be decoded") from None
+        except msgspec.DecodeError as error:
+            raise self._refusal(_diagnosis(value) or f"not JSON: {str(error)[:200]}") from None
+
+    def _decoded(self, value: bytes) -> T:
+        """Decodes an object; of a name that stands twice the last counts, and the others may be of any type."""
+        try:
+            return self._decoder.decode(value)
+        except msgspec.ValidationError:
+            fields = _fields.decode(value)
+            for name, undecoded in self._nested.items():
+                if name in fields:
+                    with suppress(msgspec.ValidationError):
+                        fields[name] = msgspec.Raw(msgspec.json.encode(undecoded.decode(fields[name])))
+            return self._decoder.decode(msgspec.json.encode(fields))
+
+    def _field_first(self, message: str) -> str:
+        """msgspec's message with the field in front: "Expected `int` - at `$.position`" → "position: expected `int`"."""
+        reason, found, path = message.rpartition(" - at `$")
+        if not found:
+            return f"not {self._noun}: {message[0].lower()}{message[1:]}"
+        return f"{path.strip('`').lstrip('.')}: {reason[0].lower()}{reason[1:]}"
+
+
+def id_text(name: str, given: str | int, refusal: type[ValueError]) -> str:
+    """An id as text: an integer is the same id as its decimal text. Raises the refusal where it is too long.
+
+    >>> id_text("item_id", 7, ValueError)
+    '7'
+    """
+    if isinstance(given, str):
+        return given
+    text = str(given)
+    if len(text) > MAX_ID:
+        raise refusal(f"{name}: longer than {MAX_ID} characters")
+    return text
+
+
+def quoted(text: str) -> str:
+    """A stranger's text, escaped and short enough for a header or a log line.
+
+    >>> quoted("a" * 99), quoted("é" * 5)
+    ("'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa...'", "'\\\\xe9\\\\xe9\\\\xe9\\\\xe9\\\\xe9'")
+    """
+    shown = 40 if text[:40].isascii() else 20  # a character may become ten
+    return ascii(text[:shown] + "..." * (len(text) > shown))
+
+
+def _diagnosis(value: bytes) -> str | None:
+    """The field at fault where Python's laxer reader takes what JSON forbids: NaN, Infinity, a lone surrogate."""
+    try:
+        fields = json.loads(value)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(fields, dict):
+        return None
+    for name, content in fields.items():
+        fault = _fault([name, content])
+        if fault:
+            return f"{quoted(name)[1:-1]}: {fault}"
+    return None
+
+
+_TOKEN = re.compile(rb'"((?:[^"\\]|\\.)*+)"?|[\[{]|[]}]', re.DOTALL)
+
+
+def _deep_field(value: bytes) -> str | None:
+    """The field that is nested deeper than `DEEPEST`; None where none is.
+
+    What the readers themselves take depends on how deep the stack is when they are called, and so on who asks.
+    """
+    if value.count(b"[") + value.count(b"{") <= DEEPEST:
+        return None
+    depth, name = 0, b""
+    for token in _TOKEN.finditer(value):
+        if token[1] is not None:
+            name = token[1] if depth == 1 else name
+        else:
+            depth += 1 if token[0] in b"[{" else -1
+        if depth > DEEPEST:
+            return quoted(name.decode())[1:-1]
+    return None
+
+
+def _fault(content: Any) -> str | None:
+    pending = [content]
+    while pending:
+        part = pending.pop()
+        if isinstance(part, float) and not math.isfinite(part):
+            return "NaN and Infinity are not allowed"
+        if isinstance(part, str) and any("\ud800" <= character <= "\udfff" for character in part):
+            return "a lone surrogate is not a character"
+        if isinstance(part, dict):
+            pending += [*part, *part.values()]
+        if isinstance(part, list):
+            pending += part
+    return None
