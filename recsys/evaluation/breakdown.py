@@ -79,7 +79,7 @@ def circumstances(trace: Trace) -> Circumstances:
     age = np.where(met < place, np.maximum(trace.time - trace.time[np.minimum(met, place)], 0), NEVER)
     # By item: how many lines before it were counted.
     by_item = np.lexsort((place, trace.item))
-    so_far = np.cumsum(trace.counted[by_item]) - trace.counted[by_item]
+    so_far: I64 = np.cumsum(trace.counted[by_item]) - trace.counted[by_item]
     begins = np.searchsorted(trace.item[by_item], trace.item[by_item])
     times = np.empty(lines, np.int64)
     times[by_item] = so_far - so_far[begins] if lines else so_far
