@@ -14,12 +14,13 @@ from typing import NamedTuple
 import numpy as np
 
 from recsys import histories, marks, popularity, rows
+from recsys.basket_lists import BasketLists
 from recsys.batch import Arrival, Batch, columns, matters
 from recsys.compiled import I32, U64, Bools
 from recsys.hashing import NONE, hash_item
 from recsys.histories import Histories
 from recsys.item_shards import ItemShards, Merged, StateMoved, damaged
-from recsys.keys import Keys
+from recsys.keys import AFTER, TOGETHER, VIEWED, Keys
 from recsys.marks import UserMark
 from recsys.merging import Given
 from recsys.ranker import Ranker, asked
@@ -73,8 +74,8 @@ class Counted(NamedTuple):
     new: I32
     """How many interactions are new in each history."""
     merged: Merged
-    changed: U64
-    """The items whose rows the chunks changed."""
+    changed: dict[str, U64]
+    """By table (`recsys.keys`), the items whose rows the chunks changed."""
 
 
 class Engine:
@@ -89,6 +90,7 @@ class Engine:
         self._users = UserShards(self._shards, keys, rules, retention_s)
         self.stages = Stages()
         self._items = ItemShards(store, self._shards, keys, rules, self.stages)
+        self.baskets = BasketLists(store, self._items, keys, rules)
         self._popular = popularity.unpack(rules)
         self._ranker = Ranker(self._items, rules)
         self._lines: dict[int, tuple[int, int]] = {}
@@ -144,7 +146,11 @@ class Engine:
             self._lines[shard.chunk.partition] = shard.mark.bought, shard.mark.bought_again
         again = [] if all(shard.is_new for shard in shards) else [wanted, met_before(shards)]
         self._newest_ms = max(self._newest_ms, int(batch.time.max(initial=0)))
-        touched = np.unique(np.concatenate([folded.deltas.item, *again]))
+        touched = {
+            table: np.unique(np.concatenate([folded.deltas[table].item, *again] if table in folded.deltas else again))
+            for table in ([VIEWED, TOGETHER, AFTER] if self._rules.baskets else [VIEWED])
+            if again or table in folded.deltas
+        }
         ends = {shard.chunk.partition: shard.chunk.end for shard in shards if shard.chunk.partition not in lost}
         new = new_interactions(folded, len(users.histories.length))
         return Counted(ends, lost, newest, users, folded.before, new, merged, touched)
@@ -216,7 +222,7 @@ class Engine:
         self._ranker.learners.begin(partition, learned)
         if stored is not None:
             return
-        if await self._items.have(partition) and (await self._store.read([[key]]))[0][0] is None:
+        if partition in await self._items.partitions() and (await self._store.read([[key]]))[0][0] is None:
             raise damaged(f"the mark of partition {partition} is missing, but its events are counted")
         await self._store.swap([Swap(key, None, marks.encode(UserMark(version=1, born=born)), {})])
 
@@ -281,7 +287,7 @@ def nothing_counted(shards: Sequence[UserShard], users: Users) -> Counted:
         Before(np.empty(0, np.int64), purchases.empty(0)),
         np.zeros(len(users.histories.length), np.int32),
         Merged(rows.empty(nothing, 0), nothing_sold(), nothing_sold(), []),
-        nothing,
+        {},
     )
 
 

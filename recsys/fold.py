@@ -12,8 +12,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from recsys import baskets, deltas, keys
+from recsys.baskets import Baskets, put_in_basket
 from recsys.batch import Batch
-from recsys.compiled import F32, F64, I32, I64, U8, U32, U64, Bools, compiled
+from recsys.compiled import F64, I32, I64, U8, U64, Bools, compiled
+from recsys.deltas import Deltas
 from recsys.events import Kind
 from recsys.hashing import NONE
 from recsys.histories import REFUNDED_PURCHASE, Histories
@@ -41,16 +44,15 @@ def by_kind(weights: ActionWeights) -> F64:
     return weight
 
 
-class Deltas(NamedTuple):
-    """What a batch adds to the rows of items, in the order of the topic; with `other` `NONE`, an interaction with `item`."""
+class Fold(NamedTuple):
+    """What a batch comes to."""
 
-    partition: I32
-    offset: I64
-    time: I64
-    item: U64
-    other: U64
-    weight: F32
-    counts: U32
+    deltas: dict[str, Deltas]
+    """By table of rows (`recsys.keys`): of the viewed ones, and of those of baskets that have any."""
+    changed: Bools
+    """For each line whether it changed its user's history."""
+    opened: Bools
+    """For each line whether it opened a basket."""
 
 
 class Lines(NamedTuple):
@@ -67,29 +69,34 @@ class Lines(NamedTuple):
     opens: Bools
 
 
-def fold(histories: Histories, batch: Batch, rules: Rules) -> tuple[Deltas, Bools]:
-    """Counts a batch: changes `histories` in place; returns the deltas, and for each line whether it changed its history."""
-    deltas = no_deltas(len(batch.item), rules)
+def fold(histories: Histories, batch: Batch, rules: Rules) -> Fold:
+    """Counts a batch: changes `histories` in place."""
+    viewed = no_deltas(len(batch.item), rules)
     changed = np.zeros(len(batch.item), np.bool_)
+    kept = no_baskets(histories, batch, rules)
     lines = Lines(*batch[1:])
     action = by_kind(rules.action_weights)
-    used = count_lines(histories, lines, 0, len(batch.item), deltas, changed, rules.window, float(rules.session_gap_ms), action)
-    return Deltas._make(column[:used] for column in deltas), changed
+    used = count_lines(
+        histories, lines, 0, len(batch.item), viewed, changed, kept, rules.window, float(rules.session_gap_ms), action
+    )
+    of_baskets = {keys.TOGETHER: kept.together, keys.AFTER: kept.after}
+    found = {name: deltas.first(each, n) for (name, each), n in zip(of_baskets.items(), kept.used.tolist(), strict=True) if n}
+    return Fold({keys.VIEWED: deltas.first(viewed, used)} | found, changed, kept.opened)
 
 
 def no_deltas(lines: int, rules: Rules) -> Deltas:
     """Room for the deltas of so many lines."""
     # A line pairs with at most `window` items that count and `window` that only have weight, each in both directions.
-    room = lines * (1 + 4 * rules.window)
-    return Deltas(
-        np.empty(room, np.int32),
-        np.empty(room, np.int64),
-        np.empty(room, np.int64),
-        np.empty(room, np.uint64),
-        np.empty(room, np.uint64),
-        np.empty(room, np.float32),
-        np.empty(room, np.uint32),
-    )
+    return deltas.room_for(lines * (1 + 4 * rules.window))
+
+
+def no_baskets(histories: Histories, batch: Batch, rules: Rules) -> Baskets:
+    """Room for what the baskets of a batch come to: a purchase meets no more than its user's history."""
+    bought = batch.user[batch.kind == PURCHASE]
+    if not rules.baskets or not len(bought):
+        return baskets.none_kept()
+    longest = histories.length + np.bincount(batch.user, minlength=len(histories.length))
+    return baskets.room(np.minimum(longest, rules.history)[bought], len(batch.item))
 
 
 @compiled
@@ -111,11 +118,12 @@ def pair_weight(action: float, earlier: int, distance: int) -> float:
 
 @compiled
 def count_lines(
-    h: Histories, lines: Lines, begin: int, stop: int, d: Deltas, changed: Bools, window: int, gap_ms: float, action: F64
-) -> int:
+    h: Histories, lines: Lines, begin: int, stop: int, d: Deltas, changed: Bools, kept: Baskets, window: int, gap_ms: float,
+    action: F64,
+) -> int:  # fmt: skip
     """Counts the lines from `begin` to `stop`; returns how many deltas there are. `changed` is of these lines.
 
-    `action` is what an interaction weighs, by its kind.
+    `action` is what an interaction weighs, by its kind; baskets are counted into `kept`.
     """
     room = h.item.shape[1]
     used = 0
@@ -154,6 +162,9 @@ def count_lines(
         for i in range(start, end):
             if h.item[u, i] == y:
                 met_first = False
+        if kept.kept and lines.kind[k] == PURCHASE:
+            opened = put_in_basket(kept, h, u, start, end, lines.partition[k], lines.offset[k], lines.time[k], y)
+            kept.opened[k - begin] = opened
 
         d.partition[used], d.offset[used], d.time[used] = lines.partition[k], lines.offset[k], lines.time[k]
         d.item[used], d.other[used] = y, NONE

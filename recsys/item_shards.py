@@ -1,13 +1,14 @@
 """The item shards: deltas are merged into rows and sales, shard by shard, by compare-and-set; several workers write them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from recsys import marks, popularity, rows
 from recsys.compiled import I64, U64, Bools
-from recsys.keys import Keys
+from recsys.keys import VIEWED, Keys
 from recsys.merging import (
     ITEM_SHARDS,
     DamagedState,
@@ -44,14 +45,31 @@ class StateMoved(RuntimeError):
 
 
 class Pending(NamedTuple):
-    """Items (sorted hashes) whose rows, and items whose sales are not merged yet."""
+    """Items (sorted hashes) whose rows, by table, and items whose sales are not merged yet."""
 
-    rows: U64
+    rows: dict[str, U64]
     sales: U64
+
+    @property
+    def is_empty(self) -> bool:
+        return not any(map(len, (*self.rows.values(), self.sales)))
+
+
+class Wanted(NamedTuple):
+    """Items (sorted hashes) of which something is to be read."""
+
+    key: Callable[[int, int], str]
+    """Where it is kept, by shard and item."""
+    items: U64
+    places: dict[int, I64]
+    """Of the items of each shard."""
+
+    def at(self, shard: int) -> I64:
+        return self.places.get(shard, NO_PLACES)
 
 
 class Merged(NamedTuple):
-    """Rows and sales as they are stored now, and the sales as they were before."""
+    """Viewed rows and sales as they are stored now, and the sales as they were before."""
 
     rows: Rows
     sold: Sold
@@ -63,17 +81,17 @@ class Merged(NamedTuple):
 class Stored(NamedTuple):
     """For each of the pending whether it is merged now; in its shard another worker may have been first."""
 
-    rows: Bools
+    rows: dict[str, Bools]
     sales: Bools
 
 
-def row_key(keys: Keys, item: int) -> str:
-    """Where the row of an item (its hash) is kept: in the shard that its hash names.
+def row_key(keys: Keys, item: int, table: str = VIEWED) -> str:
+    """Where the row of an item (its hash) in a table is kept: in the shard that its hash names.
 
     >>> row_key(Keys("freshet:"), 33)
     'freshet:{i1}:row:0000000000000021'
     """
-    return keys.row(item % ITEM_SHARDS, item)
+    return keys.row(item % ITEM_SHARDS, item, table)
 
 
 class ItemShards:
@@ -100,7 +118,9 @@ class ItemShards:
         Raises `StateMoved` then, and `DamagedState` where a shard, a wanted row or sales lack what the unchanged marks say
         they have.
         """
-        pending = Pending(np.unique(np.concatenate((given.deltas.item, wanted))), np.unique(given.told.item))
+        touched = {table: np.unique(deltas.item) for table, deltas in given.deltas.items()}
+        touched[VIEWED] = np.union1d(touched[VIEWED], wanted)
+        pending = Pending(touched, np.unique(given.told.item))
         done: list[Rows] = []
         resold: list[Sold] = []
         before: list[Sold] = []
@@ -115,11 +135,12 @@ class ItemShards:
                     continue
                 await self._check(guards)
                 raise
-            done.append(rows.take(loaded, stored.rows))
+            done.append(rows.take(loaded, stored.rows[VIEWED]))
             resold.append(sales.take(Sold(pending.sales, sold), stored.sales))
             before.append(sales.take(Sold(pending.sales, was), stored.sales))
-            pending = Pending(pending.rows[~stored.rows], pending.sales[~stored.sales])
-            if not len(pending.rows) and not len(pending.sales):
+            left = {table: items[~stored.rows[table]] for table, items in pending.rows.items()}
+            pending = Pending(left, pending.sales[~stored.sales])
+            if pending.is_empty:
                 self._remember(done)
                 return Merged(rows.join(done), sales.join(resold), sales.join(before), committed)
             await self._check(guards)
@@ -130,11 +151,11 @@ class ItemShards:
         if [value for [value] in found] != list(guards.values()):
             raise StateMoved("a user shard changed while its deltas were merged")
 
-    async def load(self, items: U64) -> tuple[Rows, I64]:
+    async def load(self, items: U64, table: str = VIEWED) -> tuple[Rows, I64]:
         """The rows of those of the items (sorted hashes) that have one, by `Shards.look`; for each its version."""
         places = places_by_shard(items)
         groups = [
-            [self._keys.item_mark(shard), *(self._keys.row(shard, i) for i in items[at].tolist())]
+            [self._keys.item_mark(shard), *(self._keys.row(shard, i, table) for i in items[at].tolist())]
             for shard, at in places.items()
         ]
         packed: list[bytes | None] = [None] * len(items)
@@ -178,48 +199,36 @@ class ItemShards:
             self._names |= found
         return found
 
-    async def have(self, partition: int) -> bool:
-        """Whether deltas of a partition are in any shard."""
+    async def partitions(self) -> set[int]:
+        """The partitions whose deltas are in any shard."""
         replies = await self._store.read([[self._keys.item_mark(shard)] for shard in range(ITEM_SHARDS)])
-        return any(partition in marks.item_mark(value).offsets for [value] in replies)
+        return {partition for [value] in replies for partition in marks.item_mark(value).offsets}
 
     async def _try(
         self, given: Given, pending: Pending, guards: Guards, commit: Commit
     ) -> tuple[Rows, Sales, Sales, Stored, list[bool]]:
-        """The rows that were pending, the sales before and after, and what of them is stored and committed."""
-        of_rows, of_sales = places_by_shard(pending.rows), places_by_shard(pending.sales)
-        shards = sorted(of_rows.keys() | of_sales.keys())
-        groups = [
-            [
-                self._keys.item_mark(shard),
-                self._keys.top(shard),
-                *(self._keys.row(shard, i) for i in pending.rows[of_rows.get(shard, NO_PLACES)].tolist()),
-                *(self._keys.sales(shard, i) for i in pending.sales[of_sales.get(shard, NO_PLACES)].tolist()),
-            ]
-            for shard in shards
-        ]
-        with self._stages.timed("read"):
-            found, unproved = await self._shards.read(groups)
-            replies = dict(zip(shards, found, strict=True))
-        packed_rows: list[bytes | None] = [None] * len(pending.rows)
-        packed_sales: list[bytes | None] = [None] * len(pending.sales)
-        for shard, (_, _, *values) in replies.items():
-            at = of_rows.get(shard, NO_PLACES)
-            for r, value in zip(at.tolist(), values, strict=False):
-                packed_rows[r] = value
-            for r, value in zip(of_sales.get(shard, NO_PLACES).tolist(), values[len(at) :], strict=True):
-                packed_sales[r] = value
-
+        """The viewed rows that were pending, the sales before and after, and what of all is stored and committed."""
+        of_rows = {
+            table: Wanted(partial(self._keys.row, table=table), items, places_by_shard(items))
+            for table, items in pending.rows.items()
+        }
+        of_sales = Wanted(self._keys.sales, pending.sales, places_by_shard(pending.sales))
+        shards, replies, unproved, (*packed, packed_sales) = await self._read([*of_rows.values(), of_sales])
         item_marks = {shard: marks.item_mark(reply[0]) for shard, reply in replies.items()}
         counted = counted_by_shard(item_marks, given.givings)
+        loaded: dict[str, Rows] = {}
         with self._stages.timed("merge"):
-            loaded, changed = merged_rows(given, pending.rows, packed_rows, counted, self._rules)
-            sold, resold = merged_sales(given, pending.sales, packed_sales, counted)
             written: dict[int, dict[str, bytes]] = {shard: {} for shard in shards}
-            self._pack_rows(written, loaded, {shard: at[changed[at]] for shard, at in of_rows.items()}, replies)
-            for shard, at in of_sales.items():
+            for (table, wanted), values in zip(of_rows.items(), packed, strict=True):
+                loaded[table], changed = merged_rows(given, table, wanted.items, values, counted, self._rules)
+                places = {shard: at[changed[at]] for shard, at in wanted.places.items()}
+                self._pack_rows(written, table, loaded[table], places)
+                if table == VIEWED:
+                    self._pack_tops(written, loaded[table], places, replies)
+            sold, resold = merged_sales(given, pending.sales, packed_sales, counted)
+            for shard, at in of_sales.places.items():
                 for r in at[resold[at]].tolist():
-                    written[shard][self._keys.sales(shard, int(pending.sales[r]))] = sales.pack(sold, r)
+                    written[shard][of_sales.key(shard, int(pending.sales[r]))] = sales.pack(sold, r)
         swaps = {}
         for shard, new in written.items():
             if not new:
@@ -235,25 +244,59 @@ class ItemShards:
             done = await self._shards.swap(list(swaps.values()), guards, commit)
         swapped = dict(zip(swaps, done, strict=False))
         self._stages.conflicts += sum(not ok for ok in swapped.values())
-        stored = Stored(np.ones(len(pending.rows), np.bool_), np.ones(len(pending.sales), np.bool_))
+        stored = Stored(
+            {table: np.ones(len(items), np.bool_) for table, items in pending.rows.items()},
+            np.ones(len(pending.sales), np.bool_),
+        )
         for shard, ok in swapped.items():
-            stored.rows[of_rows.get(shard, NO_PLACES)] = ok
-            stored.sales[of_sales.get(shard, NO_PLACES)] = ok
-        return loaded, sales.unpack(packed_sales), sold, stored, done[len(swaps) :]
+            for table, wanted in of_rows.items():
+                stored.rows[table][wanted.at(shard)] = ok
+            stored.sales[of_sales.at(shard)] = ok
+        return loaded[VIEWED], sales.unpack(packed_sales), sold, stored, done[len(swaps) :]
 
-    def _pack_rows(
-        self, values: Mapping[int, dict[str, bytes]], loaded: Rows, places: Mapping[int, I64], replies: Mapping[int, Packed]
+    async def _read(
+        self, wanted: Sequence[Wanted]
+    ) -> tuple[list[int], dict[int, list[bytes | None]], set[str], list[list[bytes | None]]]:
+        """The shards of all that is wanted; what each replied, the mark and what is most popular first; the marks that are
+        unproved; and what was found of each of the wanted."""
+        shards = sorted({shard for each in wanted for shard in each.places})
+        groups = [
+            [
+                self._keys.item_mark(shard),
+                self._keys.top(shard),
+                *(each.key(shard, i) for each in wanted for i in each.items[each.at(shard)].tolist()),
+            ]
+            for shard in shards
+        ]
+        with self._stages.timed("read"):
+            found, unproved = await self._shards.read(groups)
+        packed: list[list[bytes | None]] = [[None] * len(each.items) for each in wanted]
+        for shard, (_, _, *values) in zip(shards, found, strict=True):
+            left = iter(values)
+            for each, of_each in zip(wanted, packed, strict=True):
+                for r in each.at(shard).tolist():
+                    of_each[r] = next(left)
+        return shards, dict(zip(shards, found, strict=True)), unproved, packed
+
+    def _pack_rows(self, written: Mapping[int, dict[str, bytes]], table: str, loaded: Rows, places: Mapping[int, I64]) -> None:
+        """By shard, adds the keys and values of the rows of a table in these places."""
+        if not any(map(len, places.values())):
+            return
+        packed = iter(rows.pack(loaded, np.concatenate([*places.values()])))
+        for shard, at in places.items():
+            for item in loaded.item[at].tolist():
+                written[shard][self._keys.row(shard, item, table)] = next(packed)
+
+    def _pack_tops(
+        self, written: Mapping[int, dict[str, bytes]], loaded: Rows, places: Mapping[int, I64], replies: Mapping[int, Packed]
     ) -> None:
-        """By shard, adds the keys and values of the rows in these places, and of what is most popular with them."""
+        """By shard, adds what is most popular with the viewed rows in these places."""
         places = {shard: at for shard, at in places.items() if len(at)}
         if not places:
             return
-        packed = iter(rows.pack(loaded, np.concatenate([*places.values()])))
         tops = popularity.update([replies[shard][1] for shard in places], loaded, [*places.values()], self._rules)
-        for (shard, at), top in zip(places.items(), tops, strict=True):
-            for item in loaded.item[at].tolist():
-                values[shard][self._keys.row(shard, item)] = next(packed)
-            values[shard][self._keys.top(shard)] = top
+        for shard, top in zip(places, tops, strict=True):
+            written[shard][self._keys.top(shard)] = top
 
     def _remember(self, loaded: Iterable[Rows]) -> None:
         if len(self._names) > NAMES_REMEMBERED:

@@ -19,6 +19,8 @@ stand right under the prefix, those of another under its own name (`p g1:recs:<u
 | `p rebuilding` | string | seconds | rebuild | held by the one rebuild that runs |
 | `p recs:<user>` | string | retention | publish | public: the Recommendation JSON |
 | `p similar:<item>` | string | none: one an item | publish | public: the item's strongest neighbours as JSON |
+| `p together:<item>` | string | none: one an item | publish | public: what is bought together with the item, as JSON |
+| `p bought_after:<item>` | string | none: one an item | publish | public: what is bought after the item was met, as JSON |
 | `p trending` | string | none: one key | publish | public: the most popular items as JSON |
 | `p state` | string | none: one key | first worker | what the state was built with (`recsys.layout.Layout`) |
 | `p signer` | string | none: one key | worker | whose signature forwarded records have: a fingerprint of the secret |
@@ -29,6 +31,8 @@ stand right under the prefix, those of another under its own name (`p g1:recs:<u
 | `p {u7}:learner` | string | retention | publish | what ranking learned on the partition, packed (`recsys.learners`) |
 | `p {i7}:mark` | string | none: one a shard | merge | the shard's version, its marks by partition (`recsys.marks.ItemMark`) |
 | `p {i7}:row:<hash>` | string | none: one an item | merge | the item's row, packed (`recsys.rows`) |
+| `p {i7}:together:<hash>` | string | none: one an item | merge | what is in baskets with the item, packed (`recsys.rows`) |
+| `p {i7}:after:<hash>` | string | none: one an item | merge | what was bought after the item was met, packed likewise |
 | `p {i7}:sales:<hash>` | string | none: one an item | merge | how the item sells, packed (`recsys.returning.sales`) |
 | `p {i7}:top` | string | none: one a shard | merge | the shard's most popular items, packed (`recsys.popularity`) |
 """
@@ -39,8 +43,11 @@ LIVE = "live"
 """What follows the prefix in the key that names the live generation: the one key that is read before `Keys` are known."""
 
 
-PUBLIC = ("recs:", "similar:", "trending")
+PUBLIC = ("recs:", "similar:", "together:", "bought_after:", "trending")
 """What public keys begin with after the prefix."""
+
+VIEWED, TOGETHER, AFTER = "row", "together", "after"
+"""The tables of rows: what was met together, bought together, and bought after something was met."""
 
 
 def literal(text: str) -> str:
@@ -72,6 +79,12 @@ class Keys(Struct, frozen=True):
 
     def similar(self, item: str) -> str:
         return f"{self.prefix}similar:{item}"
+
+    def together(self, item: str) -> str:
+        return f"{self.prefix}together:{item}"
+
+    def bought_after(self, item: str) -> str:
+        return f"{self.prefix}bought_after:{item}"
 
     @property
     def trending(self) -> str:
@@ -135,9 +148,9 @@ class Keys(Struct, frozen=True):
     def item_mark(self, shard: int) -> str:
         return f"{self.internal}{{i{shard}}}:mark"
 
-    def row(self, shard: int, item: int) -> str:
+    def row(self, shard: int, item: int, table: str = VIEWED) -> str:
         """`item` is the 64-bit hash of the item's id."""
-        return f"{self.internal}{{i{shard}}}:row:{item:016x}"
+        return f"{self.internal}{{i{shard}}}:{table}:{item:016x}"
 
     def sales(self, shard: int, item: int) -> str:
         """`item` is the 64-bit hash of the item's id."""

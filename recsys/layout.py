@@ -25,6 +25,8 @@ class Layout(Struct, frozen=True):
     window: int = Rules().window
     session_gap_ms: int = Rules().session_gap_ms
     """The rules that say what is counted (`recsys.rules`); the others may change while a state lives."""
+    baskets: bool = False
+    """Whether baskets were counted from the first event on; a state that does not say so was built without."""
     item_shards: int = ITEM_SHARDS
     format: int = FORMAT
 
@@ -36,8 +38,12 @@ class Layout(Struct, frozen=True):
 
 def layout_of(topic: str, partitions: int, rules: Rules) -> Layout:
     """The layout of a state that is counted by these rules."""
-    return Layout(topic, partitions, rules.history, rules.window, rules.session_gap_ms)
+    return Layout(topic, partitions, rules.history, rules.window, rules.session_gap_ms, rules.baskets)
 
+
+WITHOUT_BASKETS = (
+    ", with its baskets counted from the first event on; or set FRESHET_BASKETS=false, and the worker goes on without them"
+)
 
 OTHER_SIGNER = (
     "the records that were forwarded so far were signed with another FRESHET_SECRET: give all workers the same. To change it, "
@@ -63,9 +69,10 @@ async def claim(store: Store, keys: Keys, layout: Layout) -> None:
         for name in Layout.__struct_fields__
         if getattr(stored, name) != getattr(layout, name)
     ]
+    only_baskets = stored is not None and stored == msgspec.structs.replace(layout, baskets=False)
     raise LayoutChanged(
         f"the state under {keys.prefix!r} was built otherwise: {', '.join(differences)}. `freshet rebuild` builds it anew from "
-        "the topic"
+        f"the topic{WITHOUT_BASKETS if only_baskets else ''}"
     )
 
 

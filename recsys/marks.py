@@ -38,6 +38,8 @@ class UserMark(Struct, omit_defaults=True):
     repurchase: bytes = b""
     """What the partition's users bought again, packed (`recsys.returning.repurchase`); empty while nobody who held something
     bought."""
+    baskets: int = 0
+    """Sessions in which something was bought, as far as histories reach (`recsys.baskets`)."""
 
 
 class ItemMark(Struct, omit_defaults=True):
@@ -81,6 +83,7 @@ def advanced(
     repurchase: bytes,
     bought: int,
     bought_again: int,
+    baskets: int,
     interactions: int,
     repeats: int,
     rejected: int,
@@ -95,6 +98,7 @@ def advanced(
         repurchase=repurchase,
         bought=mark.bought + bought,
         bought_again=mark.bought_again + bought_again,
+        baskets=mark.baskets + baskets,
         interactions=mark.interactions + interactions,
         repeats=mark.repeats + repeats,
         rejected=mark.rejected + rejected,

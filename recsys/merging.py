@@ -7,7 +7,8 @@ import numpy as np
 
 from recsys import marks, rows
 from recsys.compiled import I64, U64, Bools
-from recsys.fold import Deltas
+from recsys.deltas import Deltas
+from recsys.keys import VIEWED
 from recsys.marks import ItemMark
 from recsys.returning import basket_fold, sales
 from recsys.returning.sales import BOUGHT_FIRST, Sales
@@ -54,8 +55,8 @@ class Giving(NamedTuple):
 class Given(NamedTuple):
     """What a batch gives to the item shards."""
 
-    deltas: Deltas
-    """For rows."""
+    deltas: Mapping[str, Deltas]
+    """For rows, by table; for the viewed ones always."""
     told: basket_fold.Deltas
     """For sales."""
     givings: Sequence[Giving]
@@ -114,13 +115,19 @@ def lacking(deltas: Deltas | basket_fold.Deltas, items: U64, counted: Counted) -
     return contains(items, deltas.item) & (deltas.offset > has)
 
 
-def merged_rows(given: Given, items: U64, packed: Sequence[bytes | None], counted: Counted, rules: Rules) -> tuple[Rows, Bools]:
-    """The rows of `items` with what they lack, and for each whether it lacked anything."""
-    fresh = lacking(given.deltas, items, counted)
-    deltas = Deltas._make(column[fresh] for column in given.deltas)
+def merged_rows(
+    given: Given, table: str, items: U64, packed: Sequence[bytes | None], counted: Counted, rules: Rules
+) -> tuple[Rows, Bools]:
+    """The rows of `items` in a table with what they lack, and for each whether it lacked anything.
+
+    Only viewed rows are told from those that were lost: every item has one, and it names the item for the other tables.
+    """
+    fresh = lacking(given.deltas[table], items, counted)
+    deltas = Deltas._make(column[fresh] for column in given.deltas[table])
     at = np.searchsorted(items, deltas.item)
     loaded = rows.load(items, packed, int(np.bincount(at).max(initial=0)), rules)
-    name(loaded, given.ids)
+    if table == VIEWED:
+        name(loaded, given.ids)
     rows.merge(loaded, deltas, at, rules)
     changed = np.zeros(len(items), np.bool_)
     changed[at] = True

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import repeat
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -62,10 +63,12 @@ class Recommendation(Struct, omit_defaults=True):
     event_id: str | None = None
 
 
-class Neighbour(Struct, gc=False):
+class Neighbour(Struct, omit_defaults=True, gc=False):
     item_id: str
     score: float
     count: int
+    lift: float | None = None
+    """Of what is bought together: see `recsys.baskets.lift`."""
 
 
 class Neighbours(Struct, omit_defaults=True):
@@ -169,14 +172,31 @@ def _strongest(item: U64, length: I32, other: U64, weight: F32, count: U32, foun
 
 def neighbours(rows: Rows, shown: Strongest, names: Mapping[int, str], rules: Rules, versions: I64) -> Iterator[Neighbours]:
     """The neighbours of each row, by falling score: P(neighbour | item), see `recsys.ranking.evidence`; ties by item id."""
+    return listed(rows, shown, strength(rows, rules), names, versions)
+
+
+def strength(rows: Rows, rules: Rules) -> F64:
+    """What turns a weight of each row into P(neighbour | item)."""
     today = worth(rows.landmark, rows.updated, rules.half_life_ms)
-    strength = today / (rows.popularity * today + 1.0)
-    scores = np.round(shown.weight * strength[:, None], DIGITS)
-    columns = (rows.ids, rows.updated.tolist(), versions.tolist(), shown.other.tolist(), scores.tolist(), shown.counts.tolist())
-    for item_id, updated, version, others, row, counts in zip(*columns, strict=True):
+    found: F64 = today / (rows.popularity * today + 1.0)
+    return found
+
+
+def listed(
+    rows: Rows, shown: Strongest, factor: F64, names: Mapping[int, str], versions: I64, lifts: F64 | None = None
+) -> Iterator[Neighbours]:
+    """The neighbours of each row, by falling score, ties by item id; the score is the weight times the row's `factor`.
+
+    Those without a name are left out.
+    """
+    scores = np.round(shown.weight * factor[:, None], DIGITS)
+    raised = repeat(repeat(None)) if lifts is None else np.round(lifts, DIGITS).tolist()
+    columns = zip(rows.ids, rows.updated.tolist(), versions.tolist(), strict=True)
+    lists = zip(shown.other.tolist(), scores.tolist(), shown.counts.tolist(), strict=True)
+    for (item_id, updated, version), (others, row, counts), lift in zip(columns, lists, raised, strict=False):
         found = [
-            Neighbour(name, score, count)
-            for name, score, count in zip(map(names.get, others), row, counts, strict=True)
+            Neighbour(name, score, count, above)
+            for name, score, count, above in zip(map(names.get, others), row, counts, lift, strict=False)
             if name is not None
         ]
         found.sort(key=_place)

@@ -15,7 +15,7 @@ import numpy as np
 
 from recsys import packing
 from recsys.compiled import F32, F64, I32, I64, U8, U32, U64, Bools, compiled, compiled_maker
-from recsys.fold import Deltas
+from recsys.deltas import Deltas
 from recsys.hashing import NONE
 from recsys.packing import get16, get32, get64, put16, put32, put64
 from recsys.rules import Rules

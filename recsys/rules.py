@@ -43,6 +43,8 @@ class Rules(Struct, frozen=True, kw_only=True):
     """Milliseconds after which a weight is worth half; 0 is no decay."""
     action_weights: ActionWeights = ActionWeights()
     """Beside each other; they say what is ranked higher, never what is counted."""
+    baskets: bool = True
+    """Whether it is counted what was bought together, and after what (`recsys.baskets`)."""
     learner: bool = True
     """Whether ranking learns from what users turn to next; otherwise it is by F alone (`recsys.ranking.evidence`)."""
     top_n: int = 20

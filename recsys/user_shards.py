@@ -8,7 +8,8 @@ import numpy as np
 from recsys import histories, marks
 from recsys.batch import Arrival, Batch, matters
 from recsys.compiled import I32, I64, U64, Bools
-from recsys.fold import REFUND, Deltas, fold
+from recsys.deltas import Deltas
+from recsys.fold import REFUND, fold
 from recsys.hashing import hash_item
 from recsys.histories import Histories
 from recsys.keys import Keys
@@ -77,8 +78,10 @@ class Folded(NamedTuple):
     batch: Batch
     changed: Bools
     """For each line whether it changed its user's history."""
-    deltas: Deltas
-    """For the rows of items."""
+    opened: Bools
+    """For each line whether it opened a basket; none where no baskets are counted."""
+    deltas: dict[str, Deltas]
+    """For the rows of items, by table."""
     told: basket_fold.Deltas
     """For the sales of items."""
     tables: Repurchase
@@ -148,12 +151,12 @@ def fold_batch(shards: Sequence[UserShard], users: Users, batch: Batch, rules: R
     """Counts a batch: changes `users` in place."""
     returning = np.flatnonzero(users.purchases.baskets)
     before = Before(returning, Purchases._make(column[returning] for column in users.purchases))
-    deltas, changed = fold(users.histories, batch, rules)
+    deltas, changed, opened = fold(users.histories, batch, rules)
     tables = repurchase.unpack([shard.mark.repurchase for shard in shards])
     table = np.repeat(np.arange(len(shards), dtype=np.int32), [len(shard.users) for shard in shards])
     lines = basket_fold.lines(batch, changed)
     told = basket_fold.count(users.purchases, tables, table, lines, float(rules.session_gap_ms))
-    return Folded(batch, changed, deltas, told, tables, before)
+    return Folded(batch, changed, opened, deltas, told, tables, before)
 
 
 def mark_after(shard: UserShard, folded: Folded, place: int) -> UserMark:
@@ -165,10 +168,11 @@ def mark_after(shard: UserShard, folded: Folded, place: int) -> UserMark:
     return marks.advanced(
         mark,
         chunk.end,
-        given_after((folded.deltas, folded.told), shard.giving),
+        given_after((*folded.deltas.values(), folded.told), shard.giving),
         repurchase=repurchase.pack(folded.tables, place) if repurchase.has_counted(folded.tables, place) else b"",
         bought=int((told != EXPOSED).sum()),
         bought_again=int((told == BOUGHT_AGAIN).sum()),
+        baskets=int((here & folded.opened).sum()) if len(folded.opened) else 0,
         interactions=int((here & folded.changed & counts).sum()),
         repeats=int((here & batch.opens & ~folded.changed & counts).sum())
         + sum(offset > mark.offset for offset in chunk.leftover),

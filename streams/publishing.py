@@ -8,14 +8,14 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import Collection, Sequence, Set
+from collections.abc import Collection, Mapping, Sequence, Set
 from contextlib import suppress
 from typing import NamedTuple
 
 from faust.types import TP
 
 from recsys.engine import Counted, Engine
-from recsys.keys import Keys
+from recsys.keys import AFTER, TOGETHER, VIEWED, Keys
 from recsys.recommendation import Recommendation, encode
 from recsys.store import Entry, Store
 from streams import topics
@@ -75,7 +75,13 @@ class Publishing:
         self._store = store
         self._outbox = outbox
         self._waiting: asyncio.Queue[Outcome] = asyncio.Queue(BATCHES_WAITING)
-        self._changed: set[int] = set()
+        self._lists = {
+            VIEWED: (engine.similar, keys.similar),
+            TOGETHER: (engine.baskets.together, keys.together),
+            AFTER: (engine.baskets.bought_after, keys.bought_after),
+        }
+        """By table of rows: what makes the lists of items, and where they are kept."""
+        self._changed: dict[str, set[int]] = {table: set() for table in self._lists}
         self.marks = PublishedMarks(store, self._keys, engine)
         self._one_batch = asyncio.Lock()
         self._one_round = asyncio.Lock()
@@ -146,7 +152,8 @@ class Publishing:
             ]
         with self._engine.stages.timed("publish"):
             await asyncio.gather(self._store.put(entries), self._outbox.publish(self._recommendations, messages))
-        self._changed.update(counted.changed.tolist())
+        for table, items in counted.changed.items():
+            self._changed[table].update(items.tolist())
         ours = outcome.ours() if now() - begun < LEASE_S else {}
         late = ends.keys() - ours.keys()
         if late:
@@ -170,17 +177,19 @@ class Publishing:
         """
         async with self._one_round:
             out = {**self.marks.known(look_at), **self.marks.take()}
-            changed, self._changed = list(self._changed), set()
-            if changed:
+            changed, self._changed = self._changed, {table: set() for table in self._lists}
+            if any(changed.values()):
                 with self._engine.stages.timed("lists"):
                     await self._publish_lists(changed)
             return await self.marks.write(out)
 
-    async def _publish_lists(self, changed: Sequence[int]) -> None:
-        for first in range(0, len(changed), ITEMS_AT_ONCE):
-            similar = await self._engine.similar(changed[first : first + ITEMS_AT_ONCE])
-            lists = [Entry(self._keys.similar(row.item_id or ""), encode(row), version=row.version) for row in similar]
-            await self._store.put(lists)
+    async def _publish_lists(self, changed: Mapping[str, Set[int]]) -> None:
+        self._engine.baskets.forget(changed[TOGETHER])
+        for table, (made, key) in self._lists.items():
+            items = list(changed[table])
+            for first in range(0, len(items), ITEMS_AT_ONCE):
+                rows = await made(items[first : first + ITEMS_AT_ONCE])
+                await self._store.put([Entry(key(row.item_id or ""), encode(row), version=row.version) for row in rows])
         await self._publish_trending()
 
     async def _write_learned(self, partitions: Collection[int]) -> None:

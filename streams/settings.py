@@ -69,6 +69,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     action_weights: Annotated[
         str, Meta(description="what a pair weighs by the later action, as name=number; actions that are not named weigh 1")
     ] = "add_to_cart=3,wishlist=2,purchase=4,rating=4"
+    baskets: Annotated[bool, Meta(description="true: what is bought together is counted, and after what; false: it is not")] = (
+        True
+    )
     learner: Annotated[bool, Meta(description="true: ranking learns from what users do; false: by a fixed formula")] = True
     top_n: Annotated[int, Meta(description="items in a recommendation", ge=1, le=500)] = 20
     hide: Annotated[str, Meta(description="left out of recommendations: current, once, purchased, seen, or none")] = (
@@ -100,6 +103,7 @@ class Settings(Struct, frozen=True, kw_only=True):
             neighbours=self.neighbours,
             half_life_ms=self.half_life * 86_400_000.0,
             action_weights=action_weights(self.action_weights),
+            baskets=self.baskets,
             learner=self.learner,
             top_n=self.top_n,
             hide=hidden(self.hide),

@@ -8,7 +8,7 @@ import asyncio
 from recsys.batch import Arrival
 from recsys.engine import Chunk, Engine
 from recsys.events import Event, Kind, Line
-from recsys.keys import Keys
+from recsys.keys import VIEWED, Keys
 from recsys.rules import Rules
 from recsys.store import MemoryStore
 
@@ -38,7 +38,7 @@ async def _count_and_rank(engine: Engine) -> None:
         counted = await engine.count(Chunk(0, arrivals[0].offset, offset - 1, arrivals))
         await engine.trending()
         await engine.recommend(counted, START_MS)
-        await engine.similar(counted.changed.tolist())
+        await engine.similar(counted.changed[VIEWED].tolist())
 
 
 if __name__ == "__main__":

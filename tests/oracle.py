@@ -112,11 +112,23 @@ class Recount:
     """User → the record of the newest interaction."""
     bought: list[Bought] = field(default_factory=list)
     """In the order of each partition."""
+    opened: int = 0
+    """Baskets: sessions in which something was bought."""
+    baskets: Counter[str] = field(default_factory=Counter)
+    """In how many baskets each item was."""
+    together: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """The pair in alphabetical order → in how many baskets both were."""
+    after: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """An item, and one that was put in a basket after the first was met in the same session → in how many sessions."""
 
     def neighbours(self, item: str) -> dict[str, int]:
         """The neighbours of an item and how often they met it."""
-        pairs = ((a if b == item else b, count) for (a, b), count in self.pairs.items() if item in (a, b))
-        return dict(pairs)
+        return partners(self.pairs, item)
+
+
+def partners(counts: Counter[tuple[str, str]], item: str) -> dict[str, int]:
+    """The other items of pairs with an item."""
+    return {a if b == item else b: count for (a, b), count in counts.items() if item in (a, b)}
 
 
 def recount(
@@ -174,12 +186,26 @@ def count(result: Recount, name: tuple[int, int], event: Parsed, *, history: int
     for item in event.items:
         begins = not past or other_session(past[-1], event, gap_ms)
         session = [] if begins else session_items(past)
+        if event.kind == "purchase":
+            buy(result, [] if begins else session_entries(past), item)
         if item not in session:
             result.pairs.update((min(item, other), max(item, other)) for other in session[:window])
         result.interactions[item] += 1
         past.append(Interaction(item, event.kind, event.time_ms, event.event_id, event.session_id, begins))
         del past[:-history]
     result.newest[event.user] = name
+
+
+def buy(result: Recount, session: list[Interaction], item: str) -> None:
+    """An item that is bought after all this in one session; what was taken back stays in the basket."""
+    basket = {entry.item for entry in session if entry.kind == "purchase"}
+    if item in basket:
+        return
+    if not basket:
+        result.opened += 1
+    result.baskets[item] += 1
+    result.together.update((min(item, other), max(item, other)) for other in basket)
+    result.after.update((other, item) for other in {entry.item for entry in session if entry.kind != "purchase"} - {item})
 
 
 def take_back(past: list[Interaction], item: str) -> bool:
@@ -196,15 +222,19 @@ def other_session(before: Interaction, event: Parsed, gap_ms: float) -> bool:
     return abs(event.time_ms - before.time_ms) > gap_ms
 
 
-def session_items(past: list[Interaction]) -> list[str]:
-    """The distinct items of the session that the history ends with, the most recent first."""
-    items: list[str] = []
+def session_entries(past: list[Interaction]) -> list[Interaction]:
+    """The session that the history ends with, the most recent first."""
+    entries: list[Interaction] = []
     for entry in reversed(past):
-        if entry.item not in items:
-            items.append(entry.item)
+        entries.append(entry)
         if entry.begins:
             break
-    return items
+    return entries
+
+
+def session_items(past: list[Interaction]) -> list[str]:
+    """Its distinct items, the most recent first."""
+    return list(dict.fromkeys(entry.item for entry in session_entries(past)))
 
 
 def home_partition(home_id: str, partitions: int) -> int:

@@ -16,8 +16,8 @@ from recsys.batch import Arrival
 from recsys.connection import open_client, open_store
 from recsys.engine import Chunk, Engine
 from recsys.events import Event, Kind, Line
-from recsys.keys import Keys
-from recsys.layout import Layout, claim
+from recsys.keys import VIEWED, Keys
+from recsys.layout import claim, layout_of
 from recsys.marks import user_mark
 from recsys.recommendation import encode
 from recsys.store import Entry
@@ -43,7 +43,7 @@ def counted(namespace: Settings) -> Settings:
     async def count() -> None:
         async with open_store(namespace.redis) as store:
             keys = Keys(namespace.key_prefix)
-            await claim(store, keys, Layout(namespace.topic("events"), namespace.partitions))
+            await claim(store, keys, layout_of(namespace.topic("events"), namespace.partitions, namespace.rules))
             engine = Engine(store, keys, namespace.rules)
             seen = [("u1", "a"), ("u1", "b"), ("u1", "c"), ("ü[2]\n", "a"), ("ü[2]\n", "b")]
             arrivals = [
@@ -56,7 +56,8 @@ def counted(namespace: Settings) -> Settings:
             entries = [Entry(keys.trending, encode(popular)), Entry(keys.published(0), b"4")]
             entries += [Entry(keys.recs(m.user_id), encode(m)) for _, m in await engine.recommend(done, START_MS)]
             entries += [
-                Entry(keys.similar(row.item_id or ""), encode(row)) for row in await engine.similar(done.changed.tolist())
+                Entry(keys.similar(row.item_id or ""), encode(row))
+                for row in await engine.similar(done.changed[VIEWED].tolist())
             ]
             await store.put(entries)
 

@@ -17,9 +17,11 @@ from benchmarks.footprint import unpacked
 from recsys import fold as folding
 from recsys import histories, rows
 from recsys.batch import Arrival, columns
+from recsys.deltas import Deltas
 from recsys.engine import Chunk
 from recsys.events import decode
 from recsys.hashing import NONE, hash_id
+from recsys.keys import VIEWED
 from recsys.rules import Rules
 from recsys.store import MemoryStore
 from streams.bench.load import events
@@ -39,7 +41,7 @@ def test_no_neighbour_loses_more_than_the_weakest_weight_that_a_cut_left_for_eac
     arrivals = chunk(0, 0, end_of(log, 0), log, 1).arrivals
     users = sorted({arrival.event.user_id for arrival in arrivals})
     batch = columns([(0, arrival) for arrival in arrivals], users)
-    deltas, _ = folding.fold(histories.empty(len(users), rules.history), batch, rules)
+    deltas = folding.fold(histories.empty(len(users), rules.history), batch, rules).deltas[VIEWED]
     met: dict[int, dict[int, list[tuple[int, float]]]] = defaultdict(lambda: defaultdict(list))
     for time, item, other, weight in zip(*(column.tolist() for column in (deltas[2], *deltas[3:6])), strict=True):
         if other != NONE:
@@ -69,9 +71,7 @@ def test_the_bound_is_reached_by_a_neighbour_that_always_comes_back_too_weak(ret
     other, weight = np.array([8] + [9] * returns, np.uint64), np.array([1.0] + [0.99] * returns, np.float32)
     item, time, ones = np.full(n, 5, np.uint64), np.full(n, NOW_MS), np.ones(n, np.uint32)
     row = rows.load(item[:1], [None], n, rules)
-    rows.merge(
-        row, folding.Deltas(np.zeros(n, np.int32), np.arange(n), time, item, other, weight, ones), np.zeros(n, np.int64), rules
-    )
+    rows.merge(row, Deltas(np.zeros(n, np.int32), np.arange(n), time, item, other, weight, ones), np.zeros(n, np.int64), rules)
     assert row.other[0, : row.length[0]].tolist() == [8]
     allowed = bound(row.weight[0, :1].astype(float), np.array([1, returns]), rules)[1]
     assert 0.98 * allowed < 0.99 * returns <= allowed

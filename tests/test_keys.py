@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from hostile import STRANGE_IDS
@@ -11,12 +12,14 @@ from redis.crc import key_slot
 
 from recsys.hashing import hash_id
 from recsys.item_shards import ITEM_SHARDS, row_key
-from recsys.keys import Keys
+from recsys.keys import AFTER, TOGETHER, VIEWED, Keys
 from streams.settings import Settings, SettingsError, read_settings
 
 FORMS: dict[str, tuple[Callable[..., Any], int, bool]] = {
     "recs": (Keys.recs, 0, True),
     "similar": (Keys.similar, 0, True),
+    "together": (Keys.together, 0, True),
+    "bought_after": (Keys.bought_after, 0, True),
     "worker": (Keys.worker, 0, True),
     "user": (Keys.user, 1, True),
     "bought": (Keys.bought, 1, True),
@@ -32,6 +35,8 @@ FORMS: dict[str, tuple[Callable[..., Any], int, bool]] = {
 """Every kind of key but those of one item: what builds it, how many numbers that takes, and whether it takes an id."""
 OF_ITEMS: dict[str, Callable[[Keys, int], str]] = {
     "row": row_key,
+    "row of together": partial(row_key, table=TOGETHER),
+    "row of after": partial(row_key, table=AFTER),
     "sales": lambda keys, item: keys.sales(item % ITEM_SHARDS, item),
 }
 IDS = st.one_of(
@@ -57,9 +62,9 @@ def built(keys: Keys, name: tuple[Any, ...]) -> str:
 
 
 PARSED = re.compile(
-    r"(?P<kind>recs|similar|worker):(?P<id>.+)|(?P<alone>trending|state|signer)"
+    r"(?P<kind>recs|similar|together|bought_after|worker):(?P<id>.+)|(?P<alone>trending|state|signer)"
     r"|\{(?P<side>[ui])(?P<shard>\d+)\}:(?P<what>mark|published|learner|top)"
-    r"|\{u(?P<home>\d+)\}:(?P<of>user|bought):(?P<user>.+)|\{i(?P<at>\d+)\}:(?P<each>row|sales):(?P<item>[0-9a-f]{16})",
+    r"|\{u(?P<home>\d+)\}:(?P<of>user|bought):(?P<user>.+)|\{i(?P<at>\d+)\}:(?P<each>row|together|after|sales):(?P<item>[0-9a-f]{16})",
     re.DOTALL,
 )
 
@@ -76,7 +81,8 @@ def read_back(key: str, prefix: str) -> tuple[Any, ...]:
         return found["of"], int(found["home"]), found["user"]
     if found["item"]:
         assert int(found["item"], 16) % ITEM_SHARDS == int(found["at"])
-        return found["each"], int(found["item"], 16)
+        each = {"together": "row of together", "after": "row of after"}.get(found["each"], found["each"])
+        return each, int(found["item"], 16)
     kind = {
         "u": {"mark": "user_mark", "published": "published", "learner": "learner"},
         "i": {"mark": "item_mark", "top": "top"},
@@ -111,7 +117,10 @@ def test_an_items_row_is_in_the_slot_of_its_shard_whatever_the_id(prefix: str, i
     keys, shard = Keys(prefix), hash_id(item) % ITEM_SHARDS
     slots = {
         key_slot(key.encode())
-        for key in (row_key(keys, hash_id(item)), keys.sales(shard, hash_id(item)), keys.item_mark(shard), keys.top(shard))
+        for key in (
+            *(row_key(keys, hash_id(item), table) for table in (VIEWED, TOGETHER, AFTER)),
+            *(keys.sales(shard, hash_id(item)), keys.item_mark(shard), keys.top(shard)),
+        )
     }
     assert slots == {key_slot(f"i{shard}".encode())}
 

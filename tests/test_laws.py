@@ -10,19 +10,20 @@ import numpy as np
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from oracle import Record, Recount, forwarded_from, home_partition, recount
+from oracle import Record, Recount, forwarded_from, home_partition, partners, recount
 from purchase_counts import assert_purchases_are
 from strategies import NOW_MS, click, encoded, logs
 
 from recsys import fold as folding
 from recsys import histories, marks, rows
 from recsys.batch import Arrival, columns
+from recsys.deltas import Deltas
 from recsys.engine import Chunk, Counted, Engine, LostPartition
 from recsys.events import InvalidEvent, Kind, decode
 from recsys.hashing import NONE, hash_id
 from recsys.histories import REFUNDED_PURCHASE
 from recsys.item_shards import ITEM_SHARDS, DamagedState
-from recsys.keys import Keys
+from recsys.keys import AFTER, TOGETHER, VIEWED, Keys
 from recsys.recommendation import Recommendation
 from recsys.rows import Rows
 from recsys.rules import Rules
@@ -169,17 +170,18 @@ def state(store: MemoryStore) -> dict[str, bytes]:
     return values
 
 
-def stored_rows(values: Mapping[str, bytes], rules: Rules = RULES) -> dict[str, Row]:
-    packed = {int(key.rpartition(":")[2], 16): value for key, value in values.items() if "}:row:" in key}
+def stored_rows(values: Mapping[str, bytes], rules: Rules = RULES, table: str = VIEWED) -> dict[str, Row]:
+    """The rows of a table; the viewed ones name the items of all."""
+    names = {int(key.rpartition(":")[2], 16): rows.packed_id(value) for key, value in values.items() if "}:row:" in key}
+    packed = {int(key.rpartition(":")[2], 16): value for key, value in values.items() if f"}}:{table}:" in key}
     items = np.array(sorted(packed), np.uint64)
     loaded = rows.load(items, [packed[item] for item in items.tolist()], 0, rules)
-    names = dict(zip(items.tolist(), loaded.ids, strict=True))
-    return {str(names[item]): row(loaded, r, names) for r, item in enumerate(items.tolist())}
+    return {names[item]: row(loaded, r, names) for r, item in enumerate(items.tolist())}
 
 
-def row(loaded: Rows, r: int, names: Mapping[int, str | None]) -> Row:
+def row(loaded: Rows, r: int, names: Mapping[int, str]) -> Row:
     length = int(loaded.length[r])
-    others = [str(names[other]) for other in loaded.other[r, :length].tolist()]
+    others = [names[other] for other in loaded.other[r, :length].tolist()]
     counts = dict(zip(others, loaded.counts[r, :length].tolist(), strict=True))
     assert len(counts) == length, "a neighbour stands twice in a row"
     return Row(int(loaded.interactions[r]), {other: n for other, n in counts.items() if n}, length)
@@ -204,7 +206,17 @@ def assert_counts_are(truth: Recount, store: MemoryStore, partitions: int, rules
     assert sum(mark.interactions for mark in user_marks) == sum(truth.interactions.values())
     assert sum(mark.rejected for mark in user_marks) == len(truth.rejected)
     assert sum(mark.forwarded for mark in user_marks) == len(truth.forwarded)
+    assert sum(mark.baskets for mark in user_marks) == truth.opened
+    assert_baskets_are(truth, store.values, rules)
     assert_purchases_are(truth, store.values, KEYS, partitions, rules.session_gap_ms)
+
+
+def assert_baskets_are(truth: Recount, values: Mapping[str, bytes], rules: Rules) -> None:
+    together, after = stored_rows(values, rules, TOGETHER), stored_rows(values, rules, AFTER)
+    assert {item: row.interactions for item, row in together.items()} == dict(truth.baskets)
+    assert {item: row.counts for item, row in together.items()} == {item: partners(truth.together, item) for item in together}
+    assert {(item, other): n for item, row in after.items() for other, n in row.counts.items()} == dict(truth.after)
+    assert not any(row.interactions for row in after.values())
 
 
 RULES_OF_ALL_KINDS = st.builds(
@@ -530,7 +542,7 @@ def test_a_cut_leaves_the_strongest_and_whoever_comes_back_starts_again(log: lis
     events = chunk(0, 0, end_of(log, 0), log, 1).arrivals
     users = sorted({arrival.event.user_id for arrival in events})
     batch = columns([(0, event) for event in events], users)
-    deltas, _ = folding.fold(histories.empty(len(users), rules.history), batch, rules)
+    deltas = folding.fold(histories.empty(len(users), rules.history), batch, rules).deltas[VIEWED]
     expected: dict[int, dict[int, tuple[np.float32, int]]] = {}
     for item, other, weight, count in zip(
         deltas.item.tolist(), deltas.other.tolist(), deltas.weight, deltas.counts, strict=True
@@ -568,12 +580,10 @@ def test_a_row_longer_than_the_limit_is_cut_and_its_neighbour_in_memory_stays_as
     items = np.array([5, 6], np.uint64)
     others = np.arange(100, 130, dtype=np.uint64)
 
-    def met(item: int, others: np.ndarray[Any, np.dtype[np.uint64]]) -> folding.Deltas:
+    def met(item: int, others: np.ndarray[Any, np.dtype[np.uint64]]) -> Deltas:
         n = len(others)
         ones = np.ones(n, np.float32), np.ones(n, np.uint32)
-        return folding.Deltas(
-            np.zeros(n, np.int32), np.arange(n), np.full(n, NOW_MS), np.full(n, item, np.uint64), others, *ones
-        )
+        return Deltas(np.zeros(n, np.int32), np.arange(n), np.full(n, NOW_MS), np.full(n, item, np.uint64), others, *ones)
 
     before = rows.load(items, [None, None], 30, Rules())
     for place, item in enumerate(items.tolist()):

@@ -27,6 +27,7 @@ from test_ranking import (
 
 from recsys import histories, rows
 from recsys.fold import fold
+from recsys.keys import VIEWED
 from recsys.known import known_rows
 from recsys.learner import FIRST_SQUARES, LARGEST_WEIGHT, begin, learn, pack, softmax, unpack
 from recsys.ranking.candidates import desk
@@ -56,7 +57,7 @@ class Learning:
     def take(self, lines: Sequence[Line], teaching: bool = True) -> None:
         if not lines:
             return
-        deltas, _ = fold(self._histories, batch(lines), self.rules)
+        deltas = fold(self._histories, batch(lines), self.rules).deltas[VIEWED]
         rows.merge(self._rows, deltas, np.searchsorted(self._rows.item, deltas.item), self.rules)
         new = np.bincount([line.user for line in lines], minlength=USERS + 1).astype(np.int32)
         if teaching:

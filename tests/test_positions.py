@@ -2,13 +2,14 @@
 
 import asyncio
 
+import msgspec
 import pytest
 
 from recsys.batch import Arrival
 from recsys.engine import Chunk, Engine
 from recsys.events import Event, Kind, Line
 from recsys.keys import Keys
-from recsys.layout import Layout, LayoutChanged, claim, claim_signer, layout_of
+from recsys.layout import LayoutChanged, claim, claim_signer, layout_of
 from recsys.marks import user_mark
 from recsys.rules import Rules
 from recsys.store import Entry, MemoryStore
@@ -84,15 +85,25 @@ def test_a_mark_beyond_the_end_of_the_topic_is_refused() -> None:
 
 def test_a_state_built_with_another_number_of_partitions_is_refused_with_the_way_out() -> None:
     store = MemoryStore()
-    asyncio.run(claim(store, KEYS, Layout("events", 4)))
-    asyncio.run(claim(store, KEYS, Layout("events", 4)))
+    asyncio.run(claim(store, KEYS, layout_of("events", 4, Rules())))
+    asyncio.run(claim(store, KEYS, layout_of("events", 4, Rules())))
     with pytest.raises(LayoutChanged, match=r"partitions was 4 and is 6.*freshet rebuild"):
-        asyncio.run(claim(store, KEYS, Layout("events", 6)))
+        asyncio.run(claim(store, KEYS, layout_of("events", 6, Rules())))
     with pytest.raises(LayoutChanged, match=r"window was 5 and is 3.*freshet rebuild"):
         asyncio.run(claim(store, KEYS, layout_of("events", 4, Rules(window=3))))
     asyncio.run(claim(store, KEYS, layout_of("events", 4, Rules(neighbours=7, top_n=3, half_life_ms=0.0))))
     with pytest.raises(LayoutChanged, match=r"topic was 'events' and is 'other'"):
-        asyncio.run(claim(store, KEYS, Layout("other", 4)))
+        asyncio.run(claim(store, KEYS, layout_of("other", 4, Rules())))
+
+
+def test_a_state_from_before_baskets_is_refused_and_taken_where_they_are_not_counted() -> None:
+    store = MemoryStore()
+    asyncio.run(claim(store, KEYS, layout_of("events", 4, Rules(baskets=False))))
+    older = {name: content for name, content in msgspec.json.decode(store.values[KEYS.state]).items() if name != "baskets"}
+    store.values[KEYS.state] = msgspec.json.encode(older)
+    with pytest.raises(LayoutChanged, match=r"baskets was False and is True.*freshet rebuild.*FRESHET_BASKETS=false"):
+        asyncio.run(claim(store, KEYS, layout_of("events", 4, Rules())))
+    asyncio.run(claim(store, KEYS, layout_of("events", 4, Rules(baskets=False))))
 
 
 def test_another_secret_is_refused_and_changed_in_two_steps() -> None:

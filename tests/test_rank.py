@@ -12,7 +12,7 @@ from recsys.engine import Chunk, Engine
 from recsys.events import Event, Kind, Line
 from recsys.hashing import hash_id
 from recsys.item_shards import ITEM_SHARDS
-from recsys.keys import Keys
+from recsys.keys import VIEWED, Keys
 from recsys.recommendation import Neighbours, Recommendation
 from recsys.rules import ActionWeights, Rules
 from recsys.store import MemoryStore
@@ -42,7 +42,7 @@ class Shop:
         await self.engine.trending()
         for _, message in await self.engine.recommend(counted, START_MS):
             self.newest[message.user_id] = message
-        self.similar |= {row.item_id or "": row for row in await self.engine.similar(counted.changed.tolist())}
+        self.similar |= {row.item_id or "": row for row in await self.engine.similar(counted.changed[VIEWED].tolist())}
         self._offset += 1
 
     def take(self, *events: Event) -> "Shop":
@@ -244,7 +244,7 @@ def test_a_basket_longer_than_the_history_is_published_whole_when_it_is_read_aga
 
     async def changed(engine: Engine) -> set[int]:
         counted = await engine.count(Chunk(0, 0, 0, [Arrival(0, event("me", *basket))]))
-        return set(counted.changed.tolist())
+        return set(counted.changed[VIEWED].tolist())
 
     engine = Engine(MemoryStore(), Keys("p:"), Rules(history=3))
     assert asyncio.run(changed(engine)) == asyncio.run(changed(engine)) == {hash_id(item) for item in basket}

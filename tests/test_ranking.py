@@ -17,6 +17,7 @@ from recsys.evaluation.next_item import most_popular
 from recsys.events import EARLIEST_MS, LATEST_MS
 from recsys.fold import PURCHASE, fold
 from recsys.histories import REFUNDED_PURCHASE, Histories
+from recsys.keys import VIEWED
 from recsys.known import Known, known_rows
 from recsys.ranking.candidates import desk, lay_out, repeat_term
 from recsys.ranking.evidence import clear
@@ -80,7 +81,7 @@ def batch(lines: Sequence[Line]) -> Batch:
 def counted(lines: Sequence[Line], rules: Rules, but: Collection[int] = (), users: int = USERS + 1) -> Counted:
     """All lines in the histories, and in the rows all but those."""
     found = histories.empty(users, rules.history)
-    deltas, _ = fold(found, batch(lines), rules)
+    deltas = fold(found, batch(lines), rules).deltas[VIEWED]
     deltas = type(deltas)._make(column[~np.isin(deltas.offset, list(but))] for column in deltas)
     items = np.unique(deltas.item)
     everything = rows.empty(items, rules.row_limit + 1)

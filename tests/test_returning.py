@@ -208,7 +208,7 @@ def test_an_event_that_is_told_again_counts_nothing() -> None:
     line = (Line("a"), Line("b"))
     event = Event(kind=Kind.PURCHASE, user_id="u", lines=line, time_ms=NOW, event_id="e1")
     batch = columns([(0, Arrival(0, event)), (0, Arrival(1, event))], ["u"])
-    _, changed = fold(histories.empty(1, 50), batch, Rules())
+    changed = fold(histories.empty(1, 50), batch, Rules()).changed
     held = purchases.empty(1)
     basket_fold.count(held, repurchase.empty(1), np.zeros(1, np.int32), basket_fold.lines(batch, changed), float(GAP))
     assert (held.baskets[0], held.k[0, :2].tolist()) == (1, [1, 1])

@@ -21,6 +21,7 @@ DEFAULTS: dict[str, Any] = {
     "session_gap": 1800.0,
     "neighbours": 100,
     "action_weights": "add_to_cart=3,wishlist=2,purchase=4,rating=4",
+    "baskets": True,
     "learner": True,
     "top_n": 20,
     "hide": "current,once",
@@ -51,6 +52,7 @@ ALLOWED: list[tuple[str, str, Any]] = [
     ("half_life", "7.5", 7.5),
     ("action_weights", "purchase=10", "purchase=10"),
     ("action_weights", "browse = 0.5, click=1e-3,rating=1000", "browse = 0.5, click=1e-3,rating=1000"),
+    ("baskets", "false", False),
     ("learner", "false", False),
     ("top_n", "1", 1),
     ("top_n", "500", 500),
@@ -88,6 +90,7 @@ REFUSED: list[tuple[str, str]] = [
     *(("action_weights", f"{name}=2") for name in ("buy", "Purchase", "refund", "search", "remove_from_cart")),
     ("action_weights", "purchase=4,purchase=5"),
     *(("accept_loss", value) for value in ("", "yes", "maybe", "2")),
+    *(("baskets", value) for value in ("", "yes", "maybe", "2")),
     *(("learner", value) for value in ("", "yes", "maybe", "2")),
     *(("secret", value) for value in ("a,,b", ",a", "a,", "a b")),
 ]
@@ -186,12 +189,14 @@ def test_the_rules_take_their_numbers_from_the_settings() -> None:
         "neighbours": "9",
         "half_life": "2",
         "top_n": "3",
+        "baskets": "false",
         "learner": "false",
         "action_weights": "purchase=7,browse=0.5",
     }
     rules = read_settings({variable(name): value for name, value in given.items()} | {"FRESHET_HIDE": "none"}).rules
     assert (rules.history, rules.window, rules.session_gap_ms, rules.neighbours) == (7, 2, 1500, 9)
     assert (rules.half_life_ms, rules.top_n, rules.hide, rules.learner) == (2 * 86_400_000, 3, frozenset(), False)
+    assert not rules.baskets
     assert rules.action_weights == ActionWeights(0.5, 1.0, 1.0, 1.0, 7.0, 1.0)
 
 

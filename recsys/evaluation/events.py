@@ -6,12 +6,14 @@ from typing import NamedTuple
 import numpy as np
 
 from recsys.alike import ALIKE, Alike, alike
+from recsys.baskets import Baskets, none_kept
 from recsys.batch import Arrival, Batch, columns
 from recsys.catalogue.catalogue import Catalogue
 from recsys.compiled import F64, I32, I64, U8, U64, Bools, compiled_maker
+from recsys.deltas import Deltas
 from recsys.evaluation.trace import Trace
 from recsys.events import Event, Kind
-from recsys.fold import REFUND, Deltas, Lines, by_kind, count_lines, in_one_session, no_deltas
+from recsys.fold import REFUND, Lines, by_kind, count_lines, in_one_session, no_deltas
 from recsys.hashing import hash_item
 from recsys.histories import Histories, empty
 from recsys.readers import Prefix
@@ -143,6 +145,7 @@ def without_repeats(batch: Batch, users: int, rules: Rules) -> Batch:
         ends,
         empty(used, rules.history),
         deltas,
+        none_kept(),
         rules.window,
         float(rules.session_gap_ms),
         by_kind(rules.action_weights),
@@ -154,14 +157,14 @@ def without_repeats(batch: Batch, users: int, rules: Rules) -> Batch:
 @compiled_maker
 def _mark_repeats(
     lines: Lines, begins: Bools, starts: I64, ends: I64, here: Histories, deltas: Deltas,
-    window: int, gap_ms: float, action: F64, stays: Bools,
+    no_baskets: Baskets, window: int, gap_ms: float, action: F64, stays: Bools,
 ) -> None:  # fmt: skip
     for n in range(len(starts)):
         k, end = starts[n], ends[n]
         if begins[k]:
             here.length[lines.user[k]] = 0
         changed = np.zeros(end - k, np.bool_)
-        count_lines(here, lines, k, end, deltas, changed, window, gap_ms, action)
+        count_lines(here, lines, k, end, deltas, changed, no_baskets, window, gap_ms, action)
         if lines.kind[k] < REFUND:
             stays[k:end] = changed
 

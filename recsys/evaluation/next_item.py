@@ -10,11 +10,13 @@ from typing import NamedTuple
 import numpy as np
 
 from recsys import histories, popularity, rows
+from recsys.baskets import Baskets, none_kept
 from recsys.compiled import F64, I32, I64, U64, Bools, compiled
+from recsys.deltas import Deltas
 from recsys.evaluation.customers import Customers, buy, customers, hide_once
 from recsys.evaluation.events import Events, places
 from recsys.evaluation.trace import NOTHING
-from recsys.fold import REFUND, Deltas, Lines, count_lines, no_deltas
+from recsys.fold import REFUND, Lines, count_lines, no_deltas
 from recsys.hashing import NONE
 from recsys.histories import Histories
 from recsys.index import find
@@ -70,7 +72,7 @@ def learned(events: Events, rules: Rules, progress: Callable[[int], None] = lamb
         _advance(
             starts[some], ends[some], lines, begins, events.asked, events.counted, here, of_users, buyers,
             everything.interactions, everything.updated, known, popular.item, level_of(popular), weights, table, deltas,
-            at, changed, left_out, ranked, hides, rules.learner, rules.window, rules.neighbours, rules.row_limit,
+            at, changed, left_out, ranked, hides, rules.learner, none_kept(), rules.window, rules.neighbours, rules.row_limit,
         )  # fmt: skip
         numbers = np.searchsorted(events.items, ranked.item).astype(np.int32)
         found[done : done + questions] = np.where(ranked.item == NONE, NOTHING, numbers)
@@ -100,8 +102,8 @@ def _advance(
     starts: I64, ends: I64, lines: Lines, begins: Bools, asked: Bools, counted: Bools, here: Histories, of_users: Past,
     buyers: Customers,
     interactions: I64, updated: I64, known: Known, popular: U64, level: F64, weights: Weights, table: Desk, deltas: Deltas,
-    at: I64, changed: Bools, left_out: U64, ranked: Ranked, hides: tuple[bool, bool, bool, bool], learner: bool, window: int,
-    keep: int, limit: int,
+    at: I64, changed: Bools, left_out: U64, ranked: Ranked, hides: tuple[bool, bool, bool, bool], learner: bool,
+    no_baskets: Baskets, window: int, keep: int, limit: int,
 ) -> None:  # fmt: skip
     """Goes through the events whose lines begin and end there."""
     of_history = 2 * here.item.shape[1]
@@ -123,7 +125,7 @@ def _advance(
             )  # fmt: skip
             question += 1
         changed[: end - k] = False
-        used = count_lines(here, lines, k, end, deltas, changed, window, of_users.gap_ms, of_users.action)
+        used = count_lines(here, lines, k, end, deltas, changed, no_baskets, window, of_users.gap_ms, of_users.action)
         if hides[3]:
             buy(buyers, k, end, changed[: end - k], counted[k], known.where, of_users.gap_ms)
         if not counted[k]:

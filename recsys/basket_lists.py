@@ -1,0 +1,108 @@
+"""The lists of baskets: what is bought together with an item, and what is bought after it was looked at, as messages."""
+
+import time
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from recsys import marks
+from recsys.baskets import lift
+from recsys.compiled import F64, U64
+from recsys.hashing import NONE
+from recsys.item_shards import ItemShards, missing_row
+from recsys.keys import AFTER, TOGETHER, Keys
+from recsys.recommendation import Neighbours, listed, strength, strongest
+from recsys.rows import Rows, worth
+from recsys.rules import Rules
+from recsys.store import Store
+
+FRESH_S = 5.0
+"""So long is believed in how many baskets a neighbour is, where other workers count, too."""
+REMEMBERED = 500_000
+"""Items of which it is remembered; beyond that it is begun anew."""
+
+
+class BasketLists:
+    """Makes the lists of `Engine`'s items; remembers in how many baskets their neighbours are."""
+
+    def __init__(self, store: Store, items: ItemShards, keys: Keys, rules: Rules) -> None:
+        self._store = store
+        self._items = items
+        self._keys = keys
+        self._rules = rules
+        self._in_baskets: dict[int, tuple[int, float]] = {}
+        """By item: the number of baskets, and when it was read."""
+
+    def forget(self, items: Iterable[int]) -> None:
+        """To be called with items that came into baskets, before the lists of any of them are made."""
+        for item in items:
+            self._in_baskets.pop(item, None)
+
+    async def together(self, items: Sequence[int]) -> list[Neighbours]:
+        """What is bought together with those of the items (hashes) that were bought.
+
+        The score is P(other | item) from decayed baskets, as that of similar items is; counts and lift are whole.
+        """
+        self.forget(items)
+        loaded, version = await self._items.load(np.unique(np.array(items, np.uint64)), TOGETHER)
+        shown = strongest(loaded, self._rules.top_n)
+        names = await self._name(loaded, shown.other)
+        in_baskets = await self._in_baskets_of(np.unique(shown.other[shown.other != NONE]))
+        # Shards are written one after the other: an item that is in no basket yet is left out, as one without a name.
+        met = np.isin(shown.other, np.array([*in_baskets], np.uint64))
+        shown.other[~met] = NONE
+        each = np.array([in_baskets[item] for item in shown.other[met].tolist()], np.float64)
+        lifts = np.zeros(shown.other.shape)
+        own = np.broadcast_to(loaded.interactions[:, None], met.shape)[met].astype(np.float64)
+        lifts[met] = lift(shown.counts[met].astype(np.float64), await self._baskets(), own, each)
+        return list(listed(loaded, shown, strength(loaded, self._rules), names, version, lifts))
+
+    async def bought_after(self, items: Sequence[int]) -> list[Neighbours]:
+        """What was bought after those of the items (hashes) after which something was.
+
+        The score is the decayed weight by how often the item is met: weight / (popularity + 1), as of the newest event of both.
+        """
+        wanted = np.unique(np.array(items, np.uint64))
+        loaded, version = await self._items.load(wanted, AFTER)
+        shown = strongest(loaded, self._rules.top_n)
+        names = await self._name(loaded, shown.other)
+        viewed, _ = await self._items.load(loaded.item)
+        if len(viewed.item) < len(loaded.item):
+            raise missing_row(int(np.setdiff1d(loaded.item, viewed.item)[0]))
+        return list(listed(loaded, shown, self._after_strength(loaded, viewed), names, version))
+
+    def _after_strength(self, loaded: Rows, viewed: Rows) -> F64:
+        """What a weight of 1 in each row is worth; every item has a viewed row."""
+        now = np.maximum(loaded.updated, viewed.updated)
+        popularity = viewed.popularity * worth(viewed.landmark, now, self._rules.half_life_ms)
+        return worth(loaded.landmark, now, self._rules.half_life_ms) / (popularity + 1.0)
+
+    async def _name(self, loaded: Rows, others: U64) -> dict[int, str]:
+        """The names of items and their neighbours; the rows get theirs."""
+        names = await self._items.named(set(np.unique(np.append(loaded.item, others)).tolist()) - {NONE})
+        for r, item in enumerate(loaded.item.tolist()):
+            if item not in names:
+                raise missing_row(item)
+            loaded.ids[r] = names[item]
+        return names
+
+    async def _baskets(self) -> int:
+        """How many baskets were counted, on all partitions."""
+        groups = [[self._keys.user_mark(partition)] for partition in await self._items.partitions()]
+        return sum(marks.user_mark(value).baskets for [value] in await self._store.read(groups))
+
+    async def _in_baskets_of(self, items: U64) -> dict[int, int]:
+        """In how many baskets each item (sorted hashes) is, of those that are in any."""
+        now_s = time.monotonic()
+        old_s = self._items.old_since(now_s, FRESH_S)
+        if len(self._in_baskets) > REMEMBERED:
+            self._in_baskets.clear()
+        remembered = self._in_baskets
+        known = {item: remembered[item][0] for item in items.tolist() if item in remembered and remembered[item][1] >= old_s}
+        lacking = [item for item in items.tolist() if item not in known]
+        if lacking:
+            found, _ = await self._items.load(np.array(lacking, np.uint64), TOGETHER)
+            read = dict(zip(found.item.tolist(), found.interactions.tolist(), strict=True))
+            remembered |= {item: (n, now_s) for item, n in read.items()}
+            known |= read
+        return known
