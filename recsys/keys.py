@@ -22,6 +22,7 @@ stand right under the prefix, those of another under its own name (`p g1:recs:<u
 | `p together:<item>` | string | none: one an item | publish | public: what is bought together with the item, as JSON |
 | `p bought_after:<item>` | string | none: one an item | publish | public: what is bought after the item was met, as JSON |
 | `p trending` | string | none: one key | publish | public: the most popular items as JSON |
+| `p trending:<category>` | string | none: one a category | publish | public: the most popular items of a category as JSON |
 | `p state` | string | none: one key | first worker | what the state was built with (`recsys.layout.Layout`) |
 | `p signer` | string | none: one key | worker | whose signature forwarded records have: a fingerprint of the secret |
 | `p {u7}:mark` | string | none: one a partition | commit | the shard's version, mark, counters (`recsys.marks.UserMark`) |
@@ -29,6 +30,7 @@ stand right under the prefix, those of another under its own name (`p g1:recs:<u
 | `p {u7}:user:<user>` | string | retention | commit | the user's history, packed (`recsys.histories`) |
 | `p {u7}:bought:<user>` | string | retention | commit | what the user bought and holds, packed (`recsys.returning.purchases`) |
 | `p {u7}:learner` | string | retention | publish | what ranking learned on the partition, packed (`recsys.learners`) |
+| `p category:<category>` | string | none: one a category | publish | its most popular items, packed (`recsys.categories`) |
 | `p {i7}:mark` | string | none: one a shard | merge | the shard's version, its marks by partition (`recsys.marks.ItemMark`) |
 | `p {i7}:row:<hash>` | string | none: one an item | merge | the item's row, packed (`recsys.rows`) |
 | `p {i7}:together:<hash>` | string | none: one an item | merge | what is in baskets with the item, packed (`recsys.rows`) |
@@ -90,6 +92,9 @@ class Keys(Struct, frozen=True):
     def trending(self) -> str:
         return f"{self.prefix}trending"
 
+    def trending_in(self, category: str) -> str:
+        return f"{self.trending}:{category}"
+
     @property
     def live(self) -> str:
         return f"{self.prefix}{LIVE}"
@@ -144,6 +149,9 @@ class Keys(Struct, frozen=True):
 
     def bought(self, partition: int, user: str) -> str:
         return f"{self.internal}{{u{partition}}}:bought:{user}"
+
+    def category(self, category: str) -> str:
+        return f"{self.internal}category:{category}"
 
     def item_mark(self, shard: int) -> str:
         return f"{self.internal}{{i{shard}}}:mark"

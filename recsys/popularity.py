@@ -65,9 +65,22 @@ def update(stored: Sequence[bytes | None], rows: Rows, places: Sequence[I64], ru
     return [strongest[begin:end].tobytes() for begin, end in pairwise([0, *ends])]
 
 
+def pack(popular: Popular) -> bytes:
+    """The bytes to store."""
+    table = np.empty(len(popular.item), ENTRY)
+    for name in ENTRY.names or ():
+        table[name] = getattr(popular, name)
+    return table.tobytes()
+
+
+def first(popular: Popular, most: int) -> Popular:
+    """The most popular of these."""
+    return Popular._make(column[:most] for column in popular)
+
+
 def foremost(popular: Popular, rules: Rules) -> Popular:
     """Of these items the ones that ranking fills up with."""
-    return Popular._make(column[: rules.top_n + POPULAR_TO_SPARE] for column in popular)
+    return first(popular, rules.top_n + POPULAR_TO_SPARE)
 
 
 def decayed(popular: Popular, now_ms: float, rules: Rules) -> F64:

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from recsys.compiled import F32, F64, I32, I64, U32, U64, compiled
 from recsys.hashing import NONE
-from recsys.popularity import Popular, decayed
+from recsys.popularity import Popular, decayed, first
 from recsys.ranking.features import ALIKE_TERMS, ALSO_BOUGHT_TERM, BOUGHT_AGAIN_TERM, REPEAT_TERM, TERMS, TRENDING_TERM
 from recsys.ranking.rank import Ranked
 from recsys.ranking.told import WHOLE, told
@@ -209,7 +209,7 @@ def _place(found: Neighbour) -> tuple[float, str]:
 
 def trending(popular: Popular, names: Mapping[int, str], now_ms: float, rules: Rules, version: int) -> Neighbours:
     """The most popular items; the score is the decayed number of interactions, `count` the whole number."""
-    top = Popular._make(column[: rules.top_n] for column in popular)
+    top = first(popular, rules.top_n)
     items = [
         Neighbour(names[item], round(score, DIGITS), count)
         for item, score, count in zip(

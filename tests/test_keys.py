@@ -21,6 +21,8 @@ FORMS: dict[str, tuple[Callable[..., Any], int, bool]] = {
     "together": (Keys.together, 0, True),
     "bought_after": (Keys.bought_after, 0, True),
     "worker": (Keys.worker, 0, True),
+    "trending_in": (Keys.trending_in, 0, True),
+    "category": (Keys.category, 0, True),
     "user": (Keys.user, 1, True),
     "bought": (Keys.bought, 1, True),
     "user_mark": (Keys.user_mark, 1, False),
