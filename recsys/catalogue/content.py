@@ -11,7 +11,7 @@ from recsys.catalogue.terms import MOST_TERMS, Terms
 from recsys.compiled import F64, I32, I64, U64, compiled
 from recsys.index import NOWHERE, find
 
-REACH = 2048
+REACH = 512
 """Entries of lists that are looked through for one item: a list, or its part, that would exceed it is left out."""
 
 
