@@ -10,7 +10,7 @@ from msgspec import Struct
 from recsys import rows
 from recsys.connection import Client, read_values
 from recsys.item_shards import missing_row, row_key
-from recsys.keys import Keys, literal
+from recsys.keys import AFTER, TOGETHER, VIEWED, Keys, literal
 from recsys.record import MAX_ID
 from recsys.rows import worth
 
@@ -27,14 +27,18 @@ class ExportedNeighbour(Struct, gc=False):
     weight: float
 
 
-class ExportedItem(Struct):
+class ExportedItem(Struct, omit_defaults=True):
     item_id: str
     interactions: int
     neighbours: list[ExportedNeighbour]
+    baskets: int = 0
+    """In how many baskets it was (`recsys.baskets`)."""
+    bought_together: list[ExportedNeighbour] = []
+    bought_after: list[ExportedNeighbour] = []
 
 
 def export_items(client: Client, keys: Keys, half_life_ms: float) -> Iterator[ExportedItem]:
-    """Every counted item, sorted by id, with its whole row by falling weight, ties by id.
+    """Every counted item, sorted by id, with its whole rows by falling weight, ties by id.
 
     A weight is worth what it was at the row's newest event. Rows are read one after the other: while workers count, the whole
     is not the state of one moment. Raises `DamagedState` for a neighbour whose own row is missing.
@@ -43,9 +47,16 @@ def export_items(client: Client, keys: Keys, half_life_ms: float) -> Iterator[Ex
     in_order = sorted(names, key=names.__getitem__)
     for at in range(0, len(in_order), BATCH):
         items = in_order[at : at + BATCH]
-        for value in read_values(client, [row_key(keys, item) for item in items]):
+        tables = [read_values(client, [row_key(keys, item, table) for item in items]) for table in (VIEWED, TOGETHER, AFTER)]
+        for value, together, after in zip(*tables, strict=True):
             if value:
-                yield _exported(client, keys, value, names, half_life_ms)
+                item = _exported(client, keys, value, names, half_life_ms)
+                if together:
+                    baskets = _exported(client, keys, together, names, half_life_ms)
+                    item.baskets, item.bought_together = baskets.interactions, baskets.neighbours
+                if after:
+                    item.bought_after = _exported(client, keys, after, names, half_life_ms).neighbours
+                yield item
 
 
 def count_items(client: Client, keys: Keys) -> int:

@@ -3,15 +3,15 @@
 It shares no code with the engine's fold: plain Python, one record after the other.
 """
 
-from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.partitioner.default import murmur2
 from msgspec import Struct
 
-from recsys.events import Event, InvalidEvent, decode
+from recsys.events import Event, InvalidEvent, Kind, decode
 from recsys.rules import Rules
 from streams.brokers import Brokers
 from streams.seal import Origin, Seal
@@ -19,6 +19,8 @@ from streams.seal import Origin, Seal
 POLL_MS = 200
 EXAMPLES = 10
 """Differences that are told in words."""
+
+BASKETS, TOGETHER, AFTER = "baskets", "bought with", "and, bought after it,"
 
 Pair = tuple[str, str]
 Headers = Sequence[tuple[str, bytes]]
@@ -31,6 +33,7 @@ class Seen(NamedTuple):
     time_ms: int
     session_id: str | None
     event_id: str | None
+    bought: bool
 
 
 class Last(NamedTuple):
@@ -71,6 +74,12 @@ class Recount:
         self.interactions: Counter[str] = Counter()
         self.pairs: Counter[Pair] = Counter()
         """By the two items' ids, the smaller first."""
+        self.baskets: Counter[str] = Counter()
+        """By item, in how many baskets it was."""
+        self.together: Counter[Pair] = Counter()
+        """Likewise, of what was bought in one session."""
+        self.after: Counter[Pair] = Counter()
+        """By an item and what was bought after it was met, in this order."""
         self.records = self.repeats = 0
         self.rejected: list[Record] = []
         self.elsewhere = 0
@@ -112,7 +121,8 @@ class Recount:
         if event.kind.is_interaction:
             self.last[event.user_id] = Last(record.partition, record.offset, [], [])
             for line in event.lines:
-                self.interact(history, Seen(line.item_id, event.time_ms, event.session_id, event.event_id))
+                bought = event.kind is Kind.PURCHASE
+                self.interact(history, Seen(line.item_id, event.time_ms, event.session_id, event.event_id, bought))
         self.follow(event, record)
 
     def follow(self, event: Event, record: Record) -> None:
@@ -132,24 +142,36 @@ class Recount:
 
     def interact(self, history: deque[Seen], new: Seen) -> None:
         """Counts one interaction and adds it to the user's history."""
-        session = session_items(history, new, self.rules.session_gap_ms)
+        seen = session_of(history, new, self.rules.session_gap_ms)
+        session = list(dict.fromkeys(earlier.item_id for earlier in seen))
+        if new.bought and self.rules.baskets:
+            self.buy(seen, new.item_id)
         self.interactions[new.item_id] += 1
         if new.item_id not in session:
             for other in session[: self.rules.window]:
                 self.pairs[pair(new.item_id, other)] += 1
         history.append(new)
 
+    def buy(self, session: Sequence[Seen], item: str) -> None:
+        """Counts an item that is bought after this in one session."""
+        basket = {seen.item_id for seen in session if seen.bought}
+        if item in basket:
+            return
+        self.baskets[item] += 1
+        self.together.update(pair(item, other) for other in basket)
+        self.after.update((other, item) for other in {seen.item_id for seen in session if not seen.bought} - {item})
 
-def session_items(history: Iterable[Seen], new: Seen, gap_ms: int) -> list[str]:
-    """The distinct items of the session that the new interaction belongs to, the most recent first."""
-    items: dict[str, None] = {}
+
+def session_of(history: Iterable[Seen], new: Seen, gap_ms: int) -> list[Seen]:
+    """The session that the new interaction belongs to, as far as the history reaches, the most recent first."""
+    session: list[Seen] = []
     later = new
     for earlier in reversed(list(history)):
         if parted(earlier, later, gap_ms):
             break
-        items[earlier.item_id] = None
+        session.append(earlier)
         later = earlier
-    return list(items)
+    return session
 
 
 def parted(earlier: Seen, later: Seen, gap_ms: int) -> bool:
@@ -169,17 +191,21 @@ def home(home_id: str, partitions: int) -> int:
 
 
 class Difference(NamedTuple):
-    """A count in Redis that is not the recount's: of an item's interactions, or of its pair with another."""
+    """A count in Redis that is not the recount's: of an item's interactions or baskets, or of its pair with another."""
 
     item_id: str
     other: str | None
     counted: int | None
     """None: the item has no row."""
     recounted: int
+    said: str = "and"
+    """What stands between the two items; of an item alone, what was counted if not interactions."""
 
     def __str__(self) -> str:
         if self.other is not None:
-            return f"{self.item_id} and {self.other}: {self.counted}, recounted {self.recounted}"
+            return f"{self.item_id} {self.said} {self.other}: {self.counted}, recounted {self.recounted}"
+        if self.said == BASKETS:
+            return f"{self.item_id}: {self.counted} baskets, recounted {self.recounted}"
         there = "not there" if self.counted is None else f"{self.counted} interactions"
         return f"{self.item_id}: {there}, recounted {self.recounted}{' interactions' * (self.counted is None)}"
 
@@ -190,24 +216,44 @@ def differences(recount: Recount, exported: Iterable[dict[str, Any]]) -> Iterato
     A row with fewer neighbours than the limit was never cut, and must be equal. One that may have been cut may lack
     pairs, and may have begun some of them again: there no count may be above the recount's.
     """
-    partners: dict[str, dict[str, int]] = {item: {} for item in recount.interactions}
-    for (a, b), count in recount.pairs.items():
-        partners[a][b] = partners[b][a] = count
-    missing = set(partners)
+    viewed, together = partners(recount.pairs), partners(recount.together)
+    after: dict[str, dict[str, int]] = defaultdict(dict)
+    for (a, b), count in recount.after.items():
+        after[a][b] = count
+    missing = set(recount.interactions)
     for row in exported:
         item = row["item_id"]
         missing.discard(item)
         if row["interactions"] != recount.interactions[item]:
             yield Difference(item, None, row["interactions"], recount.interactions[item])
-        counts = {neighbour["item_id"]: neighbour["count"] for neighbour in row["neighbours"] if neighbour["count"]}
-        cut = len(row["neighbours"]) >= recount.rules.neighbours
-        expected = partners.get(item, {})
-        for other in sorted(counts.keys() if cut else counts.keys() | expected.keys()):
-            here, there = counts.get(other, 0), expected.get(other, 0)
-            if here > there or (here < there and not cut):
-                yield Difference(item, other, here, there)
+        if row.get("baskets", 0) != recount.baskets[item]:
+            yield Difference(item, None, row.get("baskets", 0), recount.baskets[item], BASKETS)
+        limit = recount.rules.neighbours
+        yield from row_differences(item, row["neighbours"], viewed[item], limit)
+        yield from row_differences(item, row.get("bought_together", []), together[item], limit, TOGETHER)
+        yield from row_differences(item, row.get("bought_after", []), after[item], limit, AFTER)
     for item in sorted(missing):
         yield Difference(item, None, None, recount.interactions[item])
+
+
+def partners(pairs: Mapping[Pair, int]) -> dict[str, dict[str, int]]:
+    """By item, the counts of its pairs by the other one."""
+    found: dict[str, dict[str, int]] = defaultdict(dict)
+    for (a, b), count in pairs.items():
+        found[a][b] = found[b][a] = count
+    return found
+
+
+def row_differences(
+    item: str, row: Sequence[dict[str, Any]], expected: Mapping[str, int], limit: int, said: str = "and"
+) -> Iterator[Difference]:
+    """Of one row, which was cut if it has as many neighbours as the limit."""
+    counts = {neighbour["item_id"]: neighbour["count"] for neighbour in row if neighbour["count"]}
+    cut = len(row) >= limit
+    for other in sorted(counts.keys() if cut else counts.keys() | expected.keys()):
+        here, there = counts.get(other, 0), expected.get(other, 0)
+        if here > there or (here < there and not cut):
+            yield Difference(item, other, here, there, said)
 
 
 class Comparison(Struct, frozen=True):

@@ -5,14 +5,15 @@ import random
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from msgspec.structs import replace
-from oracle import Record, Recount, home_partition, recount, sealed
+from oracle import Record, Recount, home_partition, partners, recount, sealed
 from purchase_counts import assert_purchases_are
 from strategies import BAD, click, encoded, home_of, written
 from workers import Worker, Workers, wait_until
@@ -155,25 +156,60 @@ def workers(shop: Shop, environ: dict[str, str], tmp_path: Path) -> Iterator[Wor
         yield workers
 
 
-def export(environ: Mapping[str, str]) -> dict[str, tuple[int, dict[str, int]]]:
-    """Of each item its interactions and the counts of its neighbours, as `freshet export` writes them."""
+Counts = dict[str, int]
+
+
+class Exported(NamedTuple):
+    """Of an item, as `freshet export` writes it: its interactions and baskets, and the counts of its neighbours."""
+
+    interactions: int
+    neighbours: Counts
+    baskets: int
+    together: Counts
+    after: Counts
+
+
+def export(environ: Mapping[str, str]) -> dict[str, Exported]:
+    """By item."""
     command = [sys.executable, "-m", "streams", "export"]
     output = subprocess.run(command, env=dict(environ), check=True, capture_output=True, timeout=60).stdout
     lines = [json.loads(line) for line in output.splitlines()]
     assert [line["item_id"] for line in lines] == sorted(line["item_id"] for line in lines)
     return {
-        line["item_id"]: (line["interactions"], {n["item_id"]: n["count"] for n in line["neighbours"] if n["count"]})
+        line["item_id"]: Exported(
+            line["interactions"], counts(line["neighbours"]), line.get("baskets", 0),
+            counts(line.get("bought_together", [])), counts(line.get("bought_after", [])),
+        )
         for line in lines
+    }  # fmt: skip
+
+
+def counts(neighbours: list[dict[str, Any]]) -> Counts:
+    return {n["item_id"]: n["count"] for n in neighbours if n["count"]}
+
+
+def expected(truth: Recount) -> dict[str, Exported]:
+    """The same by the recount."""
+    after: dict[str, Counts] = defaultdict(dict)
+    for (item, bought), n in truth.after.items():
+        after[item][bought] = n
+    return {
+        item: Exported(n, truth.neighbours(item), truth.baskets[item], partners(truth.together, item), after[item])
+        for item, n in truth.interactions.items()
     }
 
 
 def assert_exactly_once(shop: Shop, environ: Mapping[str, str]) -> Recount:
     """That the exported state is the recount, and that nobody's newest recommendation is older than the last interaction."""
     truth = shop.truth()
-    assert export(environ) == {item: (n, truth.neighbours(item)) for item, n in truth.interactions.items()}
+    assert export(environ) == expected(truth)
+    assert truth.together
+    assert truth.after
     assert truth.arrived == set(truth.forwarded)
     keys = Keys(shop.settings.key_prefix)
-    assert_purchases_are(truth, internal_state(shop.redis, keys), keys, PARTITIONS)
+    state = internal_state(shop.redis, keys)
+    assert_purchases_are(truth, state, keys, PARTITIONS)
+    assert sum(user_mark(state.get(keys.user_mark(partition))).baskets for partition in range(PARTITIONS)) == truth.opened
     assert_rejected(shop, truth)
     assert_recommended(shop, truth)
     return truth

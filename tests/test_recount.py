@@ -119,6 +119,23 @@ def test_a_users_last_interaction_is_known_with_the_records_that_followed_it() -
     assert not recount(refund).last
 
 
+def purchases(items: str, **fields: Any) -> list[dict[str, Any]]:
+    return [click | {"event_type": "purchase"} for click in clicks(items, **fields)]
+
+
+def test_what_is_bought_in_a_session_is_one_basket_and_each_item_of_it_counts_once() -> None:
+    result = recount(*purchases("aba"), {"event_type": "refund", "item_id": "a"}, *purchases("ac"))
+    assert result.baskets == {"a": 1, "b": 1, "c": 1}
+    assert result.together == {("a", "b"): 1, ("a", "c"): 1, ("b", "c"): 1}
+    assert not result.after
+
+
+def test_what_is_bought_counts_after_what_was_met_otherwise_in_the_session() -> None:
+    result = recount(*clicks("xyx"), *purchases("yz"), *clicks("z"))
+    assert result.after == {("x", "y"): 1, ("x", "z"): 1, ("y", "z"): 1}
+    assert not recount(*clicks("x"), *purchases("y"), rules=Rules(baskets=False)).after
+
+
 def row(item: str, interactions: int, **counts: int) -> dict[str, Any]:
     neighbours = [{"item_id": other, "count": count, "weight": 1.0} for other, count in counts.items()]
     return {"item_id": item, "interactions": interactions, "neighbours": neighbours}
@@ -145,6 +162,26 @@ def test_every_kind_of_difference_is_found_and_told(rows: list[dict[str, Any]], 
     found = compare(recount(*clicks("ab")), rows)
     assert not found.equal
     assert found.examples == (told,)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"baskets": 2}, "b: 2 baskets, recounted 1"),
+        ({"bought_together": []}, "b bought with c: 0, recounted 1"),
+        ({"bought_after": [{"item_id": "c", "count": 1, "weight": 1.0}]}, "b and, bought after it, c: 1, recounted 0"),
+    ],
+)
+def test_every_difference_of_baskets_is_found_and_told(wrong: dict[str, Any], told: str) -> None:
+    def with_count(*items: str) -> list[dict[str, Any]]:
+        return [{"item_id": item, "count": 1, "weight": 1.0} for item in items]
+
+    a = row("a", 1, b=1, c=1) | {"bought_after": with_count("b", "c")}
+    b = row("b", 1, a=1, c=1) | {"baskets": 1, "bought_together": with_count("c")}
+    c = row("c", 1, a=1, b=1) | {"baskets": 1, "bought_together": with_count("b")}
+    truth = recount(*clicks("a"), *purchases("bc"))
+    assert compare(truth, [a, b, c]).equal
+    assert compare(truth, [a, b | wrong, c]).examples == (told,)
 
 
 def test_a_row_that_was_cut_may_lack_counts_and_never_has_more() -> None:
@@ -186,5 +223,7 @@ def test_a_whole_shop_with_its_mishaps_is_counted_as_the_oracle_counts_it() -> N
     assert result.pairs.total() > 3_000
     assert result.interactions == told.interactions
     assert result.pairs == told.pairs
+    assert (result.baskets, result.together, result.after) == (told.baskets, told.together, told.after)
+    assert min(result.together.total(), result.after.total()) > 50
     assert (len(result.rejected), result.elsewhere) == (len(told.rejected), len(told.forwarded))
     assert result.repeats == len(told.repeated) > 0

@@ -17,6 +17,8 @@ COMMANDS = {
     "recommend": ("streams.cli.lookup:recommend", "Show what is recommended to a user."),
     "explain": ("streams.cli.explain:explain", "Show why an item is recommended to a user, or why not."),
     "similar": ("streams.cli.lookup:similar", "Show what users who looked at an item also looked at."),
+    "together": ("streams.cli.lookup:together", "Show what is bought together with an item."),
+    "bought-after": ("streams.cli.lookup:bought_after", "Show what was bought after an item was looked at."),
     "trending": ("streams.cli.lookup:trending", "Show what is popular now."),
     "export": ("streams.cli.export:export", "Write the whole counted state as JSON lines."),
     "evaluate": ("streams.cli.evaluate:evaluate", "Measure how good the recommendations are, on files of events."),

@@ -1,4 +1,4 @@
-"""`freshet recommend`, `similar` and `trending`: what any app reads with one GET, as a table for people."""
+"""`freshet recommend`, `similar`, `together`, `bought-after`, `trending`: what apps read with one GET, as tables for people."""
 
 from typing import Any
 
@@ -72,6 +72,36 @@ def similar(item: str, as_json: bool) -> None:
 
 
 @click.command()
+@click.argument("item")
+@as_json
+def together(item: str, as_json: bool) -> None:
+    """Show what is bought together with ITEM.
+
+    A lift of 2 says that the two are in one basket twice as often as they would be by chance.
+    """
+    settings = read_settings()
+    stored = _get(settings, Keys(settings.key_prefix).together(item))
+    if stored is None:
+        raise Failure(f"nothing is known of baskets with item {item!r} under {settings.key_prefix!r}: {_no_baskets(settings)}")
+    _show(stored, f"{printable(item)}: bought together with it", "baskets with both", as_json=as_json)
+
+
+@click.command()
+@click.argument("item")
+@as_json
+def bought_after(item: str, as_json: bool) -> None:
+    """Show what was bought after ITEM was looked at, in the same session."""
+    settings = read_settings()
+    stored = _get(settings, Keys(settings.key_prefix).bought_after(item))
+    if stored is None:
+        raise Failure(
+            f"nothing is known to be bought after item {item!r} was looked at, under {settings.key_prefix!r}: "
+            f"{_no_baskets(settings)}"
+        )
+    _show(stored, f"{printable(item)}: bought after it was looked at", "sessions", as_json=as_json)
+
+
+@click.command()
 @as_json
 def trending(as_json: bool) -> None:
     """Show what is popular now."""
@@ -80,6 +110,13 @@ def trending(as_json: bool) -> None:
     if stored is None:
         raise Failure(f"nothing is counted under {settings.key_prefix!r} yet: does a worker run (freshet doctor)?")
     _show(stored, "trending", "interactions", as_json=as_json)
+
+
+def _no_baskets(settings: Settings) -> str:
+    """Why there may be no list of what was bought, and what to do."""
+    if not settings.baskets:
+        return "FRESHET_BASKETS is false, so baskets are not counted. Set it to true and run freshet rebuild"
+    return "no such purchase was counted. Check the id, or that events of purchases arrive (freshet doctor)"
 
 
 def in_words(reason: Reason) -> str:
@@ -118,8 +155,11 @@ def _show(stored: bytes, title: str, count: str, *, as_json: bool) -> None:
     table = Table("item", title=f"{title} ({message.updated_at})")
     table.add_column("score", justify="right")
     table.add_column(count, justify="right")
+    if any(row.lift is not None for row in message.items):
+        table.add_column("lift", justify="right")
     for row in message.items:
-        table.add_row(printable(row.item_id), f"{row.score:.4f}", str(row.count))
+        lift = [f"{row.lift:.2f}"] if row.lift is not None else []
+        table.add_row(printable(row.item_id), f"{row.score:.4f}", str(row.count), *lift)
     _console().print(table)
 
 

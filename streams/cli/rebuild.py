@@ -14,7 +14,7 @@ from streams.cli.failure import Failure
 from streams.cli.logs import silence_libraries
 from streams.settings import Settings, read_settings
 
-ROWS = ("items", "interactions", "users", "pairs", "rejected", "forwarded", "lost")
+ROWS = ("items", "interactions", "users", "pairs", "baskets", "rejected", "forwarded", "lost")
 
 
 @click.command()

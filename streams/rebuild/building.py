@@ -13,7 +13,7 @@ from streams.lag import Span
 from streams.settings import PREFIX, Settings
 from streams.topics import EVENTS
 
-COUNTED_BY = ("history", "window", "session_gap", "neighbours")
+COUNTED_BY = ("history", "window", "session_gap", "neighbours", "baskets")
 """The settings that say what is counted."""
 
 

@@ -23,6 +23,8 @@ class Totals(Struct, frozen=True):
     users: int
     pairs: int | None
     """None: the rows are stored in a form that this version does not read."""
+    baskets: int
+    """Sessions in which something was bought; 0 where that is not counted."""
     rejected: int
     forwarded: int
     lost: int
@@ -45,6 +47,7 @@ def totals(
         interactions=sum(mark.interactions for mark in marks),
         users=users,
         pairs=(entries + 1) // 2 if readable else None,
+        baskets=sum(mark.baskets for mark in marks),
         rejected=sum(mark.rejected for mark in marks),
         forwarded=sum(mark.forwarded for mark in marks),
         lost=sum(mark.lost for mark in marks),
