@@ -17,6 +17,9 @@ from streams.settings import Settings, SettingsError, read_settings
 FORMS: dict[str, tuple[Callable[..., Any], int, bool]] = {
     "recs": (Keys.recs, 0, True),
     "similar": (Keys.similar, 0, True),
+    "item": (Keys.item, 0, True),
+    "catalogue_mark": (Keys.catalogue_mark, 1, False),
+    "catalogue_deleted": (Keys.catalogue_deleted, 1, False),
     "worker": (Keys.worker, 0, True),
     "user": (Keys.user, 1, True),
     "bought": (Keys.bought, 1, True),
@@ -57,8 +60,8 @@ def built(keys: Keys, name: tuple[Any, ...]) -> str:
 
 
 PARSED = re.compile(
-    r"(?P<kind>recs|similar|worker):(?P<id>.+)|(?P<alone>trending|state|signer)"
-    r"|\{(?P<side>[ui])(?P<shard>\d+)\}:(?P<what>mark|published|learner|top)"
+    r"(?P<kind>recs|similar|item|worker):(?P<id>.+)|(?P<alone>trending|state|signer)"
+    r"|\{(?P<side>[uic])(?P<shard>\d+)\}:(?P<what>mark|published|learner|top|deleted)"
     r"|\{u(?P<home>\d+)\}:(?P<of>user|bought):(?P<user>.+)|\{i(?P<at>\d+)\}:(?P<each>row|sales):(?P<item>[0-9a-f]{16})",
     re.DOTALL,
 )
@@ -80,6 +83,7 @@ def read_back(key: str, prefix: str) -> tuple[Any, ...]:
     kind = {
         "u": {"mark": "user_mark", "published": "published", "learner": "learner"},
         "i": {"mark": "item_mark", "top": "top"},
+        "c": {"mark": "catalogue_mark", "deleted": "catalogue_deleted"},
     }
     return kind[found["side"]][found["what"]], int(found["shard"])
 
