@@ -51,8 +51,40 @@ def find(where: Index, item: int) -> int:
 
 
 @compiled
+def enter(where: Index, item: int, place: int) -> None:
+    """Notes an item's place; the table has to have room for it."""
+    at = slot(where.keys, item)
+    where.keys[at], where.place[at] = item, place
+
+
+@compiled
+def forget(where: Index, item: int) -> None:
+    """Takes an item out that is in the table; those behind it move up, so that each is still found.
+
+    Knuth, 1973, "The Art of Computer Programming", 6.4, algorithm R.
+    """
+    last = len(where.keys) - 1
+    gap = slot(where.keys, item)
+    where.keys[gap] = NONE
+    at = (gap + 1) & last
+    while where.keys[at] != NONE:
+        first = np.int64(where.keys[at] & np.uint64(last))
+        if ((at - first) & last) >= ((at - gap) & last):
+            where.keys[gap], where.place[gap] = where.keys[at], where.place[at]
+            where.keys[at] = NONE
+            gap = at
+        at = (at + 1) & last
+
+
+@compiled
+def move(old: Index, new: Index) -> None:
+    """Notes in a larger table all that stands in a smaller one."""
+    for at in range(len(old.keys)):
+        if old.keys[at] != NONE:
+            enter(new, old.keys[at], old.place[at])
+
+
+@compiled
 def _fill(where: Index, items: U64) -> None:
     for place in range(len(items)):
-        at = slot(where.keys, items[place])
-        where.keys[at] = items[place]
-        where.place[at] = place
+        enter(where, items[place], place)

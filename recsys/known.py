@@ -10,7 +10,7 @@ import numpy as np
 
 from recsys.compiled import F32, F64, I32, I64, U32, U64, Bools, compiled, compiled_maker
 from recsys.hashing import NONE
-from recsys.index import NOWHERE, Index, find, index, slot
+from recsys.index import NOWHERE, Index, find, index, move, slot
 from recsys.rows import Rows
 from recsys.rules import Rules
 
@@ -102,7 +102,7 @@ class Memory:
         if items > len(known.row):
             room = 2 * items
             table = Index(np.zeros(_table(room), np.uint64), np.zeros(_table(room), np.int32))
-            _move(known.where, table)
+            move(known.where, table)
             self.known = known = Known._make((table, *(_longer(column, room) for column in known[1:8]), *known[8:]))
         if rows > len(known.length):
             self.known = Known._make((*known[:8], *(_longer(column, 2 * rows) for column in known[8:])))
@@ -133,14 +133,6 @@ def _longer(column: Any, room: int) -> Any:
     longer = np.zeros((room, *column.shape[1:]), column.dtype)
     longer[: len(column)] = column
     return longer
-
-
-@compiled
-def _move(old: Index, new: Index) -> None:
-    for at in range(len(old.keys)):
-        if old.keys[at] != NONE:
-            to = slot(new.keys, old.keys[at])
-            new.keys[to], new.place[to] = old.keys[at], old.place[at]
 
 
 @compiled
