@@ -1,4 +1,4 @@
-"""`freshet recommend`, `similar` and `trending`: what any app reads with one GET, as a table for people."""
+"""`freshet recommend`, `similar`, `trending` and `item`: what any app reads with one GET, as a table for people."""
 
 from typing import Any
 
@@ -7,6 +7,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from recsys.catalogue.item import decode
 from recsys.connection import open_client
 from recsys.keys import Keys
 from recsys.recommendation import Neighbours, Reason, Recommendation
@@ -78,6 +79,41 @@ def trending(as_json: bool) -> None:
     if stored is None:
         raise Failure(f"nothing is counted under {settings.key_prefix!r} yet: does a worker run (freshet doctor)?")
     _show(stored, "trending", "interactions", as_json=as_json)
+
+
+@click.command()
+@click.argument("item")
+@as_json
+def item(item: str, as_json: bool) -> None:
+    """Show what the catalogue says of ITEM."""
+    settings = read_settings()
+    stored = _get(settings, Keys(settings.key_prefix).item(item))
+    if stored is None:
+        raise Failure(
+            f"item {item!r} is not in the catalogue under {settings.key_prefix!r}: it is deleted, or was never written to the "
+            "topic `items` (freshet items), or no worker has read it yet (freshet doctor)"
+        )
+    if as_json:
+        click.echo(stored)
+        return
+    found = decode(item.encode(), stored)
+    price = "" if found.price is None else f"{found.price:,.2f} {found.currency}".strip()
+    lines = {
+        "title": found.title,
+        "price": price,
+        "brand": found.brand,
+        "categories": "; ".join(found.categories),
+        "available": "yes" if found.available else "no: it is recommended to nobody",
+        "url": found.url,
+        "image": found.image,
+    }
+    table = Table(title=printable(item), show_header=False)
+    table.add_column()
+    table.add_column(overflow="fold")
+    for name, text in lines.items():
+        if text:
+            table.add_row(name, printable(text))
+    _console().print(table)
 
 
 def in_words(reason: Reason) -> str:
