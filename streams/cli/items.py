@@ -114,10 +114,16 @@ def read_line(line: bytes) -> Told:
     '7'
     >>> read_line(b'{"item_id": "i1", "deleted": true}')
     Told(item_id='i1', value=None)
+    >>> read_line(b'{"item_id": "i1", "deleted": "yes"}')
+    Traceback (most recent call last):
+    ...
+    recsys.catalogue.item.BadItem: deleted: true or false is wanted
     """
     try:
         head = msgspec.json.decode(line, type=Head)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        if str(error).endswith("`$.deleted`"):
+            raise BadItem("deleted: true or false is wanted") from None
         decode(b"-", line)  # it says more exactly what is wrong, if that is wrong in an item, too
         raise BadItem(f"not an item: {error}") from None
     if head.item_id in (None, ""):
