@@ -8,10 +8,12 @@ import numpy as np
 from recsys.catalogue import postings
 from recsys.catalogue.postings import ITEMS, Postings, list_of
 from recsys.catalogue.terms import MOST_TERMS, Terms
-from recsys.compiled import F64, I32, I64, U64, compiled
+from recsys.compiled import F64, I32, I64, U64, Bools, compiled
 from recsys.index import NOWHERE, find
 
-REACH = 2048
+SIEVE = 4096
+"""Marks for the asking item's terms; so few are set that hardly any other term's weight is looked up in vain."""
+REACH = 512
 """Entries of lists that are looked through for one item: a list, or its part, that would exceed it is left out."""
 
 
@@ -20,6 +22,8 @@ class Scratch(NamedTuple):
 
     wanted: F64
     """Of each row the asking item's weight of the term."""
+    sieve: Bools
+    """Whether a row of that remainder by `SIEVE` may be one of the asking item's; False everywhere between searches."""
     met: I64
     """Of each place the number of the search that met it last."""
     place: I32
@@ -52,7 +56,7 @@ class Content:
     def __init__(self) -> None:
         self.postings = postings.empty()
         self.scratch = Scratch(
-            np.zeros(0), np.zeros(0, np.int64), np.zeros(REACH, np.int32), np.zeros(REACH),
+            np.zeros(0), np.zeros(SIEVE, np.bool_), np.zeros(0, np.int64), np.zeros(REACH, np.int32), np.zeros(REACH),
             np.zeros(MOST_TERMS, np.int32), np.zeros(1, np.int64),
         )  # fmt: skip
 
@@ -116,13 +120,13 @@ def candidates(held: Postings, scratch: Scratch, place: int) -> int:
     norm = 0.0
     for e in range(start, end):
         wanted = held.weight[e] * (base - held.log[held.row[e]])
-        scratch.wanted[held.row[e]] = wanted
+        scratch.wanted[held.row[e]], scratch.sieve[held.row[e] % SIEVE] = wanted, True
         norm += wanted * wanted
     count = _meet(held, scratch, place)
     for i in range(count):
-        scratch.cosine[i] = _cosine(held, scratch.wanted, norm, scratch.place[i], base)
+        scratch.cosine[i] = _cosine(held, scratch, norm, scratch.place[i], base)
     for e in range(start, end):
-        scratch.wanted[held.row[e]] = 0.0
+        scratch.wanted[held.row[e]], scratch.sieve[held.row[e] % SIEVE] = 0.0, False
     return count
 
 
@@ -165,12 +169,13 @@ def _by_share(held: Postings, scratch: Scratch, start: int, terms: int) -> None:
 
 
 @compiled
-def _cosine(held: Postings, wanted: F64, norm: float, other: int, base: float) -> float:
+def _cosine(held: Postings, scratch: Scratch, norm: float, other: int, base: float) -> float:
     dot, other_norm = 0.0, 0.0
     for e in range(held.start[other], held.start[other] + held.terms[other]):
         row = held.row[e]
         weight = held.weight[e] * (base - held.log[row])
-        dot += wanted[row] * weight
+        if scratch.sieve[row % SIEVE]:
+            dot += scratch.wanted[row] * weight
         other_norm += weight * weight
     return min(1.0, dot / (math.sqrt(norm) * math.sqrt(other_norm)))
 

@@ -18,7 +18,7 @@ from recsys.index import NOWHERE, Index, enter, find, forget, move
 
 BLOCK = 8
 """Items in a block."""
-PART = 512
+PART = 256
 """Items above which a list is cut; a part has at most about twice as many."""
 STEP = 4
 """Terms by which the room that an item's terms take is measured."""

@@ -20,12 +20,26 @@ from typing import Any, Self
 import msgspec
 from msgspec import Struct
 
+from recsys.catalogue.item import BadItem, CatalogueItem
+from recsys.catalogue.item import decode as decode_item
 from recsys.events import Event, InvalidEvent, decode
 from recsys.readers import jsonl, movielens, online_retail, otto, rees46, retailrocket, sessions, yoochoose
 from recsys.readers.sessions import Prefix, read_prefixes
 from recsys.readers.source import NOT_UTF8, Example, FormatError, Passed, Source
 
-__all__ = ["FORMATS", "Example", "FormatError", "Passed", "Prefix", "Reader", "Record", "read", "read_prefixes"]
+__all__ = [
+    "FORMATS",
+    "ITEMS",
+    "Example",
+    "FormatError",
+    "Passed",
+    "Prefix",
+    "Reader",
+    "Record",
+    "read",
+    "read_items",
+    "read_prefixes",
+]
 
 FORMATS: dict[str, Callable[[Source], Iterator[tuple[int, Any]]]] = {
     "jsonl": jsonl.events,
@@ -38,6 +52,13 @@ FORMATS: dict[str, Callable[[Source], Iterator[tuple[int, Any]]]] = {
     "sessions": sessions.events,
 }
 """Each format by its name on the command line: from a source to (number of the line, fields of the Event as JSON)."""
+
+ITEMS: dict[str, Callable[[Source], Iterator[tuple[int, dict[str, Any]]]]] = {
+    "rees46": rees46.items,
+    "online-retail": online_retail.items,
+    "movielens": movielens.items,
+}
+"""Those that say something of their items: from a source to (number of the line, fields of the Item JSON)."""
 
 
 class Record(Struct, frozen=True):
@@ -118,6 +139,34 @@ def read(path: Path, format_name: str, now_ms: int | None = None) -> Reader:
     """
     file = movielens.ratings_file(path) if format_name == "movielens" else path
     return Reader(file, format_name, round(time.time() * 1000) if now_ms is None else now_ms)
+
+
+def read_items(path: Path, format_name: str) -> tuple[list[CatalogueItem], Passed]:
+    """The items that a file tells of, each once, and the lines that make no sense; `format_name` is one of `ITEMS`.
+
+    MovieLens' films stand in the file `u.item`, which is found beside `u.data`. Raises `OSError` where the file cannot be
+    opened, and `FormatError` where it is of another format.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "u.item").write_text("1|Toy Story (1995)|01-Jan-1995||" + "|0|0|0|1" + "|0" * 15)
+    ...     found, bad = read_items(Path(folder), "movielens")
+    >>> found[0].title, found[0].categories, bad.total
+    ('Toy Story (1995)', ('Animation',), 0)
+    """
+    source = Source(movielens.films_file(path) if format_name == "movielens" else path)
+    found: list[CatalogueItem] = []
+    try:
+        for line, fields in ITEMS[format_name](source):
+            try:
+                found.append(decode_item(fields["item_id"].encode(), msgspec.json.encode(fields)))
+            except BadItem as error:
+                source.bad.add(line, str(error), str(fields))
+            except UnicodeEncodeError:
+                source.bad.add(line, NOT_UTF8, str(fields))
+    finally:
+        source.close()
+    return found, source.bad
 
 
 def _shown(fields: Any) -> str:

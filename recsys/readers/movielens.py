@@ -1,4 +1,4 @@
-"""`movielens`: the ratings of MovieLens 100k, the file `u.data`."""
+"""`movielens`: the ratings of MovieLens 100k, the file `u.data`, and its films, the file `u.item`."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +8,12 @@ from msgspec import Raw
 
 from recsys.readers.source import Source
 
+GENRES = (
+    *("unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama", "Fantasy"),
+    *("Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western"),
+)
+"""In the order of the columns."""
+
 
 def ratings_file(path: Path) -> Path:
     """The file of ratings: `path` itself, or the one in the folder.
@@ -16,6 +22,17 @@ def ratings_file(path: Path) -> Path:
     'u.data'
     """
     return path / "u.data" if path.is_dir() else path
+
+
+def films_file(path: Path) -> Path:
+    """The file of films: the one in the folder, or beside the ratings, or `path` itself.
+
+    >>> films_file(Path("somewhere/u.data")) == films_file(Path("somewhere/u.item"))
+    True
+    """
+    if path.is_dir():
+        return path / "u.item"
+    return path.with_name("u.item") if path.name == "u.data" else path
 
 
 def events(source: Source) -> Iterator[tuple[int, Raw]]:
@@ -31,6 +48,35 @@ def events(source: Source) -> Iterator[tuple[int, Raw]]:
     The whole file is held in memory to be sorted, about 150 bytes a row.
     """
     return source.in_time_order(_timed(source))
+
+
+def items(source: Source) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Each film as Item JSON, with the number of its line.
+
+    | column, separated by bars, in ISO 8859-1 | becomes |
+    |---|---|
+    | 1 film id | `item_id` |
+    | 2 title | `title`, with the year as the file has it |
+    | 3 release date | the attribute `year`, where there is a date |
+    | 5 IMDb address | `url`, where there is one |
+    | 6 to 24, a 0 or a 1 for each genre | `categories` |
+    """
+    begun = False
+    for number, line in source.lines():
+        text = line.decode("iso-8859-1")
+        parts = text.split("|")
+        if len(parts) != 5 + len(GENRES):
+            if not begun:
+                raise source.wrong(text, "MovieLens' u.item: film, title, dates, address and 19 genres separated by |")
+            source.bad.add(number, f"not {5 + len(GENRES)} columns", text)
+            continue
+        begun = True
+        film, title, released, _, address = parts[:5]
+        fields: dict[str, Any] = {"item_id": film, "title": title, "url": address}
+        fields["categories"] = [genre for genre, given in zip(GENRES, parts[5:], strict=True) if given == "1"]
+        if released:
+            fields["attributes"] = {"year": released[-4:]}
+        yield number, fields
 
 
 def _timed(source: Source) -> Iterator[tuple[int, int, dict[str, Any]]]:

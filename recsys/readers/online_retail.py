@@ -66,6 +66,30 @@ def events(source: Source) -> Iterator[tuple[int, dict[str, Any]]]:
         yield start, event
 
 
+def items(source: Source) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Each product of the file, as the last line with it has it: the Item JSON, and that line's number.
+
+    | column | becomes |
+    |---|---|
+    | `StockCode` | `item_id`, in capitals |
+    | `Description` | `title`, where there is one |
+    | `UnitPrice` | `price`; `currency` is `GBP` |
+
+    The lines are those that are events by the rules of `events`; the others are counted as there.
+    """
+    found: dict[str, tuple[int, dict[str, Any]]] = {}
+    expected = f"Online Retail's CSV with the columns {','.join((*COLUMNS, 'Description'))}"
+    for line, row in source.rows(expected, (*COLUMNS, "Description")):
+        bought = _item(source, line, row)
+        if bought is None:
+            continue
+        item = {"item_id": bought["item_id"], "price": bought["price"], "currency": "GBP"}
+        before = found.get(item["item_id"])
+        title = row["Description"].strip() or (before[1].get("title") if before else None)
+        found[item["item_id"]] = line, item | ({"title": title} if title else {})
+    yield from found.values()
+
+
 def _item(source: Source, line: int, row: dict[str, str]) -> dict[str, Any] | None:
     """The row as a line of an event; None, and counted, where it is none."""
     code, price = row["StockCode"], _number(row["UnitPrice"])

@@ -1,6 +1,7 @@
 """`rees46`: the multi-category shop of REES46, a CSV file for each month."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from recsys.readers.source import Source
@@ -47,3 +48,32 @@ def events(source: Source) -> Iterator[tuple[int, dict[str, Any]]]:
                 source.bad.add(line, "price is not a number", ",".join(row.values()))
                 continue
         yield line, event
+
+
+def items(source: Source) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Each product of the file, as the last row with it has it: the Item JSON, and that row's line.
+
+    | column | becomes |
+    |---|---|
+    | `product_id` | `item_id` |
+    | `category_code` | `categories`, one path whose parts are separated by dots, where there is one |
+    | `category_id` | the attribute `category_id`: many rows have no code |
+    | `brand` | `brand`, where there is one |
+    | `price` | `price`, where it is a number |
+
+    The publisher gives no names. The file names no currency.
+    """
+    found: dict[str, tuple[int, dict[str, Any]]] = {}
+    columns = (*COLUMNS, "category_id", "category_code", "brand")
+    for line, row in source.rows(f"REES46's CSV with the columns {','.join(columns)}", columns):
+        item: dict[str, Any] = {"item_id": row["product_id"]}
+        if row["category_code"]:
+            item["categories"] = row["category_code"]
+        if row["category_id"]:
+            item["attributes"] = {"category_id": row["category_id"]}
+        if row["brand"]:
+            item["brand"] = row["brand"]
+        with suppress(ValueError):
+            item["price"] = float(row["price"])
+        found[row["product_id"]] = line, item
+    yield from found.values()
