@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any, NamedTuple
@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import AskError, ConnectionError, MovedError, RedisClusterException, TryAgainError
 
-from recsys.redis_store import Command, putting, sliced, swapping
-from recsys.store import ANY_LIFE, NO_COMMIT, NO_GUARDS, Commit, Entry, Group, Guards, Swap
+from recsys.redis_store import SCANNED, Command, putting, replacing, sliced, swapping
+from recsys.store import ANY_LIFE, NO_COMMIT, NO_GUARDS, Commit, Entry, Group, Guards, Replacement, Swap
 
 ELSEWHERE = (MovedError, AskError, TryAgainError)
 """Replies of a node that did nothing, because the slot is on another one or on its way there."""
@@ -93,6 +93,14 @@ class ClusterStore:
         except ConnectionError:  # the newest wins, so to write again is harmless
             await self._send(requests)
         return True
+
+    async def replace(self, replacements: Sequence[Replacement]) -> list[bool]:
+        requests = [Request(self._client.keyslot(each.key), replacing([each])) for each in replacements]
+        return [bool(done) for [done] in await self._send(requests)]
+
+    async def scan(self, pattern: str) -> AsyncIterator[str]:
+        async for key in self._client.scan_iter(match=pattern, count=SCANNED):
+            yield key.decode()
 
     def _by_slot(self, keys: Iterable[str]) -> Iterable[tuple[int, list[int]]]:
         """The places of the keys by slot, in their order."""

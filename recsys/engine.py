@@ -16,9 +16,11 @@ import numpy as np
 from recsys import histories, marks, popularity, rows
 from recsys.basket_lists import BasketLists
 from recsys.batch import Arrival, Batch, columns, matters
+from recsys.catalogue.catalogue import Catalogue
 from recsys.compiled import I32, U64, Bools
 from recsys.hashing import NONE, hash_item
 from recsys.histories import Histories
+from recsys.index import among
 from recsys.item_shards import ItemShards, Merged, StateMoved, damaged
 from recsys.keys import AFTER, TOGETHER, VIEWED, Keys
 from recsys.marks import UserMark
@@ -81,11 +83,14 @@ class Counted(NamedTuple):
 class Engine:
     """Counts chunks into a store and ranks from it. Several engines share a store; each partition belongs to one at a time."""
 
-    def __init__(self, store: Store, keys: Keys, rules: Rules, retention_s: int = 90 * 86_400) -> None:
+    def __init__(
+        self, store: Store, keys: Keys, rules: Rules, retention_s: int = 90 * 86_400, catalogue: Catalogue | None = None
+    ) -> None:
         self._store = store
         self._keys = keys
         self._rules = rules
         self._retention_s = retention_s
+        self._catalogue = Catalogue() if catalogue is None else catalogue
         self._shards = Shards(store)
         self._users = UserShards(self._shards, keys, rules, retention_s)
         self.stages = Stages()
@@ -169,7 +174,9 @@ class Engine:
         places, partitions = [each.place for each in newest], [each.partition for each in newest]
         for_whom = asked(counted.users, counted.before, places, current, counted.new, partitions)
         with self.stages.timed("rank"):
-            ranked = await self._ranker.rank(for_whom, counted.merged, self._popular, self._bought_again)
+            gone = self._catalogue.hidden
+            popular = popularity.without(self._popular, gone)
+            ranked = await self._ranker.rank(for_whom, counted.merged, popular, self._bought_again, gone)
             names = await self._items.named(hashes_to_name(ranked))
         answers = []
         with self.stages.timed("encode"):
@@ -189,15 +196,28 @@ class Engine:
         return answers
 
     async def similar(self, items: Sequence[int]) -> list[Neighbours]:
-        """The neighbour lists of those items (hashes) that have a row."""
-        loaded, version = await self._items.load(np.unique(np.array(items, np.uint64)))
+        """The neighbour lists of those items (hashes) that have a row, without what the catalogue has no more."""
+        wanted, gone = np.unique(np.array(items, np.uint64)), self._catalogue.hidden
+        loaded, version = await self._items.load(wanted[~among(wanted, gone)])
+        if len(gone):  # an item is no neighbour of itself
+            loaded = loaded._replace(other=np.where(among(loaded.other, gone), loaded.item[:, None], loaded.other))
         shown = strongest(loaded, self._rules.top_n)
         names = await self._items.named(set(np.unique(shown.other).tolist()) - {NONE})
         return list(neighbours(loaded, shown, names, self._rules, version))
 
+    async def around(self, items: Sequence[int]) -> list[int]:
+        """Those of the items (hashes) that have a row, and their neighbours: they have these in their lists, most of them."""
+        loaded, _ = await self._items.load(np.unique(np.array(items, np.uint64)))
+        found: list[int] = np.union1d(loaded.item, loaded.other[loaded.other != NONE]).tolist()
+        return found
+
     async def trending(self) -> Neighbours | None:
-        """Reads the most popular items anew, for cold starts and as a message; None while this engine has counted nothing."""
+        """Reads the most popular items anew, for cold starts and as a message; None while this engine has counted nothing.
+
+        What the catalogue has no more is left out.
+        """
         everything, version = await self._items.popular()
+        everything = popularity.without(everything, self._catalogue.hidden)
         self._popular = popularity.foremost(everything, self._rules)
         names = await self._items.named(self._popular.item[: self._rules.top_n].tolist())
         return trending(self._popular, names, self._newest_ms, self._rules, version) if self._newest_ms else None

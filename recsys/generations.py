@@ -5,10 +5,10 @@ from the moment of a switch on nothing of the old generation can be written any 
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
 from recsys.keys import LIVE, Keys
-from recsys.store import NO_COMMIT, NO_GUARDS, Commit, Entry, Group, Guards, Store, Swap
+from recsys.store import NO_COMMIT, NO_GUARDS, Commit, Entry, Group, Guards, Replacement, Store, Swap
 
 FIRST = "g1"
 """The name of the first generation, which is live where none is named."""
@@ -81,6 +81,13 @@ class LiveStore:
         if not done:
             await self.check()
         return done
+
+    async def replace(self, replacements: Sequence[Replacement]) -> list[bool]:
+        """Guarded by the values that are replaced alone: what is taken out of one generation is not wanted in another."""
+        return await self._store.replace(replacements)
+
+    def scan(self, pattern: str) -> AsyncIterator[str]:
+        return self._store.scan(pattern)
 
     async def check(self) -> None:
         """Raises `StateReplaced` if another generation is live now."""

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from recsys.compiled import I32, U64, compiled
+from recsys.compiled import I32, U64, Bools, compiled
 from recsys.hashing import NONE
 
 NOWHERE = -1
@@ -88,3 +88,29 @@ def move(old: Index, new: Index) -> None:
 def _fill(where: Index, items: U64) -> None:
     for place in range(len(items)):
         enter(where, items[place], place)
+
+
+def among(items: U64, gone: U64) -> Bools:
+    """Which of the items (any array of hashes) are among the sorted hashes `gone`.
+
+    >>> among(np.array([[3, 4], [5, 0]], np.uint64), np.array([4, 5], np.uint64))
+    array([[False,  True],
+           [ True, False]])
+    """
+    if not len(gone):
+        return np.zeros(items.shape, np.bool_)
+    found: Bools = gone[np.minimum(np.searchsorted(gone, items), len(gone) - 1)] == items
+    return found
+
+
+@compiled
+def is_among(item: int, gone: U64) -> bool:
+    """The same for one item."""
+    low, high = 0, len(gone)
+    while low < high:
+        middle = (low + high) // 2
+        if gone[middle] < item:
+            low = middle + 1
+        else:
+            high = middle
+    return low < len(gone) and gone[low] == item

@@ -6,7 +6,8 @@ id can reach a key of another kind, user or shard.
 
 A state that was built anew beside another is a generation, and has a name (`recsys.generations`). The internal keys of the
 first one, `g1`, stand right under the prefix; those of another stand under `p g2:`. The public keys of whichever is live
-stand right under the prefix, those of another under its own name (`p g1:recs:<user>`).
+stand right under the prefix, those of another under its own name (`p g1:recs:<user>`). The keys of the catalogue (`item:`,
+`{c7}:`) are of no generation: it is read from its own topic, and a rebuild leaves it alone.
 
 | key | type | lifetime | written by | what |
 |---|---|---|---|---|
@@ -23,6 +24,9 @@ stand right under the prefix, those of another under its own name (`p g1:recs:<u
 | `p bought_after:<item>` | string | none: one an item | publish | public: what is bought after the item was met, as JSON |
 | `p trending` | string | none: one key | publish | public: the most popular items as JSON |
 | `p trending:<category>` | string | none: one a category | publish | public: the most popular items of a category as JSON |
+| `p item:<item>` | string | none: one an item | catalogue | public: the Item JSON of an item that is not deleted, as it came |
+| `p {c7}:mark` | string | none: one a partition of `items` | catalogue | up to where its records have had their effects |
+| `p {c7}:deleted` | string | none: one a partition of `items` | catalogue | the items that are deleted up to there, as JSON |
 | `p state` | string | none: one key | first worker | what the state was built with (`recsys.layout.Layout`) |
 | `p signer` | string | none: one key | worker | whose signature forwarded records have: a fingerprint of the secret |
 | `p {u7}:mark` | string | none: one a partition | commit | the shard's version, mark, counters (`recsys.marks.UserMark`) |
@@ -87,6 +91,21 @@ class Keys(Struct, frozen=True):
 
     def bought_after(self, item: str) -> str:
         return f"{self.prefix}bought_after:{item}"
+
+    def item(self, item: str) -> str:
+        return f"{self.prefix}item:{item}"
+
+    @property
+    def published_lists(self) -> str:
+        """A pattern of Redis for the recommendations and all lists, and few keys beside them."""
+        return f"{literal(self.prefix)}[brst]*"
+
+    def catalogue_mark(self, partition: int) -> str:
+        """Of the topic `items`."""
+        return f"{self.prefix}{{c{partition}}}:mark"
+
+    def catalogue_deleted(self, partition: int) -> str:
+        return f"{self.prefix}{{c{partition}}}:deleted"
 
     @property
     def trending(self) -> str:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from recsys.compiled import F64, I64, U64
+from recsys.index import among
 from recsys.rows import Rows
 from recsys.rules import Rules
 
@@ -81,6 +82,14 @@ def first(popular: Popular, most: int) -> Popular:
 def foremost(popular: Popular, rules: Rules) -> Popular:
     """Of these items the ones that ranking fills up with."""
     return first(popular, rules.top_n + POPULAR_TO_SPARE)
+
+
+def without(popular: Popular, gone: U64) -> Popular:
+    """The others than these (sorted hashes)."""
+    if not len(gone):
+        return popular
+    stays = ~among(popular.item, gone)
+    return Popular._make(column[stays] for column in popular)
 
 
 def decayed(popular: Popular, now_ms: float, rules: Rules) -> F64:

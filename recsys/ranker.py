@@ -12,6 +12,7 @@ from recsys.buying import Buying, Customers
 from recsys.compiled import F64, I32, I64, U64
 from recsys.hashing import NONE
 from recsys.histories import Histories
+from recsys.index import among
 from recsys.item_shards import ItemShards, Merged
 from recsys.known import Memory
 from recsys.learners import Learned, Learners
@@ -95,11 +96,13 @@ class Ranker:
         self._nothing = popularity.unpack(rules)
         self.learners = Learners()
 
-    async def rank(self, asked: Asked, merged: Merged, popular: Popular, share: float) -> Ranked:
+    async def rank(self, asked: Asked, merged: Merged, popular: Popular, share: float, gone: U64) -> Ranked:
         """The best items of each user; `merged` is what the batch changed.
 
-        `share` is how much of what the shop sells is bought again.
+        `share` is how much of what the shop sells is bought again; `gone` are sorted hashes of items that are shown to nobody.
         """
+        if gone is not self._desk.gone:
+            self._desk = self._desk._replace(gone=gone)
         now_s = time.monotonic()
         self._memory.trim()
         self._buying.trim()
@@ -211,6 +214,8 @@ class Ranker:
             [blend.share(learned[w].sums, blend.situation(k)) for w, k in zip(of[at].tolist(), last.tolist(), strict=True)]
         )
         bought = self._buying.expected(customers, list(learned), of[at])
+        if len(self._desk.gone):
+            out = with_more(out, at, np.where(among(bought.item, self._desk.gone), bought.item, np.uint64(NONE)))
         blend.blend(clicks, bought, mix, at, out, popular.item, level_of(popular), ranked)
 
 

@@ -1,6 +1,6 @@
 """The store over one Redis: two scripts and a client that does not retry."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from itertools import islice
 from typing import TypeVar
 
@@ -12,7 +12,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError
 from redis.typing import EncodableT
 
-from recsys.store import ANY_LIFE, NO_COMMIT, NO_GUARDS, Commit, Entry, Group, Guards, Swap
+from recsys.store import ANY_LIFE, NO_COMMIT, NO_GUARDS, Commit, Entry, Group, Guards, Replacement, Swap
 
 T = TypeVar("T")
 Command = tuple[str | bytes | int, ...]
@@ -64,6 +64,22 @@ return 1
 """
 """Then the values: for each its key; the value, its lifetime and its version."""
 
+REPLACE = """
+local done = {}
+for k = 1, #KEYS do
+  if redis.call('GET', KEYS[k]) ~= ARGV[3 * k - 2] then done[k] = 0
+  elseif ARGV[3 * k - 1] == '' then done[k] = redis.call('DEL', KEYS[k])
+  else
+    redis.call('SET', KEYS[k], ARGV[3 * k], 'KEEPTTL')
+    done[k] = 1
+  end
+end
+return done
+"""
+"""For each key the value that it must have, whether it then has another one (empty: none), and that one."""
+
+SCANNED = 1000
+"""Keys that Redis looks at in one command of a scan: about a millisecond."""
 KEYS_A_COMMAND = 200
 """A command costs the client more than a key in it; but while one with so many keys runs, a millisecond, no other does."""
 
@@ -121,6 +137,16 @@ class RedisStore:
             pipeline.execute_command(*putting(part, guards))
         return all(await pipeline.execute())
 
+    async def replace(self, replacements: Sequence[Replacement]) -> list[bool]:
+        pipeline = self._client.pipeline(transaction=False)
+        for part in sliced(replacements, [1] * len(replacements)):
+            pipeline.execute_command(*replacing(part))
+        return [bool(done) for reply in await pipeline.execute() for done in reply]
+
+    async def scan(self, pattern: str) -> AsyncIterator[str]:
+        async for key in self._client.scan_iter(match=pattern, count=SCANNED):
+            yield key.decode()
+
 
 def slices_of(swaps: Sequence[Swap]) -> list[Sequence[Swap]]:
     """The swaps as they go into commands."""
@@ -151,6 +177,14 @@ def putting(entries: Sequence[Entry], guards: Guards = NO_GUARDS) -> Command:
     """The command that writes entries."""
     arguments = [x for entry in entries for x in (entry.value, entry.lifetime_s, entry.version)]
     return _calling(PUT, guards, [entry.key for entry in entries], arguments)
+
+
+def replacing(replacements: Sequence[Replacement]) -> Command:
+    """The command that replaces values, one after the other."""
+    arguments = [
+        x for each in replacements for x in (each.expected, b"1" if each.value is not None else b"", each.value or b"")
+    ]
+    return ("EVAL", REPLACE, len(replacements), *(each.key for each in replacements), *arguments)
 
 
 def _calling(script: str, guards: Guards, keys: Sequence[str], arguments: Iterable[bytes | int]) -> Command:

@@ -1,11 +1,12 @@
 """The store: shards are read whole and changed by compare-and-set. It keeps and guards; all arithmetic is elsewhere.
 
-Four operations are all that the rest of Freshet asks of it, so that the same code runs over Redis (`recsys.redis_store`), over
+Six operations are all that the rest of Freshet asks of it, so that the same code runs over Redis (`recsys.redis_store`), over
 a cluster of them (`recsys.cluster_store`) and over a dictionary.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
@@ -32,6 +33,14 @@ class Entry(NamedTuple):
     lifetime_s: int = 0
     version: int = 0
     """Of a value that ends with `"version":<version>}`: one with a higher version stays. 0: always written."""
+
+
+class Replacement(NamedTuple):
+    """Another value, None for none, for a key that still has the `expected` one; its lifetime stays as it is."""
+
+    key: str
+    expected: bytes
+    value: bytes | None
 
 
 Guards = Mapping[str, bytes | None]
@@ -70,6 +79,12 @@ class Store(Protocol):
 
     async def put(self, entries: Sequence[Entry], guards: Guards = NO_GUARDS) -> bool:
         """Writes values; False, and nothing more is written, where a guard does not hold."""
+
+    async def replace(self, replacements: Sequence[Replacement]) -> list[bool]:
+        """Replaces values, each by itself; False for each that was another one."""
+
+    def scan(self, pattern: str) -> AsyncIterator[str]:
+        """The keys that match a pattern of Redis and are there all the while, in any order, some perhaps twice."""
 
 
 VERSION = re.compile(rb'"version":(\d+)}\Z')
@@ -119,3 +134,19 @@ class MemoryStore:
             if there is None or int(there[1]) <= entry.version:
                 self.values[entry.key] = entry.value
         return True
+
+    async def replace(self, replacements: Sequence[Replacement]) -> list[bool]:
+        return [self._replace(each) for each in replacements]
+
+    def _replace(self, replacement: Replacement) -> bool:
+        if self.values.get(replacement.key) != replacement.expected:
+            return False
+        if replacement.value is None:
+            del self.values[replacement.key]
+        else:
+            self.values[replacement.key] = replacement.value
+        return True
+
+    async def scan(self, pattern: str) -> AsyncIterator[str]:
+        for key in [key for key in self.values if fnmatchcase(key, pattern)]:
+            yield key

@@ -1,4 +1,4 @@
-"""Events in bulk: batches made by hand, since one `send` a record costs six times as much."""
+"""Events and items in bulk: batches made by hand, since one `send` a record costs six times as much."""
 
 import asyncio
 import time
@@ -21,9 +21,9 @@ STOP_S = 2.0
 
 
 class Bulk:
-    """Events on their way to the topic, to be opened by `open_bulk`.
+    """Records on their way to the topic, to be opened by `open_bulk`.
 
-    Events of one user keep their order. Nothing is certain before `close` has returned.
+    Those of one user, or of one item, keep their order. Nothing is certain before `close` has returned.
     """
 
     def __init__(self, producer: AIOKafkaProducer, topic: str, partitions: int) -> None:
@@ -33,15 +33,15 @@ class Bulk:
         self._open: dict[int, Any] = {}
         self._sent: deque[asyncio.Future[Any]] = deque()
 
-    async def put(self, home_id: str, value: bytes) -> None:
-        """Takes an event, with the present as its record's timestamp; waits while Kafka is slower than the caller."""
+    async def put(self, home_id: str, value: bytes | None) -> None:
+        """Takes a record, with the present as its record's timestamp; waits while Kafka is slower than the caller."""
         partition = home_partition(home_id, self._partitions)
         if partition in self._open and self._append(partition, home_id, value):
             return
         await self._send(partition)
         self._open[partition] = self._producer.create_batch()
         if not self._append(partition, home_id, value):
-            raise ValueError(f"an event of {len(value)} bytes does not fit into a batch of {BATCH_BYTES}")
+            raise ValueError(f"a record of {len(value or b'')} bytes does not fit into a batch of {BATCH_BYTES}")
 
     async def flush(self) -> None:
         """Gives all that was put to the producer, and raises the error of what could not be sent so far."""
@@ -70,7 +70,7 @@ class Bulk:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._producer.stop(), STOP_S)
 
-    def _append(self, partition: int, home_id: str, value: bytes) -> bool:
+    def _append(self, partition: int, home_id: str, value: bytes | None) -> bool:
         now_ms = time.time_ns() // 1_000_000
         return self._open[partition].append(key=home_id.encode(), value=value, timestamp=now_ms) is not None
 

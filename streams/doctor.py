@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 import msgspec
 from kafka import errors
-from kafka.admin import KafkaAdminClient
+from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from kafka.errors import KafkaError
 from redis import AuthenticationError, RedisError
 from redis.exceptions import NoPermissionError
@@ -126,6 +126,7 @@ def _kafka(settings: Settings) -> Iterator[Finding]:
         found = {topic["name"]: topic for topic in admin.describe_topics([settings.topic(name) for name in topics.CLEANUP])}
         group = group_id(settings)
         workers = _members(admin, group)
+        policy = _cleanup(admin, settings.topic(topics.ITEMS))
     yield Finding("kafka", "connection", "ok", settings.broker)
     yield from _rights(settings)
     yield Finding(
@@ -137,6 +138,28 @@ def _kafka(settings: Settings) -> Iterator[Finding]:
             yield Finding("topics", topic, "ok", f"{len(description['partitions'])} partitions")
         elif errors.for_code(description["error_code"]) is not errors.TopicAuthorizationFailedError:
             yield Finding("topics", topic, "warning", "missing", "a worker creates it at its start, if it may")
+    if settings.catalogue and found[settings.topic(topics.ITEMS)]["partitions"]:
+        yield _catalogue(settings, policy)
+
+
+def _cleanup(admin: KafkaAdminClient, topic: str) -> str | None:
+    """The topic's `cleanup.policy`; None where we may not see it, or there is no such topic."""
+    found = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)], config_filter="all")
+    policy = found.get("topic", {}).get(topic, {}).get("cleanup.policy")
+    return policy["value"] if policy else None
+
+
+def _catalogue(settings: Settings, policy: str | None) -> Finding:
+    """How the topic `items` is."""
+    topic = settings.topic(topics.ITEMS)
+    records = sum(span.end - span.begin for span in read_spans(settings.brokers, topic).values())
+    if policy is not None and "compact" not in policy:
+        return Finding(
+            "catalogue", topic, "warning", f"{records:,} records, not compacted: Kafka forgets items after its retention",
+            f"kafka-configs.sh --alter --topic {topic} --add-config cleanup.policy=compact",
+        )  # fmt: skip
+    compacted = "compacted" if policy else "whether it is compacted we may not see (DescribeConfigs)"
+    return Finding("catalogue", topic, "ok", f"{records:,} records at most, {compacted}")
 
 
 def _rights(settings: Settings) -> Iterator[Finding]:

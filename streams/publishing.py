@@ -86,6 +86,7 @@ class Publishing:
         self._one_batch = asyncio.Lock()
         self._one_round = asyncio.Lock()
         self._trending_known = False
+        self._trending_due = False
 
     async def take(self, outcome: Outcome) -> None:
         """Takes a counted batch, as soon as there is room for it."""
@@ -134,6 +135,15 @@ class Publishing:
                 self.marks.give_up(revoked)
                 await self._write_learned(revoked)
 
+    async def show_again(self, items: Sequence[int]) -> None:
+        """In the next round publishes the lists of items (hashes) that were hidden, and those that they belong into."""
+        self._changed.update(await self._engine.around(items))
+        self.refresh_trending()
+
+    def refresh_trending(self) -> None:
+        """In the next round publishes what is popular: the catalogue has changed."""
+        self._trending_due = True
+
     async def _publish(self, outcome: Outcome) -> None:
         """Recommendations of the users that the batch touched, to Redis and to the topic."""
         ends, begun = outcome.ours(), now()
@@ -181,6 +191,8 @@ class Publishing:
             if any(changed.values()):
                 with self._engine.stages.timed("lists"):
                     await self._publish_lists(changed)
+            elif self._trending_due:
+                await self._publish_trending()
             return await self.marks.write(out)
 
     async def _publish_lists(self, changed: Mapping[str, Set[int]]) -> None:
@@ -198,6 +210,7 @@ class Publishing:
             await self._store.put(learned)
 
     async def _publish_trending(self) -> None:
+        self._trending_due = False
         popular = await self._engine.trending()
         if popular:
             self._trending_known = True

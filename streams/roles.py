@@ -15,7 +15,7 @@ from recsys.keys import Keys
 from streams.access import Refused, knock
 from streams.cli.failure import one_line
 from streams.settings import Settings
-from streams.topics import ANSWER_MS, EVENTS, RECOMMENDATIONS, REJECTED
+from streams.topics import ANSWER_MS, EVENTS, ITEMS, RECOMMENDATIONS, REJECTED
 
 GROUP = "freshet"
 """The workers' group where no prefixes are set; `group_id` says what it is where they are."""
@@ -46,24 +46,35 @@ WORKER = Role(
     (
         Right("Read", "topic", EVENTS),
         Right("Write", "topic", EVENTS),
+        Right("Read", "topic", ITEMS),
         Right("Write", "topic", RECOMMENDATIONS),
         Right("Write", "topic", REJECTED),
         Right("Read", "group", GROUP),
     ),
     ("freshet:*",),
-    ("ping", "info", "get", "mget", "set", "eval"),
+    ("ping", "info", "get", "mget", "set", "eval", "scan", "del"),
 )
 READER = Role(
     "reader",
     (Right("Read", "topic", RECOMMENDATIONS),),
-    ("freshet:recs:*", "freshet:similar:*", "freshet:together:*", "freshet:bought_after:*", "freshet:trending"),
+    (
+        "freshet:recs:*",
+        "freshet:similar:*",
+        "freshet:together:*",
+        "freshet:bought_after:*",
+        "freshet:trending",
+        "freshet:trending:*",
+        "freshet:item:*",
+    ),
     ("get", "mget"),
 )
 PRODUCER = Role("producer", (Right("Write", "topic", EVENTS),), (), ())
+CATALOGUE = Role("catalogue", (Right("Write", "topic", ITEMS),), (), ())
 OPERATOR = Role(
     "operator",
     (
         Right("Write", "topic", EVENTS),
+        Right("Describe", "topic", ITEMS),
         Right("Describe", "topic", RECOMMENDATIONS),
         Right("Describe", "topic", REJECTED),
         Right("Describe", "group", GROUP),
@@ -71,7 +82,7 @@ OPERATOR = Role(
     ("freshet:*",),
     ("ping", "mget", "getrange", "scan", "info"),
 )
-ROLES = (WORKER, READER, PRODUCER, OPERATOR)
+ROLES = (WORKER, READER, PRODUCER, CATALOGUE, OPERATOR)
 
 IMPLYING = {"Describe": ("Read", "Write", "Describe"), "Read": ("Read",), "Write": ("Write",)}
 
@@ -137,17 +148,20 @@ HARMLESS: Mapping[str, Sequence[str | int]] = {
     "mget": ("MGET", "KEY"),
     "set": ("SET", "KEY", "", "NX", "XX"),
     "eval": ("EVAL", "return 1", 1, "KEY"),
+    "scan": ("SCAN", 0, "COUNT", 1),
+    "del": ("DEL", "NO_KEY"),
 }
 """How to ask whether each command of a worker may be given: to set what is there and is not there fails in any case."""
 
 
 def demand_commands(settings: Settings, role: Role) -> None:
     """Returns where Redis lets us give every command of the role to our keys. Raises `Refused`, `redis.RedisError`."""
-    key = Keys(settings.key_prefix).state
+    keys = Keys(settings.key_prefix)
+    places: Mapping[str | int, str] = {"KEY": keys.state, "NO_KEY": keys.worker("")}  # no worker is without a name
     with open_client(settings.redis) as client:
         for command in role.commands:
             try:
-                client.execute_command(*(key if part == "KEY" else part for part in HARMLESS[command]))  # type: ignore[no-untyped-call]
+                client.execute_command(*(places.get(part, part) for part in HARMLESS[command]))  # type: ignore[no-untyped-call]
             except NoPermissionError as error:
                 user, reason = urlsplit(settings.redis).username or "default", one_line(str(error))
                 refused = re.search(r"the '([\w|]+)' command", reason)
@@ -178,7 +192,7 @@ def redis_line(role: Role) -> str:
     """The role's rights as a command of Redis; without ACL SETUSER and with `user` before it, a line of users.acl.
 
     >>> redis_line(READER).split(" ~")[-1]
-    'freshet:trending +get +mget'
+    'freshet:item:* +get +mget'
     """
     return " ".join(
         [

@@ -80,6 +80,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     retention: Annotated[float, Meta(description="days after which a user without an event is forgotten", gt=0, le=36_500)] = (
         90.0
     )
+    catalogue: Annotated[
+        bool, Meta(description="true: read what is known of items from the topic `items`; false: leave that topic alone")
+    ] = True
     accept_loss: Annotated[
         bool, Meta(description="true: go on although Kafka no longer has events that were not counted yet")
     ] = False

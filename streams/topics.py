@@ -9,10 +9,11 @@ from streams.access import Refused
 from streams.settings import Settings
 
 EVENTS = "events"
+ITEMS = "items"
 RECOMMENDATIONS = "recommendations"
 REJECTED = "rejected"
 
-CLEANUP = {EVENTS: "delete", RECOMMENDATIONS: "compact", REJECTED: "delete"}
+CLEANUP = {EVENTS: "delete", ITEMS: "compact", RECOMMENDATIONS: "compact", REJECTED: "delete"}
 """Every topic of this version with its `cleanup.policy`."""
 
 ANSWER_MS = 10_000

@@ -5,9 +5,14 @@
 
 import asyncio
 
+import numpy as np
+
 from recsys.batch import Arrival
+from recsys.catalogue.catalogue import Catalogue
+from recsys.catalogue.item import CatalogueItem
 from recsys.engine import Chunk, Engine
 from recsys.events import Event, Kind, Line
+from recsys.hashing import hash_item
 from recsys.keys import VIEWED, Keys
 from recsys.rules import Rules
 from recsys.store import MemoryStore
@@ -24,7 +29,19 @@ EVENTS = (
 
 def warm_up(rules: Rules) -> None:
     """Counts and ranks a few events in memory: everything that compiles has compiled afterwards."""
-    asyncio.run(_count_and_rank(Engine(MemoryStore(), Keys("warm-up:"), rules)))
+    asyncio.run(_count_and_rank(Engine(MemoryStore(), Keys("warm-up:"), rules, catalogue=catalogue_of_two())))
+
+
+def catalogue_of_two() -> Catalogue:
+    """A catalogue to which everything has happened once."""
+    catalogue = Catalogue()
+    for item_id, title in (("a", "red mug"), ("b", "blue mug"), ("c", "red tea"), ("a", "green mug")):
+        catalogue.put(CatalogueItem(item_id, title))
+    catalogue.alike(np.array([hash_item("a")], np.uint64), 1)
+    catalogue.put(CatalogueItem("b", "blue mug", available=False))
+    catalogue.put(CatalogueItem("b", "blue mug"))
+    catalogue.remove("c")
+    return catalogue
 
 
 async def _count_and_rank(engine: Engine) -> None:

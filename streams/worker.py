@@ -12,12 +12,15 @@ from contextlib import AsyncExitStack
 import faust
 from aiokafka import AIOKafkaProducer
 
+from recsys.catalogue.catalogue import Catalogue
 from recsys.connection import open_store
 from recsys.engine import Engine
 from recsys.generations import open_live
+from recsys.keys import Keys
 from recsys.layout import claim, claim_signer, layout_of
 from streams import topics
 from streams.app import build_app
+from streams.catalogue import CatalogueStream
 from streams.counting import Counting
 from streams.eviction import warn_of_evictions
 from streams.lease import watch_sleep
@@ -47,10 +50,12 @@ async def run(
     settings: Settings,
     outbox_over: Callable[[AIOKafkaProducer], Outbox] = Outbox,
     when_ready: Callable[[str], None] = say_ready,
+    catalogue_of: str | None = None,
 ) -> None:
     """Runs a worker until it is cancelled. Raises what ended it otherwise.
 
     `outbox_over` makes what writes to Kafka; `when_ready` is called once, with the partitions that it has, in words.
+    `catalogue_of` is the prefix of a system whose workers keep the catalogue: then this one only reads it.
     """
     async with AsyncExitStack() as stack:
         await asyncio.to_thread(demand_commands, settings, WORKER)
@@ -69,7 +74,8 @@ async def run(
         partitions = await outbox.partitions(events)
         await claim(store, keys, layout_of(events, partitions, settings.rules))
         await claim_signer(store, keys, Seal.of(settings.secret, events, partitions).signers)
-        engine = Engine(store, keys, settings.rules, settings.retention_s)
+        catalogue = Catalogue()
+        engine = Engine(store, keys, settings.rules, settings.retention_s, catalogue)
         rejected_partitions = await outbox.partitions(settings.topic(topics.REJECTED))
         counting = Counting(settings, engine, outbox, partitions, rejected_partitions)
         publishing = Publishing(settings, keys, engine, store, outbox)
@@ -91,6 +97,13 @@ async def run(
                 serve(app),
             )
         ]
+        if settings.catalogue:
+            theirs = keys if catalogue_of is None else Keys(catalogue_of)
+            stream = CatalogueStream(
+                settings, theirs, catalogue, store, outbox, publishing, partitions, rejected_partitions,
+                publishing.marks.offsets.keys() if catalogue_of is None else frozenset(),
+            )  # fmt: skip
+            background += [asyncio.create_task(stream.run()), asyncio.create_task(stream.run_rounds())]
         try:
             done, _ = await asyncio.wait(background, return_when=asyncio.FIRST_COMPLETED)
             for task in done:

@@ -20,6 +20,9 @@ FORMS: dict[str, tuple[Callable[..., Any], int, bool]] = {
     "similar": (Keys.similar, 0, True),
     "together": (Keys.together, 0, True),
     "bought_after": (Keys.bought_after, 0, True),
+    "item": (Keys.item, 0, True),
+    "catalogue_mark": (Keys.catalogue_mark, 1, False),
+    "catalogue_deleted": (Keys.catalogue_deleted, 1, False),
     "worker": (Keys.worker, 0, True),
     "trending_in": (Keys.trending_in, 0, True),
     "category": (Keys.category, 0, True),
@@ -64,8 +67,8 @@ def built(keys: Keys, name: tuple[Any, ...]) -> str:
 
 
 PARSED = re.compile(
-    r"(?P<kind>recs|similar|together|bought_after|worker):(?P<id>.+)|(?P<alone>trending|state|signer)"
-    r"|\{(?P<side>[ui])(?P<shard>\d+)\}:(?P<what>mark|published|learner|top)"
+    r"(?P<kind>recs|similar|together|bought_after|item|worker|category):(?P<id>.+)|(?P<alone>trending|state|signer)"
+    r"|trending:(?P<trending_in>.+)|\{(?P<side>[uic])(?P<shard>\d+)\}:(?P<what>mark|published|learner|top|deleted)"
     r"|\{u(?P<home>\d+)\}:(?P<of>user|bought):(?P<user>.+)|\{i(?P<at>\d+)\}:(?P<each>row|together|after|sales):(?P<item>[0-9a-f]{16})",
     re.DOTALL,
 )
@@ -77,6 +80,8 @@ def read_back(key: str, prefix: str) -> tuple[Any, ...]:
     assert found is not None, key
     if found["kind"]:
         return found["kind"], found["id"]
+    if found["trending_in"]:
+        return "trending_in", found["trending_in"]
     if found["alone"]:
         return (found["alone"],)
     if found["user"]:
@@ -88,6 +93,7 @@ def read_back(key: str, prefix: str) -> tuple[Any, ...]:
     kind = {
         "u": {"mark": "user_mark", "published": "published", "learner": "learner"},
         "i": {"mark": "item_mark", "top": "top"},
+        "c": {"mark": "catalogue_mark", "deleted": "catalogue_deleted"},
     }
     return kind[found["side"]][found["what"]], int(found["shard"])
 

@@ -40,6 +40,7 @@ from streams.access import Refused, knock
 from streams.cli.logs import written
 from streams.local.ports import HOST, free_port
 from streams.roles import (
+    CATALOGUE,
     OPERATOR,
     PRODUCER,
     READER,
@@ -127,6 +128,11 @@ def test_with_the_least_rights_everything_works(shop: Shop, worker: Worker, tmp_
     assert replayed.returncode == 0, replayed.stderr
     assert json.loads(replayed.stdout)["events"] == 10
 
+    file.write_bytes(b'{"item_id": "mug", "title": "Red mug"}')
+    produced = run(shop.environ(CATALOGUE), "items", str(file), "--json")
+    assert produced.returncode == 0, produced.stderr
+    wait_until(lambda: run(shop.environ(READER), "item", "mug").returncode == 0, "the item was public", END_S)
+
     exported = run(shop.environ(OPERATOR), "export")
     assert exported.returncode == 0, exported.stderr
     counted = {item["item_id"]: item["interactions"] for item in map(json.loads, exported.stdout.splitlines())}
@@ -183,7 +189,7 @@ class Reader:
         return found
 
 
-@pytest.mark.parametrize(("role", "right"), [(role, right) for role in (WORKER, PRODUCER, OPERATOR) for right in role.kafka],
+@pytest.mark.parametrize(("role", "right"), [(role, right) for role in ROLES if role != READER for right in role.kafka],
                          ids=lambda x: x.name if isinstance(x, Role) else str(x))  # fmt: skip
 def test_a_missing_right_of_kafka_is_named_at_start(shop: Shop, role: Role, right: Right) -> None:
     settings = shop.settings(role)

@@ -26,6 +26,7 @@ DEFAULTS: dict[str, Any] = {
     "top_n": 20,
     "hide": "current,once",
     "retention": 90.0,
+    "catalogue": True,
     "accept_loss": False,
     "secret": "",
 }
@@ -60,6 +61,7 @@ ALLOWED: list[tuple[str, str, Any]] = [
     ("hide", "current, seen", "current, seen"),
     ("hide", "current,purchased", "current,purchased"),
     ("retention", "0.01", 0.01),
+    ("catalogue", "false", False),
     ("accept_loss", "true", True),
     ("secret", "new-key, old,older", "new-key, old,older"),
     ("window", " 7 ", 7),
@@ -91,6 +93,7 @@ REFUSED: list[tuple[str, str]] = [
     ("action_weights", "purchase=4,purchase=5"),
     *(("accept_loss", value) for value in ("", "yes", "maybe", "2")),
     *(("baskets", value) for value in ("", "yes", "maybe", "2")),
+    *(("catalogue", value) for value in ("", "yes", "maybe", "2")),
     *(("learner", value) for value in ("", "yes", "maybe", "2")),
     *(("secret", value) for value in ("a,,b", ",a", "a,", "a b")),
 ]

@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from recsys.connection import open_client, open_store
+from recsys.keys import literal
 from recsys.redis_store import KEYS_A_COMMAND
-from recsys.store import Commit, Entry, MemoryStore, Store, Swap
+from recsys.store import Commit, Entry, MemoryStore, Replacement, Store, Swap
 from streams.settings import Settings
 
 Test = Callable[[Store, str], Awaitable[None]]
@@ -155,3 +156,41 @@ def test_values_live_as_long_as_they_were_given_and_marks_for_ever(namespace: Se
     with open_client(namespace.redis) as client:
         lifetimes = [client.ttl(namespace.key_prefix + "{i1}:" + key) for key in "mabncd"]
     assert lifetimes == [-1, pytest.approx(100, abs=2), -1, -1, pytest.approx(200, abs=2), -1]
+
+
+@EVERYWHERE
+def test_a_value_is_replaced_or_removed_only_if_it_is_the_expected_one(run: Callable[[Test], None]) -> None:
+    async def test(store: Store, p: str) -> None:
+        await store.put([Entry(p + "a", b"1"), Entry(p + "b", b"1"), Entry(p + "c", b"1"), Entry(p + "e", b"")])
+        changes = [
+            Replacement(p + "a", b"1", b"2"),
+            Replacement(p + "b", b"0", b"2"),
+            Replacement(p + "c", b"1", None),
+            Replacement(p + "d", b"1", b"2"),
+            Replacement(p + "e", b"", b"2"),
+        ]
+        assert await store.replace(changes) == [True, False, True, False, True]
+        assert await store.read([[p + each] for each in "abcde"]) == [[b"2"], [b"1"], [None], [None], [b"2"]]
+
+    run(test)
+
+
+@EVERYWHERE
+def test_a_scan_gives_every_key_that_matches_and_no_other(run: Callable[[Test], None]) -> None:
+    async def test(store: Store, p: str) -> None:
+        await store.put([Entry(f"{p}{kind}:{n}", b"") for kind in ("recs", "similar", "item") for n in range(1200)])
+        found = {key async for key in store.scan(literal(p) + "[rs]*")}
+        assert found == {f"{p}{kind}:{n}" for kind in ("recs", "similar") for n in range(1200)}
+
+    run(test)
+
+
+@BOTH
+def test_a_replaced_value_keeps_its_lifetime(run: Callable[[Test], None], namespace: Settings) -> None:
+    async def test(store: Store, p: str) -> None:
+        await store.put([Entry(p + "a", b"1", 1000)])
+        assert await store.replace([Replacement(p + "a", b"1", b"2")]) == [True]
+        with open_client(namespace.redis) as client:
+            assert 0 < client.ttl(p + "a") <= 1000
+
+    run(test)

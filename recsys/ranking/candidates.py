@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from recsys.compiled import F64, I64, compiled
+from recsys.compiled import F64, I64, U64, compiled
 from recsys.index import NOWHERE
 from recsys.known import Known
 from recsys.learner import softmax
@@ -41,6 +41,8 @@ class Desk(NamedTuple):
     """Scratch: candidates by falling score."""
     terms: F64
     """Scratch: of one score."""
+    gone: U64
+    """Sorted hashes of items that are shown to nobody, because the catalogue has them no more."""
 
 
 def desk(rules: Rules) -> Desk:
@@ -55,6 +57,7 @@ def desk(rules: Rules) -> Desk:
         np.zeros(room),
         np.zeros(room, np.int64),
         np.zeros(TERMS),
+        np.empty(0, np.uint64),
     )
 
 

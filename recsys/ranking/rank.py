@@ -13,6 +13,7 @@ import numpy as np
 from recsys.compiled import F64, I32, I64, U64, Bools, compiled
 from recsys.hashing import NONE
 from recsys.histories import Histories
+from recsys.index import is_among
 from recsys.known import Known
 from recsys.popularity import Popular
 from recsys.ranking.candidates import Desk, lay_out, repeat_term
@@ -193,7 +194,7 @@ def _best(desk: Desk, score: F64, n: int, hidden: U64, room: int) -> int:
             i -= 1
             if not _before(score[c], item[entry[c]], score[best[i]], item[entry[best[i]]]):
                 continue
-        if _contains(hidden, item[entry[c]]):
+        if _contains(hidden, item[entry[c]]) or is_among(item[entry[c]], desk.gone):
             continue
         while i > 0 and _before(score[c], item[entry[c]], score[best[i - 1]], item[entry[best[i - 1]]]):
             best[i] = best[i - 1]

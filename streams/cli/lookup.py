@@ -1,4 +1,4 @@
-"""`freshet recommend`, `similar`, `together`, `bought-after`, `trending`: what apps read with one GET, as tables for people."""
+"""`freshet recommend`, `similar`, `trending` and the like: what apps read with one GET, as tables for people."""
 
 from typing import Any
 
@@ -7,6 +7,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from recsys.catalogue.item import decode
 from recsys.connection import open_client
 from recsys.keys import Keys
 from recsys.recommendation import Neighbours, Reason, Recommendation
@@ -117,6 +118,41 @@ def _no_baskets(settings: Settings) -> str:
     if not settings.baskets:
         return "FRESHET_BASKETS is false, so baskets are not counted. Set it to true and run freshet rebuild"
     return "no such purchase was counted. Check the id, or that events of purchases arrive (freshet doctor)"
+
+
+@click.command()
+@click.argument("item")
+@as_json
+def item(item: str, as_json: bool) -> None:
+    """Show what the catalogue says of ITEM."""
+    settings = read_settings()
+    stored = _get(settings, Keys(settings.key_prefix).item(item))
+    if stored is None:
+        raise Failure(
+            f"item {item!r} is not in the catalogue under {settings.key_prefix!r}: it is deleted, or was never written to the "
+            "topic `items` (freshet items), or no worker has read it yet (freshet doctor)"
+        )
+    if as_json:
+        click.echo(stored)
+        return
+    found = decode(item.encode(), stored)
+    price = "" if found.price is None else f"{found.price:,.2f} {found.currency}".strip()
+    lines = {
+        "title": found.title,
+        "price": price,
+        "brand": found.brand,
+        "categories": "; ".join(found.categories),
+        "available": "yes" if found.available else "no: it is recommended to nobody",
+        "url": found.url,
+        "image": found.image,
+    }
+    table = Table(title=printable(item), show_header=False)
+    table.add_column()
+    table.add_column(overflow="fold")
+    for name, text in lines.items():
+        if text:
+            table.add_row(name, printable(text))
+    _console().print(table)
 
 
 def in_words(reason: Reason) -> str:

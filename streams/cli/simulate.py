@@ -23,7 +23,7 @@ PLAIN_S = 10.0
 @click.option("--shoppers", type=click.IntRange(1), default=500, show_default=True, help="Shoppers that are known by name.")
 @click.option("--products", type=click.IntRange(28), default=400, show_default=True, help="Products in the catalogue.")
 def simulate(rate: float, seconds: float, seed: int | None, shoppers: int, products: int) -> None:
-    """Produce the events of a simulated shop to the `events` topic."""
+    """Produce the catalogue and the events of a simulated shop to the topics `items` and `events`."""
     if not math.isfinite(rate):
         raise click.BadParameter("a number of events a second is wanted", param_hint="--rate")
     settings = read_settings()
@@ -44,20 +44,22 @@ def run(
     shoppers: int,
     products: int,
 ) -> None:
-    """Sends events until `stop`, or for so many seconds."""
+    """Sends the catalogue, and then events until `stop`, or for so many seconds."""
     from streams.demo.pace import on_time
-    from streams.demo.sender import Sender
-    from streams.roles import PRODUCER, demand
-    from streams.shop.catalogue import build_catalogue
+    from streams.demo.sender import Sender, send_all
+    from streams.roles import CATALOGUE, PRODUCER, demand
+    from streams.shop.catalogue import build_catalogue, in_records
     from streams.shop.shoppers import crowd
     from streams.shop.traffic import events
-    from streams.topics import EVENTS, create_missing
+    from streams.topics import EVENTS, ITEMS, create_missing
 
     demand(settings, PRODUCER)
-    create_missing(settings, {EVENTS})
+    demand(settings, CATALOGUE)
+    create_missing(settings, {EVENTS, ITEMS})
     sender = Sender(settings.brokers, settings.topic(EVENTS))
     rng = random.Random(seed)
     catalogue = build_catalogue(rng, products)
+    send_all(settings.brokers, settings.topic(ITEMS), in_records(catalogue))
     start = time.monotonic()
     stream = events(rng, catalogue, crowd(rng, shoppers, catalogue), rate=rate, start_ms=round(time.time() * 1000))
     progress = Progress(start, f"seed {seed}")

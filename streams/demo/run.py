@@ -7,7 +7,7 @@ from streams.demo.board import Board
 from streams.demo.listener import Listener
 from streams.demo.opening import OpenShop
 from streams.demo.plan import Plan
-from streams.demo.sender import Sender
+from streams.demo.sender import Sender, send_all
 from streams.demo.settling import exported, settle
 from streams.demo.show import Show
 from streams.demo.stopping import Stopping
@@ -16,7 +16,8 @@ from streams.demo.worker import Worker
 from streams.local.system import LocalSystem
 from streams.recount import compare, recount_topic
 from streams.settings import Settings
-from streams.topics import EVENTS, RECOMMENDATIONS, create_missing
+from streams.shop.catalogue import in_records
+from streams.topics import EVENTS, ITEMS, RECOMMENDATIONS, create_missing
 
 REFRESH_S = 0.25
 
@@ -38,6 +39,7 @@ def run(plan: Plan, show: Show, stopping: Stopping) -> Summary:
         for line in invitation(plan, settings):
             show.say(line)
         listener = stack.enter_context(Listener(settings.brokers, settings.topic(RECOMMENDATIONS), board))
+        send_all(settings.brokers, settings.topic(ITEMS), in_records(plan.catalogue))
         shop = stack.enter_context(OpenShop(plan, Sender(settings.brokers, settings.topic(EVENTS)), board))
         with stopping.open():
             watch(plan, board, worker, shop, show, stopping=stopping)

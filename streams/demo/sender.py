@@ -1,7 +1,7 @@
 """The sender: events to the topic, with the key that Freshet wants, and nothing lost in silence."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -66,6 +66,17 @@ class Sender:
         """Ends without minding what did not arrive. Does nothing after `close`."""
         with suppress(KafkaError):
             self.producer.close(timeout=ABANDON_S)
+
+
+def send_all(brokers: Brokers, topic: str, records: Iterable[tuple[str, bytes]]) -> None:
+    """Sends records (key and value), and returns when all have arrived. Raises the first failure there was."""
+    sender = Sender(brokers, topic)
+    try:
+        for key, value in records:
+            sender.send_as(value, key.encode())
+        sender.close()
+    finally:
+        sender.abandon()
 
 
 def home_key(value: bytes) -> bytes:

@@ -97,7 +97,7 @@ async def _build(
     settings: Settings, client: Redis, building: Building, past: Past, live: tuple[Keys, int], progress: Progress
 ) -> dict[int, UserMark]:
     beside = replace(settings, key_prefix=aside(settings.key_prefix, building.generation))
-    worker = asyncio.create_task(run(beside, lambda producer: PastOutbox(producer, past), lambda _: None))
+    worker = asyncio.create_task(run(beside, lambda producer: PastOutbox(producer, past), lambda _: None, settings.key_prefix))
     look = asyncio.create_task(_until_nearly_all_is_counted(settings, client, building, live, progress))
     try:
         await asyncio.wait((worker, look), return_when=asyncio.FIRST_COMPLETED)

@@ -2,14 +2,17 @@
 
 import bisect
 import itertools
+from collections.abc import Iterator
 from random import Random
 
+import msgspec
 from msgspec import Struct
 
 from streams.shop.words import BRANDS, CATEGORIES, MODELS, Category
 
 ARRIVING = 0.1
 """Share of the products that are not on sale yet when the shop opens."""
+CURRENCY = "EUR"
 PRICES = {category.slug: (category.low, category.high) for category in CATEGORIES}
 SIMILAR = 6
 """Products of its own category that stand next to a product."""
@@ -89,6 +92,24 @@ def build_catalogue(rng: Random, products: int = 400) -> Catalogue:
         ],
         opening=products - int(products * ARRIVING),
     )
+
+
+def in_records(catalogue: Catalogue) -> Iterator[tuple[str, bytes]]:
+    """What the shop tells of its products on the topic `items`: of each its id and its Item JSON.
+
+    >>> next(in_records(build_catalogue(Random(1), 280)))[1].decode()  # doctest: +ELLIPSIS
+    '{"item_id":"down-jacket-006","title":"Pellinor Petrel Down Jacket","brand":...,"price":149.0,"currency":"EUR"}'
+    """
+    for product in catalogue.products:
+        told = {
+            "item_id": product.item_id,
+            "title": product.title,
+            "brand": product.brand,
+            "categories": [product.category],
+            "price": product.price,
+            "currency": CURRENCY,
+        }
+        yield product.item_id, msgspec.json.encode(told)
 
 
 def dearness(product: Product) -> float:

@@ -1,0 +1,156 @@
+"""A catalogue through the topic into one worker: its rate, the worker's memory, a restart, and how long a sweep takes.
+
+`python -m benchmarks.items --items 1000000 --messages 200000` prints a table. It starts its own Kafka and Redis.
+"""
+
+import argparse
+import json
+import random
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+from redis import Redis
+from rich.console import Console
+from rich.table import Table
+
+from recsys.keys import Keys
+from recsys.recommendation import Reason, Recommendation, RecommendedItem, encode
+from streams.demo.worker import Worker
+from streams.lag import read_spans
+from streams.local import LocalSystem
+from streams.local.kafka import STEADY_JVM
+from streams.settings import Settings, read_settings
+from streams.topics import ITEMS, create_missing
+
+WORDS = 5000
+"""Different words in titles and descriptions."""
+SHOWN = 20
+"""Items in a recommendation."""
+TIME = "2026-01-01T00:00:00.000Z"
+PATIENCE_S = 3600.0
+READ = re.compile(r"the catalogue is read: (\d+) items in ([\d.]+) s")
+SWEPT = re.compile(r"items are hidden: of (\d+) published lists (\d+) were changed, in ([\d.]+) s")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Load a catalogue, and measure it.")
+    parser.add_argument("--items", type=int, default=1_000_000, help="(default: %(default)s)")
+    parser.add_argument("--messages", type=int, default=200_000, help="recommendations to sweep (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    table = Table(title=f"{arguments.items:,} items, {arguments.messages:,} recommendations")
+    table.add_column("what")
+    table.add_column("found", justify="right")
+    with tempfile.TemporaryDirectory() as folder, LocalSystem(Path(folder) / "system", jvm=STEADY_JVM) as system:
+        environ = system.environment()
+        settings = read_settings(environ)
+        create_missing(settings)
+        file = Path(folder) / "items.jsonl"
+        write_items(file, arguments.items, random.Random(arguments.seed))
+        table.add_row("a record", f"{file.stat().st_size / arguments.items:,.0f} bytes")
+        produced = produce(environ, file)
+        table.add_row("freshet items", f"{produced['items_per_second']:,} items/s")
+        with Redis.from_url(settings.redis) as redis:
+            for name in ("first start, with effects", "second start"):
+                measure_start(table, name, environ, settings, redis, arguments.items)
+            write_recommendations(settings, redis, arguments.messages, arguments.items, random.Random(arguments.seed))
+            measure_sweep(table, environ, redis)
+    Console().print(table)
+
+
+def write_items(file: Path, items: int, rng: random.Random) -> None:
+    """Titles of 8 words, descriptions of 30, as frequent as words are."""
+    words = ["".join(rng.choices("abcdefghijklmnoprstuvwz", k=rng.randint(3, 10))) for _ in range(WORDS)]
+    weights = [1 / (rank + 3) for rank in range(WORDS)]
+    with file.open("w") as out:
+        for n in range(items):
+            text = rng.choices(words, weights, k=38)
+            told = {
+                "item_id": f"i{n}",
+                "title": " ".join(text[:8]),
+                "description": " ".join(text[8:]),
+                "brand": f"brand {n % 500}",
+                "categories": [f"Shop > Department {n % 20} > Shelf {n % 400}"],
+                "price": n % 10_000 / 100,
+                "currency": "EUR",
+                "url": f"https://shop.example/items/{n}",
+            }
+            out.write(json.dumps(told) + "\n")
+
+
+def produce(environ: Mapping[str, str], file: Path) -> Any:
+    command = [sys.executable, "-m", "streams", "items", str(file), "--json"]
+    return json.loads(subprocess.run(command, env={**environ}, check=True, capture_output=True).stdout)
+
+
+def measure_start(table: Table, name: str, environ: Mapping[str, str], settings: Settings, redis: "Redis", items: int) -> None:
+    with Worker(environ) as worker:
+        worker.wait_ready()
+        process = psutil.Process(worker.process.pid)
+        at_first = process.memory_info().rss
+        found = wait_for(worker, READ)
+        table.add_row(f"{name}: read", f"{float(found[2]):,.1f} s, {items / float(found[2]):,.0f} items/s")
+        begun = time.monotonic()
+        while not is_noted(settings, redis):
+            time.sleep(0.1)
+        table.add_row(f"{name}: effects noted", f"{time.monotonic() - begun:,.1f} s later")
+        table.add_row(f"{name}: memory", f"{at_first / 1e6:,.0f} MB when ready, {process.memory_info().rss / 1e6:,.0f} MB then")
+        worker.finish()
+
+
+def is_noted(settings: Settings, redis: "Redis") -> bool:
+    keys = Keys(settings.key_prefix)
+    spans = read_spans(settings.brokers, settings.topic(ITEMS))
+    return all(int(redis.get(keys.catalogue_mark(n)) or -1) >= span.end - 1 for n, span in spans.items())  # type: ignore[arg-type]
+
+
+def write_recommendations(settings: Settings, redis: "Redis", messages: int, items: int, rng: random.Random) -> None:
+    keys, pipeline = Keys(settings.key_prefix), redis.pipeline(transaction=False)
+    for n in range(messages):
+        chosen = ["i0"] * (n % 100 == 0) + [f"i{rng.randrange(1, items)}" for _ in range(SHOWN)]
+        listed = [RecommendedItem(item, 0.5, [Reason("also_viewed", 0.7, "i1", 3), Reason("trending", 0.3)]) for item in chosen]
+        message = Recommendation(f"u{n}", f"0-{n:x}-1", TIME, TIME, "personal", listed)
+        pipeline.set(keys.recs(f"u{n}"), encode(message))
+        if n % 1000 == 999:
+            pipeline.execute()
+    pipeline.execute()
+
+
+def measure_sweep(table: Table, environ: Mapping[str, str], redis: "Redis") -> None:
+    """Deletes an item that one recommendation in a hundred has."""
+    with Worker(environ) as worker:
+        worker.wait_ready()
+        wait_for(worker, READ)
+        file = Path(tempfile.mkdtemp()) / "deleted.jsonl"
+        file.write_text('{"item_id": "i0", "deleted": true}\n')
+        begun = time.monotonic()
+        produce(environ, file)
+        found = wait_for(worker, SWEPT)
+        looked, changed, seconds = int(found[1]), int(found[2]), float(found[3])
+        table.add_row("a sweep", f"{seconds:,.2f} s, {looked / seconds:,.0f} keys/s, {changed:,} changed")
+        table.add_row("from the command to the end of the first sweep", f"{time.monotonic() - begun:,.1f} s")
+        table.add_row("keys in Redis", f"{redis.dbsize():,}")
+        worker.finish()
+
+
+def wait_for(worker: Worker, pattern: re.Pattern[str]) -> re.Match[str]:
+    """Waits until the worker logs it."""
+    until = time.monotonic() + PATIENCE_S
+    while time.monotonic() < until:
+        worker.check()
+        for line in list(worker.log):
+            if found := pattern.search(line):
+                return found
+        time.sleep(0.05)
+    raise TimeoutError(f"the worker did not say {pattern.pattern!r}")
+
+
+if __name__ == "__main__":
+    main()

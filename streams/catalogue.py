@@ -1,0 +1,346 @@
+"""The catalogue on the stream: every worker reads the whole compacted topic `items` into its memory.
+
+What a record brings about beside that, one worker does, the one that has the partition of `events` with its number:
+
+    record → freshet:item:<item>, or `rejected` → what is published, without items that are hidden now (`streams.sweep`) → mark
+
+See docs/decisions/0017-the-catalogue-is-read-by-every-worker.md.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterable, Sequence, Set
+from typing import NoReturn
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from msgspec import Struct, field
+
+from recsys.catalogue.catalogue import Catalogue
+from recsys.catalogue.item import BadItem, CatalogueItem, decode, item_id
+from recsys.hashing import hash_item
+from recsys.keys import Keys
+from recsys.marks import START
+from recsys.store import Entry, Replacement, Store, Swap
+from streams import topics
+from streams.counting import fitting
+from streams.home import Rejected
+from streams.lease import LEASE_S, now
+from streams.outbox import Letter, Outbox
+from streams.publishing import Publishing
+from streams.settings import Settings
+from streams.sweep import Sweep
+
+FETCH_WAIT_MS = 500
+"""How long the broker may hold a fetch when nothing is new; a record ends it."""
+POLL_MS = 200
+"""How soon it is noticed that a partition was given to this worker or taken from it."""
+RECORDS = 500
+"""Taken at once."""
+SLICE_S = 0.002
+"""For how long records are read into memory before events have their turn."""
+ROUND_S = 0.05
+AGAIN_S = 0.4
+"""After a first sweep a second one takes out what was ranked before it, by workers that had not heard, and published after."""
+MARK_S = 0.5
+"""How often marks are written: a crash repeats the effects of no more, where no sweep is under way."""
+LOOK_S = 5.0
+"""How often it is looked whether somebody moved the marks back."""
+
+log = logging.getLogger("freshet.worker")
+
+
+class Part(Struct):
+    """A partition of `items`."""
+
+    number: int
+    read: int = START
+    """The last offset that memory knows."""
+    deleted: set[str] = field(default_factory=set)
+    """The items that are deleted: Kafka itself forgets that after a while."""
+    deleted_until: int = START
+    """Up to this offset the records before it do not change that."""
+    deletions_noted: bool = True
+    """Whether these stand in Redis."""
+    owned: bool = False
+    stored: bytes | None = None
+    """The mark, as it stands in Redis."""
+    noted: int = START
+    """What it says."""
+    done: int = START
+    """Up to where records have had their effects here, but for sweeps."""
+    turn: int = 0
+    """How often the partition was taken over."""
+
+
+class Pending(Struct):
+    """A hidden item that may stand in what is published."""
+
+    part: Part
+    offset: int
+    """Of the record that hid it: the mark stays before it."""
+    due: float
+    swept: bool = False
+    """Once."""
+
+
+class CatalogueStream:
+    """Reads the topic `items` for one worker. It must be told how many partitions of `events` and `rejected` there are.
+
+    The effects of the records it has while the partitions of `events` are in `owned`, which others change.
+    """
+
+    def __init__(
+        self, settings: Settings, keys: Keys, catalogue: Catalogue, store: Store, outbox: Outbox, publishing: Publishing,
+        partitions: int, rejected_partitions: int, owned: Set[int],
+    ) -> None:  # fmt: skip
+        self._brokers = settings.brokers
+        self._topic = settings.topic(topics.ITEMS)
+        self._rejected = settings.topic(topics.REJECTED)
+        self._keys = keys
+        self._catalogue = catalogue
+        self._store = store
+        self._outbox = outbox
+        self._publishing = publishing
+        self._partitions = partitions
+        self._rejected_partitions = rejected_partitions
+        self._owned = owned
+        self._sweep = Sweep(settings, keys, store, outbox)
+        self._parts: dict[int, Part] = {}
+        self._unavailable: set[str] = set()
+        self._pending: dict[str, Pending] = {}
+        self._sweeping: set[str] = set()
+        """The items that are being swept."""
+        self._has_read_all = False
+
+    async def run(self) -> NoReturn:
+        """Reads for ever."""
+        async with AIOKafkaConsumer(
+            **self._brokers.connection(), group_id=None, auto_offset_reset="earliest", fetch_max_wait_ms=FETCH_WAIT_MS,
+        ) as consumer:  # fmt: skip
+            numbers = range(await self._outbox.partitions(self._topic))
+            places = [TopicPartition(self._topic, number) for number in numbers]
+            consumer.assign(places)
+            self._parts = {number: Part(number) for number in numbers}
+            await self._read_deleted()
+            begun, ends = time.monotonic(), await consumer.end_offsets(places)
+            await consumer.seek_to_beginning(*places)
+            while True:
+                await self._take_over(consumer)
+                fetched = await consumer.getmany(timeout_ms=POLL_MS, max_records=RECORDS)
+                for place, records in fetched.items():
+                    await self._take(self._parts[place.partition], records)
+                if not self._has_read_all and await has_read(consumer, ends):
+                    self._has_read_all = True
+                    log.info("the catalogue is read: %d items in %.1f s", len(self._catalogue), time.monotonic() - begun)
+
+    async def run_rounds(self) -> NoReturn:
+        """Sweeps and writes marks, for ever."""
+        marked = looked = now()
+        while True:
+            await asyncio.sleep(ROUND_S)
+            await self._sweep_due()
+            if now() - marked > MARK_S:
+                await self._write_marks()
+                marked = now()
+            if now() - looked > LOOK_S:
+                await self._look_at_marks()
+                looked = now()
+
+    # Into memory
+
+    async def _read_deleted(self) -> None:
+        """What was deleted before, of which the topic may say nothing any more."""
+        parts = list(self._parts.values())
+        groups = [[self._keys.catalogue_mark(p.number), self._keys.catalogue_deleted(p.number)] for p in parts]
+        for part, [mark, deleted] in zip(parts, await self._store.read(groups), strict=True):
+            part.deleted_until = offset_of(mark)
+            part.deleted = set(msgspec.json.decode(deleted, type=list[str])) if deleted else set()
+            for item in part.deleted:
+                self._catalogue.remove(item)
+
+    async def _take(self, part: Part, records: Sequence[ConsumerRecord]) -> None:
+        """Takes records into memory, those that are new to it; and has their effects, where these are ours and not had yet."""
+        before = part.done
+        values: dict[str, bytes | None] = {}
+        rejected: list[Rejected] = []
+        shown: list[str] = []
+        slice_ends = time.monotonic() + SLICE_S
+        for record in records:
+            if time.monotonic() > slice_ends:
+                await asyncio.sleep(0)
+                slice_ends = time.monotonic() + SLICE_S
+            has_effects = part.owned and record.offset > part.done
+            try:
+                told = told_by(record)
+            except BadItem as bad:
+                part.read = max(part.read, record.offset)
+                if has_effects:
+                    rejected.append(Rejected(record, str(bad)))
+                continue
+            item = told if isinstance(told, str) else told.item_id
+            was_hidden = self._is_hidden(part, item)
+            is_new = record.offset > part.read
+            if is_new:
+                part.read = record.offset
+                self._remember(part, record.offset, item, told)
+            if has_effects:
+                values[item] = record.value or None
+                if not self._is_hidden(part, item):
+                    self._pending.pop(item, None)
+                    self._sweeping.discard(item)
+                    shown += [item] * (is_new and was_hidden)
+                elif not (is_new and was_hidden) and item not in self._pending:
+                    self._pending[item] = Pending(part, record.offset, now())
+        if part.owned and records[-1].offset > part.done:
+            begun = now()
+            await self._write(part, values, rejected)
+            if not part.owned or not self._is_ours(part) or now() - begun > LEASE_S:
+                await self._move_back(part, before)  # it may have gone out after what another worker wrote
+                return
+            part.done = records[-1].offset
+            if shown:
+                await self._publishing.show_again([hash_item(item) for item in shown])
+
+    def _is_hidden(self, part: Part, item: str) -> bool:
+        return item in part.deleted or item in self._unavailable
+
+    def _remember(self, part: Part, offset: int, item: str, told: CatalogueItem | str) -> None:
+        if offset <= part.deleted_until and item in part.deleted:
+            return  # it is deleted by a later record, or was by one that Kafka has forgotten
+        if isinstance(told, str):
+            self._catalogue.remove(item)
+            self._unavailable.discard(item)
+            if offset > part.deleted_until:
+                part.deleted.add(item)
+                part.deletions_noted = False
+            return
+        self._catalogue.put(told)
+        if item in part.deleted:
+            part.deleted.discard(item)
+            part.deletions_noted = False
+        if told.available:
+            self._unavailable.discard(item)
+        else:
+            self._unavailable.add(item)
+
+    # Effects
+
+    def _is_ours(self, part: Part) -> bool:
+        return part.number % self._partitions in self._owned
+
+    async def _take_over(self, consumer: AIOKafkaConsumer) -> None:
+        """Goes on with the effects of the partitions that are ours now, from their marks."""
+        for part in self._parts.values():
+            if part.owned and not self._is_ours(part):
+                self._give_up(part)
+            elif not part.owned and self._is_ours(part):
+                place = TopicPartition(self._topic, part.number)
+                [[part.stored]] = await self._store.read([[self._keys.catalogue_mark(part.number)]])
+                part.noted = offset_of(part.stored)
+                if part.noted >= (await consumer.end_offsets([place]))[place]:
+                    log.warning("the topic %s was made anew: it is told from its beginning", self._topic)
+                    part.noted = START
+                part.done = part.noted
+                part.owned = True
+                part.turn += 1
+                if await consumer.position(place) > part.done + 1:
+                    consumer.seek(place, part.done + 1)
+
+    def _give_up(self, part: Part) -> None:
+        """What is not done of the partition, somebody else does, or we from its mark."""
+        part.owned = False
+        self._pending = {item: pending for item, pending in self._pending.items() if pending.part is not part}
+
+    async def _write(self, part: Part, values: dict[str, bytes | None], rejected: Iterable[Rejected]) -> None:
+        """Makes items public, with their values as they came (None: not any more), and sets bad records aside."""
+        entries = [Entry(self._keys.item(item), value) for item, value in values.items() if value is not None]
+        if entries:
+            await self._store.put(entries)
+        removed = [self._keys.item(item) for item, value in values.items() if value is None]
+        if removed:
+            found = zip(removed, await self._store.read([[key] for key in removed]), strict=True)
+            there = [Replacement(key, value, None) for key, [value] in found if value is not None]
+            if there:
+                await self._store.replace(there)
+        letters = [Letter(part.number % self._rejected_partitions, *fitting(each)) for each in rejected]
+        if letters:
+            await self._outbox.deliver(self._rejected, letters)
+
+    async def _sweep_due(self) -> None:
+        """Not before the catalogue is read: until then a later record may say that an item is there after all."""
+        due = {item: each for item, each in self._pending.items() if each.due <= now()}
+        if not due or not self._has_read_all:
+            return
+        self._sweeping = set(due)
+        swept = await self._sweep.once(self._sweeping)
+        self._publishing.refresh_trending()
+        log.info(
+            "%d items are hidden: of %d published lists %d were changed, in %.2f s",
+            len(due), swept.looked, swept.changed, swept.seconds,
+        )  # fmt: skip
+        for item, each in due.items():
+            if self._pending.get(item) is not each:
+                continue
+            if each.swept:
+                del self._pending[item]
+            else:
+                each.swept, each.due = True, now() + AGAIN_S
+
+    async def _write_marks(self) -> None:
+        """Notes up to where the records have had their effects."""
+        for part in [part for part in self._parts.values() if part.owned]:
+            offset = min([part.done, *(each.offset - 1 for each in self._pending.values() if each.part is part)])
+            if offset <= part.noted:
+                continue
+            turn, mark = part.turn, str(offset).encode()
+            values = {}
+            if not part.deletions_noted:
+                swept = part.deleted - self._pending.keys()  # who reads of the others behind the mark must find them new
+                values[self._keys.catalogue_deleted(part.number)] = msgspec.json.encode(sorted(swept))
+                part.deletions_noted = len(swept) == len(part.deleted)
+            [held] = await self._store.swap([Swap(self._keys.catalogue_mark(part.number), part.stored, mark, values)])
+            if not held:
+                part.deletions_noted = part.deletions_noted and not values
+                self._give_up(part)
+            elif part.turn == turn:
+                part.stored, part.noted = mark, offset
+
+    async def _look_at_marks(self) -> None:
+        """A worker whose effects came late has moved a mark back: then all from there is to be done once more."""
+        owned = [part for part in self._parts.values() if part.owned]
+        found = await self._store.read([[self._keys.catalogue_mark(part.number)] for part in owned])
+        for part, [mark] in zip(owned, found, strict=True):
+            if mark != part.stored:
+                self._give_up(part)
+
+    async def _move_back(self, part: Part, offset: int) -> None:
+        """Has whoever owns the partition now do everything after `offset` once more."""
+        self._give_up(part)
+        key = self._keys.catalogue_mark(part.number)
+        while True:
+            [[stored]] = await self._store.read([[key]])
+            if offset_of(stored) <= offset or (await self._store.swap([Swap(key, stored, str(offset).encode(), {})]))[0]:
+                return
+
+
+def offset_of(mark: bytes | None) -> int:
+    """
+    >>> offset_of(None), offset_of(b"17")
+    (-1, 17)
+    """
+    return int(mark) if mark else START
+
+
+def told_by(record: ConsumerRecord) -> CatalogueItem | str:
+    """The item that a record describes, or the id of the one that it deletes. Raises `BadItem`."""
+    return decode(record.key, record.value) if record.value else item_id(record.key)
+
+
+async def has_read(consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -> bool:
+    """Whether everything before these ends was fetched."""
+    for place, end in ends.items():
+        if await consumer.position(place) < end:
+            return False
+    return True
