@@ -30,7 +30,8 @@ KINDS = np.full(TERMS, "also_viewed", object)
 KINDS[REPEAT_TERM], KINDS[TRENDING_TERM] = "repeat", "trending"
 KINDS[BOUGHT_AGAIN_TERM], KINDS[ALSO_BOUGHT_TERM] = "bought_again", "also_bought"
 
-Strategy = Literal["personal", "cold_start"]
+Strategy = Literal["personal", "cold_start", "item-based", "trending"]
+"""`personal` and `cold_start` are what a worker publishes; the others are asked for by name (`recsys.strategies`)."""
 
 
 class Reason(Struct, omit_defaults=True, gc=False):
