@@ -1,7 +1,7 @@
 """User-based recommendation, against users compared one by one; the visits that an item remembers have no order."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import pytest
@@ -11,8 +11,10 @@ from test_baselines import DAY_MS, a_trace, nothing, random_trace
 
 from recsys.evaluation.trace import NOTHING, Trace
 from recsys.evaluation.user_based import user_based
+from recsys.recommendation import RecommendedItem
 from recsys.strategies import user_based as core
 from recsys.strategies.user_based import LINES, NEIGHBOURS, visit, visitors
+from recsys.strategies.users import Users
 
 Visit = tuple[int, int, int]
 """(user, item, time)"""
@@ -31,7 +33,7 @@ def newest_visitors(history: Sequence[Visit], item: int, most: int) -> dict[int,
 def plain(history: Sequence[Visit], mine: Sequence[int], me: int, known: int, most: int) -> dict[int, float]:
     """The scores for user `me`, who met these items, by going through all that happened; see the module's formula."""
     ago: dict[int, int] = {}
-    for distance, item in enumerate(reversed(mine[-LINES:]), 1):
+    for distance, item in enumerate(reversed(mine[-min(LINES, known) :]), 1):
         ago.setdefault(item, distance)
     interactions: dict[int, int] = defaultdict(int)
     items_of: dict[int, list[int]] = defaultdict(list)
@@ -126,6 +128,55 @@ def remembered(visits: Iterable[Visit], most: int) -> list[dict[int, int]]:
         visit(found, item, user, time)
     parts = [slice(found.begin[item], found.begin[item] + found.length[item]) for item in range(3)]
     return [dict(zip(found.user[part].tolist(), found.time[part].tolist(), strict=True)) for part in parts]
+
+
+def asked_one_by_one(trace: Trace, at: int, known: int, most: int) -> Iterator[tuple[list[RecommendedItem], Sequence[Visit]]]:
+    """The answer and what was counted before it, for each question; ids sort as the numbers do."""
+    users, history = Users(known, most), list[Visit]()
+    for line in range(len(trace.item)):
+        user, item, time = int(trace.user[line]), int(trace.item[line]), int(trace.time[line])
+        if trace.asked[line]:
+            yield users.recommend(f"{user:03}", at), list(history)
+        users.learn(f"{user:03}", f"{item:03}", time)
+        history.append((user, item, time))
+
+
+@settings(deadline=None, max_examples=50)
+@given(trace=traces(), known=st.integers(1, 30), most=st.integers(1, 6))
+def test_asked_one_by_one_users_get_the_same_with_reasons_that_count_the_users_alike(
+    trace: Trace, known: int, most: int
+) -> None:
+    trace = trace._replace(counted=np.ones(len(trace.item), np.bool_))
+    wanted = expected(trace, 5, known, most)
+    for (answer, history), best in zip(asked_one_by_one(trace, 5, known, most), wanted, strict=True):
+        order = [(-item.score, item.item_id) for item in answer]
+        assert order == sorted(order)
+        assert len({item.item_id for item in answer}) == len(answer)
+        assert all(sum(reason.share for reason in item.reasons) == 1.0 for item in answer)
+        alike = [item for item in answer if item.reasons[0].kind == "similar_users"]
+        assert [item.score for item in alike] == pytest.approx([score for _, score in best])
+        for item in alike:
+            # No more users are alike here than are taken: all that share an item with this one.
+            last: dict[int, list[int]] = defaultdict(list)
+            for user, met, _ in history:
+                last[user].append(met)
+            assert 1 <= item.reasons[0].count <= sum(int(item.item_id) in met[-known:] for met in last.values())
+        filled = answer[len(alike) :]
+        assert {item.reasons[0].kind for item in filled} <= {"trending"}
+
+
+def test_a_new_user_of_five_without_any_interaction_gets_what_is_popular_rather_than_zeros() -> None:
+    users = Users()
+    for n, (user, items) in enumerate({"u1": "abd", "u2": "abe", "u3": "bcd", "u4": "acd", "u5": "ce"}.items()):
+        for item in items:
+            users.learn(user, item, n)
+    found = users.recommend("new", 5)
+    assert [(item.item_id, item.reasons[0].count) for item in found] == [("a", 3), ("b", 3), ("c", 3), ("d", 3), ("e", 2)]
+    assert all(item.score > 0 for item in found)
+    # u1 and u4 share a, d; u3 b, d: of what u1 has not met, c is what two alike met and e what one did.
+    mine = [item.item_id for item in users.recommend("u1", 5) if item.item_id not in "abd"]
+    counts = {item.item_id: item.reasons[0].count for item in users.recommend("u1", 5)}
+    assert (mine, counts) == (["c", "e"], {"a": 2, "b": 2, "c": 2, "d": 2, "e": 1})
 
 
 def test_what_users_alike_met_comes_first() -> None:

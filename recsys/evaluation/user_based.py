@@ -34,7 +34,8 @@ def user_based(trace: Trace, items: int, at: int, progress: Progress, history: i
     users = size(trace.user)
     newest = np.full(users, NONE, np.int32)
     table, near, popular = desk(users, items), no_neighbours(), leaders(items, at)
-    own, ago = np.zeros(LINES, np.int32), np.zeros(LINES, np.int32)
+    lines = min(LINES, history)
+    own, ago = np.zeros(lines, np.int32), np.zeros(lines, np.int32)
     known, length = np.zeros((NEIGHBOURS, history), np.int32), np.zeros(NEIGHBOURS, np.int32)
     best_score = np.empty(at)
     for start, stop in slices(len(trace.item), progress):
@@ -74,10 +75,10 @@ def _user_based(
 
 @compiled
 def last_items(item: I32, before: I32, line: int, own: I32, ago: I32) -> int:
-    """Notes the distinct items of the last `LINES` lines from this one back, and how long ago each was met; returns how many
-    they are."""
+    """Notes the distinct items of the last lines from this one back, as many as `own` has room for, and how long ago each was
+    met; returns how many they are."""
     distinct = 0
-    for distance in range(1, LINES + 1):
+    for distance in range(1, len(own) + 1):
         if line < 0:
             break
         is_new = True
