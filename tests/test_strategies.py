@@ -1,16 +1,24 @@
 """Strategies by name, asked of what is counted: each alone, on a small shop where what must come first is evident."""
 
 import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
+import msgspec
 import pytest
+from click.testing import CliRunner, Result
 from test_rank import DAY_MS, START_MS, Shop, event, others
 
 from recsys.events import Event, Kind
 from recsys.keys import Keys
+from recsys.layout import FORMAT, claim, layout_of
 from recsys.onlooker import Onlooker, Unknown
 from recsys.recommendation import Recommendation
 from recsys.rules import Rules
+from recsys.store import Entry, Store
 from recsys.strategies import STRATEGIES
+from streams import looking
+from streams.cli import main
 
 VISITS = [["cup", "pot"], ["cup", "pot"], ["cup", "jug"], *[["hat"]] * 5, ["hat", "coat"], ["coat"]]
 RULES = Rules()
@@ -128,3 +136,55 @@ def test_a_new_user_of_five_gets_what_is_popular_and_scores_above_zero(textbook:
     assert [met[item] for item in names(message)] == sorted(met.values(), reverse=True)
     assert all(item.score > 0 for item in message.items)
     assert {reason.kind for item in message.items for reason in item.reasons} == {"trending"}
+
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs `freshet recommend` on the shop's state, of one partition."""
+    layout = layout_of("events", 1, RULES)
+    asyncio.run(claim(shop.store, Keys("p:"), layout))
+
+    @asynccontextmanager
+    async def opened(_url: str) -> AsyncIterator[Store]:
+        yield shop.store
+
+    monkeypatch.setattr(looking, "open_store", opened)
+    environ = {"FRESHET_KEY_PREFIX": "p:", "FRESHET_REDIS": "redis://127.0.0.1:1/0", "FRESHET_TOP_N": "3"}
+    return lambda *arguments, **others: CliRunner().invoke(main, ["recommend", *arguments], env=environ | others)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_the_command_prints_what_the_strategy_recommends_as_json_or_a_table(run: Run, shop: Shop, strategy: str) -> None:
+    wanted = ask(shop, "me", strategy, 3)
+    found = run("me", "--strategy", strategy, "--json")
+    assert found.exit_code == 0, found.output
+    message = msgspec.json.decode(found.stdout, type=Recommendation)
+    assert (message.user_id, message.strategy, message.event_time) == ("me", strategy, wanted.event_time)
+    assert message.items == wanted.items
+    table = run("me", "--strategy", strategy).stdout
+    assert f"me: {strategy}, " in table
+    assert all(f" {item.item_id} " in table for item in wanted.items)
+
+
+def test_the_command_refuses_a_strategy_or_a_user_that_there_is_not_and_says_which(run: Run) -> None:
+    for name in ("nightly", "user-based"):
+        unknown = run("me", "--strategy", name)
+        assert (unknown.exit_code, unknown.stdout) == (2, "")
+        assert f"'{name}' is not one of 'item-based', 'trending', 'personal'" in unknown.stderr
+    nobody = run("nobody", "--strategy", "trending")
+    assert (nobody.exit_code, nobody.stdout, len(nobody.stderr.splitlines())) == (1, "", 1)
+    assert "user 'nobody' is unknown under 'p:'" in nobody.stderr
+    nothing = run("me", "--strategy", "trending", FRESHET_KEY_PREFIX="q:")
+    assert (nothing.exit_code, nothing.stdout, len(nothing.stderr.splitlines())) == (1, "", 1)
+    assert "nothing is counted under 'q:'" in nothing.stderr
+
+
+def test_a_state_of_another_version_is_refused(run: Run, shop: Shop) -> None:
+    other = msgspec.structs.replace(layout_of("events", 1, RULES), format=FORMAT + 1)
+    asyncio.run(shop.store.put([Entry(Keys("r:").state, msgspec.json.encode(other))]))
+    failed = run("me", "--strategy", "trending", FRESHET_KEY_PREFIX="r:")
+    assert (failed.exit_code, failed.stdout) == (1, "")
+    assert f"has the format {FORMAT + 1}, this version reads {FORMAT}: use the version of the workers" in failed.stderr
