@@ -1,5 +1,7 @@
 """The onlooker: what a worker would rank for one user, from what is stored alone. It writes nothing."""
 
+from typing import NamedTuple
+
 import msgspec
 import numpy as np
 
@@ -12,7 +14,7 @@ from recsys.keys import Keys
 from recsys.ranker import Asked, Ranker, asked
 from recsys.ranking.past import past, session_start
 from recsys.ranking.rank import recent_items
-from recsys.recommendation import Recommendation, hashes_to_name, instant
+from recsys.recommendation import Recommendation, hashes_to_name, instant, recommended
 from recsys.returning import once, purchases
 from recsys.returning.purchases import fade
 from recsys.returning.sales import HALF_LIFE_MS
@@ -20,11 +22,27 @@ from recsys.rules import Rules
 from recsys.shards import Shards
 from recsys.stages import Stages
 from recsys.store import Store
+from recsys.strategies import named
 from recsys.user_shards import Before, Users
+
+NO_INTERACTION = "(searches and impressions are none). Check the id"
+"""Behind what was not counted."""
+MOST = 500
+"""Items of a recommendation."""
 
 
 class Unknown(LookupError):
     """A user or an item of which nothing is counted."""
+
+
+class Found(NamedTuple):
+    """What is stored of the one user, and of all who buy."""
+
+    asked: Asked
+    learned: bytes | None
+    share: float
+    """How much of what is bought is bought again."""
+    published: Recommendation | None
 
 
 class Onlooker:
@@ -36,6 +54,51 @@ class Onlooker:
         self._rules = rules
         self._partitions = partitions
 
+    async def recommend(self, user: str, partition: int, strategy: str, *, now_ms: int, n: int | None = None) -> Recommendation:
+        """The `n` best items for a user, whose home is `partition`, by a strategy of `recsys.strategies` alone, computed at
+        `now_ms`; `FRESHET_TOP_N` of them without `n`.
+
+        `personal` is what the worker would rank now. Where the strategy finds fewer, popular items fill up, as their reasons
+        say; what the rules hide is left out. The message has the form of the published ones, `strategy` names what it is by
+        (`cold_start` where `personal` knows nothing of the user that leads to an item).
+
+        Raises `Unknown` where the user has no history, `ValueError` for another strategy or an `n` outside 1 to 500.
+
+        >>> import asyncio
+        >>> from recsys.batch import Arrival
+        >>> from recsys.engine import Chunk, Engine
+        >>> from recsys.events import Event, Kind, Line
+        >>> from recsys.store import MemoryStore
+        >>> store, keys, rules = MemoryStore(), Keys("freshet:"), Rules()
+        >>> visits = [("u1", "cup"), ("u1", "pot"), ("u2", "cup"), ("u2", "pot"), ("u3", "hat"), ("u4", "cup")]
+        >>> events = [Event(kind=Kind.CLICK, user_id=u, lines=(Line(i),), time_ms=10**12) for u, i in visits]
+        >>> arrivals = [Arrival(offset, event) for offset, event in enumerate(events)]
+        >>> _ = asyncio.run(Engine(store, keys, rules).count(Chunk(0, 0, 5, arrivals)))
+        >>> look = Onlooker(store, keys, rules, partitions=1)
+        >>> message = asyncio.run(look.recommend("u4", 0, "item-based", now_ms=10**12, n=2))
+        >>> [(item.item_id, item.reasons[0].kind) for item in message.items]
+        [('pot', 'also_viewed'), ('hat', 'trending')]
+        """
+        name, alone = named(strategy)
+        if n is not None and not 1 <= n <= MOST:
+            raise ValueError(f"n is {n}: it must be from 1 to {MOST}")
+        rules = alone.rules(self._rules if n is None else msgspec.structs.replace(self._rules, top_n=n))
+        found = await self._found(user, partition)
+        items, ranker = self._ranker(rules, partition, found.learned)
+        everything, _ = await items.popular()
+        popular = popularity.foremost(everything, rules)
+        ranked = await ranker.rank_by(alone.part(found.asked), found.asked, popular, found.share)
+        names = await items.named(hashes_to_name(ranked))
+        newest = found.asked.histories
+        return Recommendation(
+            user_id=user,
+            recommendation_id=f"{name}-{partition:x}-{now_ms:x}",
+            generated_at=instant(now_ms),
+            event_time=instant(int(newest.time[0, newest.length[0] - 1])),
+            strategy="cold_start" if name == "personal" and not ranked.personal[0] else name,
+            items=next(recommended(ranked, names)),
+        )
+
     async def explain(self, user: str, partition: int, item: str) -> Explanation:
         """Why an item is or is not recommended to a user, whose home is `partition`, after the user's newest event.
 
@@ -44,30 +107,17 @@ class Onlooker:
 
         Raises `Unknown` where the user has no history or the item no row.
         """
-        mine = [self._keys.user(partition, user), self._keys.bought(partition, user), self._keys.learner(partition)]
-        counted = [[self._keys.user_mark(p)] for p in range(self._partitions)]
-        [[history, bought, learned], [stored], *found] = await self._store.read([mine, [self._keys.recs(user)], *counted])
-        if history is None:
-            raise Unknown(
-                f"user {user!r} is unknown under {self._keys.prefix!r}: no interaction of this user was counted lately"
-            )
-        items = ItemShards(self._store, Shards(self._store), self._keys, self._rules, Stages())
+        found = await self._found(user, partition)
+        items, ranker = self._ranker(self._rules, partition, found.learned)
         number = hash_item(item)
         row, _ = await items.load(np.array([number], np.uint64))
         if not len(row.item):
-            raise Unknown(f"item {item!r} is unknown under {self._keys.prefix!r}: no interaction with it was counted")
-
-        of_user = Users(histories.unpack([history], self._rules.history), purchases.unpack([bought]))
-        before = Before(np.empty(0, np.int64), purchases.empty(0))
-        published = msgspec.json.decode(stored, type=Recommendation) if stored else None
-        current = [newest_event(of_user.histories, published)]
-        for_whom = asked(of_user, before, [0], current, np.zeros(1, np.int32), [partition])
-        share = bought_again([mark for [mark] in found])
-        ranker = Ranker(items, self._rules)
-        ranker.learners.begin(partition, learned)
+            raise Unknown(
+                f"item {item!r} is unknown under {self._keys.prefix!r}: no interaction with it was counted {NO_INTERACTION}"
+            )
         everything, _ = await items.popular()
-        overview = await ranker.look(for_whom, popularity.foremost(everything, self._rules), share)
-        recent = met(of_user.histories, self._rules)
+        overview = await ranker.look(found.asked, popularity.foremost(everything, self._rules), found.share)
+        recent = met(found.asked.histories, self._rules)
         hashes = hashes_to_name(overview.everything) | hashes_to_name(overview.allowed) | recent.keys()
         names = await items.named(hashes)
         seen = Seen(
@@ -75,10 +125,34 @@ class Onlooker:
             names,
             int(row.interactions[0]),
             [Met(names[each], *times) for each, times in recent.items() if each in names],
-            await self._bought_once(items, for_whom, number, share),
-            published,
+            await self._bought_once(items, found.asked, number, found.share),
+            found.published,
         )
         return explained(user, item, seen, self._rules.top_n)
+
+    async def _found(self, user: str, partition: int) -> Found:
+        """What is stored of a user. Raises `Unknown` where that is nothing."""
+        mine = [self._keys.user(partition, user), self._keys.bought(partition, user), self._keys.learner(partition)]
+        counted = [[self._keys.user_mark(p)] for p in range(self._partitions)]
+        [[history, bought, learned], [stored], *found] = await self._store.read([mine, [self._keys.recs(user)], *counted])
+        if history is None:
+            raise Unknown(
+                f"user {user!r} is unknown under {self._keys.prefix!r}: no interaction of this user was counted lately "
+                f"{NO_INTERACTION}"
+            )
+        of_user = Users(histories.unpack([history], self._rules.history), purchases.unpack([bought]))
+        before = Before(np.empty(0, np.int64), purchases.empty(0))
+        published = msgspec.json.decode(stored, type=Recommendation) if stored else None
+        current = [newest_event(of_user.histories, published)]
+        for_whom = asked(of_user, before, [0], current, np.zeros(1, np.int32), [partition])
+        return Found(for_whom, learned, bought_again([mark for [mark] in found]), published)
+
+    def _ranker(self, rules: Rules, partition: int, learned: bytes | None) -> tuple[ItemShards, Ranker]:
+        """The items as they are now, and who ranks them by what was learned on a partition."""
+        items = ItemShards(self._store, Shards(self._store), self._keys, rules, Stages())
+        ranker = Ranker(items, rules)
+        ranker.learners.begin(partition, learned)
+        return items, ranker
 
     async def _bought_once(self, items: ItemShards, for_whom: Asked, item: int, share: float) -> BoughtOnce | None:
         """How often an item is bought again, as things are for a user who has bought."""

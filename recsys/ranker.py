@@ -136,12 +136,7 @@ class Ranker:
         now_s = time.monotonic()
         _, learned, of = self._learned(asked)
         users = past(asked.histories, self._rules)
-        recent = recent_items(asked.histories)
-        self._memory.put((await self._items.load(np.unique(recent[recent != NONE])))[0], now_s)
-        if len(asked.returning):
-            # What sells most is sought among what is known: here among what is popular.
-            self._buying.remember(await self._items.load_sales(np.unique(popular.item)), now_s)
-            await self._buying.know(asked.customers, now_s)
+        await self._know(asked, popular, now_s)
         left_out = {
             rule: self._left_out(asked, users, share, msgspec.structs.replace(self._rules, hide=frozenset((rule,))))
             for rule in sorted(self._rules.hide)
@@ -154,6 +149,24 @@ class Ranker:
             await self._best(asked, users, all_out, popular, learned, of, most, now_s),
             left_out,
         )
+
+    async def rank_by(self, part: Asked, asked: Asked, popular: Popular, share: float) -> Ranked:
+        """Ranks by a part of what is known of the users, and learns nothing; what is left out is so by all that is known."""
+        now_s = time.monotonic()
+        _, learned, of = self._learned(asked)
+        await self._know(asked, popular, now_s)
+        out = self._left_out(asked, past(asked.histories, self._rules), share, self._rules)
+        users = past(part.histories, self._rules)
+        return await self._best(part, users, out, popular, learned, of, self._rules.top_n, now_s)
+
+    async def _know(self, asked: Asked, popular: Popular, now_s: float) -> None:
+        """Reads what the ranking of these users starts from, of which nothing is remembered."""
+        recent = recent_items(asked.histories)
+        self._memory.put((await self._items.load(np.unique(recent[recent != NONE])))[0], now_s)
+        if len(asked.returning):
+            # What sells most is sought among what is known: here among what is popular.
+            self._buying.remember(await self._items.load_sales(np.unique(popular.item)), now_s)
+            await self._buying.know(asked.customers, now_s)
 
     def _learned(self, asked: Asked) -> tuple[list[int], list[Learned], I32]:
         """The partitions of the users, what was learned on each, and of which of them a user is."""

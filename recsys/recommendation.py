@@ -32,14 +32,17 @@ KINDS[REPEAT_TERM], KINDS[TRENDING_TERM] = "repeat", "trending"
 KINDS[BOUGHT_AGAIN_TERM], KINDS[ALSO_BOUGHT_TERM] = "bought_again", "also_bought"
 KINDS[ALIKE_TERMS:] = "similar_content"
 
-Strategy = Literal["personal", "cold_start"]
+Strategy = Literal["personal", "cold_start", "item-based", "trending"]
+"""`personal` and `cold_start` are what a worker publishes; the others are asked for by name (`recsys.strategies`)."""
 
 
 class Reason(Struct, omit_defaults=True, gc=False):
     """A term of an item's score: what kind of evidence, from which item of the user's, its share of the score, and how often
     that was met which is behind it (`recsys.ranking.counts`)."""
 
-    kind: Literal["also_viewed", "repeat", "bought_again", "also_bought", "trending", "similar_content"]
+    kind: Literal[
+        "also_viewed", "repeat", "bought_again", "also_bought", "trending", "similar_content", "similar_users"
+    ]
     share: float
     item_id: str | None = None
     count: int = 0

@@ -80,6 +80,33 @@ def test_a_file_is_foretold_event_by_event(run: Run, sessions: Path) -> None:
     assert low <= found["metrics"]["mrr"] <= high
 
 
+def test_strategies_are_measured_alone_beside_the_whole(run: Run, sessions: Path) -> None:
+    options = (sessions, "--format", "sessions", "--baselines", "trending")
+    found = json.loads(run(*options, "--strategy", "all", "--json").stdout)
+    assert list(found["strategies"]) == ["item-based", "user-based", "trending", "personal"]
+    assert found["strategies"]["personal"] == found["metrics"]
+    for name, metrics in found["strategies"].items():
+        assert list(metrics) == NAMES
+        low, high = found["strategy_intervals"][name]["mrr"]
+        assert low <= metrics["mrr"] <= high
+    # Everybody goes from a over b and c to d: whoever is popular comes first by chance, what follows does not.
+    for name in ("item-based", "user-based"):
+        assert found["strategies"][name]["hit_rate"] > 0.9
+        assert found["strategies"][name]["mrr"] > found["strategies"]["trending"]["mrr"]
+    assert list(found["baselines"]) == ["trending"], "a baseline and a strategy may have one name"
+    table = run(*options, "--strategy", "user-based", "--strategy", "item-based").stdout.splitlines()
+    heads = [line.split()[0] for line in table]
+    assert heads[heads.index("method") :][:5] == ["method", "freshet", "user-based", "item-based", "trending"]
+
+
+def test_a_strategy_is_one_that_there_is_and_of_the_next_item(run: Run, sessions: Path, purchases: Path) -> None:
+    unknown = run(sessions, "--format", "sessions", "--strategy", "nightly")
+    assert (unknown.exit_code, unknown.stdout) == (2, "")
+    assert "'nightly' is not one of 'item-based', 'user-based', 'trending', 'personal', 'all'" in unknown.stderr
+    baskets = run(purchases, "--format", "jsonl", "--task", "next-basket", "--strategy", "all")
+    assert (baskets.exit_code, "--strategy is for --task next-item" in baskets.stderr) == (2, True)
+
+
 def test_prefixes_are_asked_with_the_state_frozen_and_answered_in_their_order(
     run: Run, sessions: Path, prefixes: Path, tmp_path: Path
 ) -> None:

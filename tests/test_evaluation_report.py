@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -215,6 +216,18 @@ def test_the_json_is_the_contracts_with_intervals_and_differences_beside_it() ->
             "mrr": {"baseline": "popular", "mean": -0.15, "interval": None},
         },
     }
+
+
+def test_strategies_stand_between_freshet_and_the_baselines_and_are_told_from_them() -> None:
+    strategy = Method("popular", {"hit_rate": 0.7, "mrr": 0.2}, {"mrr": (0.1, 0.3)})
+    given = msgspec.structs.replace(result(), strategies=[strategy])
+    table = methods_table(given)
+    assert [row.name for row in table.rows[:3]] == ["freshet", "popular alone", "popular"]
+    assert table.rows[1].cells[0].highest
+    found = as_json(given)
+    assert found["strategies"] == {"popular": strategy.metrics}
+    assert found["strategy_intervals"] == {"popular": {"mrr": [0.1, 0.3]}}
+    assert found["baselines"] == as_json(result())["baselines"]
 
 
 def test_the_best_baseline_is_never_freshet_itself() -> None:

@@ -27,6 +27,7 @@ from recsys.evaluation.metrics import OfLists, PerQuestion
 from recsys.evaluation.next_item import learned
 from recsys.evaluation.purchases import Bought
 from recsys.evaluation.result import Difference, Method, Result, best_baseline
+from recsys.evaluation.strategies import PERSONAL, STRATEGIES
 from recsys.evaluation.trace import NOTHING
 from recsys.returning.candidates import EVERYTHING, NEW_ITEMS
 from recsys.returning.next_basket import answers as basket_answers
@@ -70,9 +71,12 @@ def silent(method: str, done: int, of: int) -> None:
 
 
 def next_item(
-    events: Events, rules: Rules, at: int, baselines: Collection[str] = tuple(SESSION_BASELINES), progress: Progress = silent
-) -> Evaluated:
+    events: Events, rules: Rules, at: int, baselines: Collection[str] = tuple(SESSION_BASELINES), progress: Progress = silent,
+    strategies: Collection[str] = (),
+) -> Evaluated:  # fmt: skip
     """How well the next item of each session is foretold; `events` come from `recsys.evaluation.events`.
+
+    `strategies` are those of `recsys.evaluation.strategies` that are measured alone, too; draws for intervals are the same.
 
     >>> from recsys.evaluation.events import prequential
     >>> from recsys.events import Event, Kind, Line
@@ -93,6 +97,11 @@ def next_item(
     for name in baselines:
         answers = SESSION_BASELINES[name](trace, len(events.items), at, partial(progress, name, of=len(trace.item)))
         each[name] = measured(answers, target, interactions)
+    alone: dict[str, Measured] = {}
+    for name in strategies:
+        of = partial(progress, name, of=lines)
+        answers = found.answers if name == PERSONAL else STRATEGIES[name](events, rules, at, of)
+        alone[name] = measured(answers, target, interactions)
     asked = circumstances(trace)
     groups = {"session length": by_session_length(asked.length)}
     mode = "frozen"
@@ -106,7 +115,8 @@ def next_item(
     methods = shown(each, asked.session, groups, "hit_rate")
     learned_from = int(np.count_nonzero(events.batch.opens & events.counted))
     result = compared(methods, each, asked.session, mode=mode, task="next-item", at=at, events=learned_from)
-    return Evaluated(msgspec.structs.replace(result, seconds=seconds), found.answers, events.names)
+    result = msgspec.structs.replace(result, seconds=seconds, strategies=shown(alone, asked.session, groups, "hit_rate"))
+    return Evaluated(result, found.answers, events.names)
 
 
 def next_basket(

@@ -16,8 +16,8 @@ VISITS = [
 ]
 
 
-def rehearse_next_item(rules: Rules, baselines: Collection[str]) -> None:
-    next_item(prequential(VISITS, rules), rules, 5, baselines)
+def rehearse_next_item(rules: Rules, baselines: Collection[str], strategies: Collection[str] = ()) -> None:
+    next_item(prequential(VISITS, rules), rules, 5, baselines, strategies=strategies)
 
 
 def rehearse_next_basket(rules: Rules, baselines: Collection[str]) -> None:

@@ -53,6 +53,19 @@ class Result(msgspec.Struct, frozen=True):
     """By the name of the metric."""
     breakdown_metric: str = "hit_rate"
     """Which metric the breakdowns of all methods show."""
+    strategies: list[Method] = []
+    """Those of its strategies that were asked for alone."""
+
+
+def side_by_side(result: Result) -> list[Method]:
+    """All methods as a table has them: Freshet, its strategies, which are told from baselines of the same name, and these.
+
+    >>> found = Result("frozen", "next-item", "f", 20, 9, 3, 0.5, [Method("freshet", {}), Method("trending", {})])
+    >>> [method.name for method in side_by_side(msgspec.structs.replace(found, strategies=[Method("trending", {})]))]
+    ['freshet', 'trending alone', 'trending']
+    """
+    ours, *baselines = result.methods
+    return [ours, *(msgspec.structs.replace(method, name=f"{method.name} alone") for method in result.strategies), *baselines]
 
 
 def best_baseline(methods: list[Method], metric: str) -> str | None:
@@ -67,15 +80,15 @@ def best_baseline(methods: list[Method], metric: str) -> str | None:
 
 
 def as_json(result: Result) -> dict[str, object]:
-    """The contract's JSON of `freshet evaluate --json`; beside it what was evaluated, `intervals` and `breakdowns` (by method)
-    and `difference` (by metric).
+    """The contract's JSON of `freshet evaluate --json`; beside it what was evaluated, `intervals` and `breakdowns` (by method),
+    `difference` (by metric), and where strategies were asked for, `strategies` and `strategy_intervals` (by name).
 
     >>> found = as_json(Result("frozen", "next-item", "shop.jsonl", 20, 9, 3, 0.5, [Method("freshet", {"mrr": 0.25})]))
     >>> found["metrics"], found["baselines"], found["predictions"]
     ({'mrr': 0.25}, {}, 3)
     """
     ours, *baselines = result.methods
-    return {
+    found: dict[str, object] = {
         "task": result.task,
         "file": result.file,
         "mode": result.mode,
@@ -85,10 +98,17 @@ def as_json(result: Result) -> dict[str, object]:
         "metrics": ours.metrics,
         "baselines": {method.name: method.metrics for method in baselines},
         "seconds": result.seconds,
-        "intervals": {
-            method.name: {metric: list(interval) for metric, interval in method.intervals.items()} for method in result.methods
-        },
+        "intervals": intervals(result.methods),
         "breakdown_metric": result.breakdown_metric,
         "breakdowns": {method.name: msgspec.to_builtins(method.breakdowns) for method in result.methods},
         "difference": {metric: msgspec.to_builtins(difference) for metric, difference in result.difference.items()},
     }
+    if result.strategies:
+        found["strategies"] = {method.name: method.metrics for method in result.strategies}
+        found["strategy_intervals"] = intervals(result.strategies)
+    return found
+
+
+def intervals(methods: list[Method]) -> dict[str, dict[str, list[float]]]:
+    """The 95 % intervals of each method's metrics."""
+    return {method.name: {metric: list(bounds) for metric, bounds in method.intervals.items()} for method in methods}

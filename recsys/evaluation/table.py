@@ -3,7 +3,7 @@
 import re
 from typing import NamedTuple
 
-from recsys.evaluation.result import Difference, Result
+from recsys.evaluation.result import Difference, Result, side_by_side
 
 UNWRITABLE = re.compile("[^\t\n -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|[\x7f-\x9f]")
 """Characters that XML cannot have, or that show nothing."""
@@ -55,14 +55,15 @@ def facts(result: Result) -> list[tuple[str, str]]:
 
 def methods_table(result: Result) -> Table:
     """A row for each method, and last the difference between the first and the best baseline, where one was measured."""
-    metrics = list(dict.fromkeys(metric for method in result.methods for metric in method.metrics))
-    highest = {metric: max(method.metrics.get(metric, 0.0) for method in result.methods) for metric in metrics}
+    methods = side_by_side(result)
+    metrics = list(dict.fromkeys(metric for method in methods for metric in method.metrics))
+    highest = {metric: max(method.metrics.get(metric, 0.0) for method in methods) for metric in metrics}
     rows = [
         Row(
             shown(method.name),
             [_cell(method.metrics.get(metric), method.intervals.get(metric), highest[metric]) for metric in metrics],
         )
-        for method in result.methods
+        for method in methods
     ]
     if result.difference:
         name = f"{result.methods[0].name} less the best baseline"

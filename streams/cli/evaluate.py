@@ -16,9 +16,11 @@ from recsys.evaluation.baselines import BASKET_BASELINES, SESSION_BASELINES
 from recsys.evaluation.evaluate import Evaluated
 from recsys.evaluation.events import frozen, prequential
 from recsys.evaluation.purchases import bought
+from recsys.evaluation.ratings import PREDICTIONS, rated
 from recsys.evaluation.rehearsal import rehearse_next_basket, rehearse_next_item
 from recsys.evaluation.report import check_report, write_report
-from recsys.evaluation.result import Method, Result, as_json
+from recsys.evaluation.result import Method, Result, as_json, side_by_side
+from recsys.evaluation.strategies import STRATEGIES
 from recsys.readers import FORMATS, FormatError, Reader, read_prefixes
 from recsys.rules import Rules
 from streams.cli.failure import Failure
@@ -28,10 +30,16 @@ from streams.cli.replay import opened, passed
 from streams.settings import Settings, read_settings
 
 PREFIXES = "prefixes"
-TASKS: dict[str, Mapping[str, object]] = {"next-item": SESSION_BASELINES, "next-basket": BASKET_BASELINES}
+ALL = "all"
+TASKS: dict[str, Mapping[str, object]] = {
+    "next-item": SESSION_BASELINES,
+    "next-basket": BASKET_BASELINES,
+    "rating": PREDICTIONS,
+}
 METRICS = {
     "next-item": ("hit_rate", "mrr", "ndcg", "coverage", "novelty", "diversity"),
     "next-basket": ("recall", "ndcg", "hit_rate", "coverage", "novelty", "diversity"),
+    "rating": ("rmse", "mae", "precision"),
 }
 """What the table shows of each task; `--json` and `--report` have all."""
 
@@ -46,11 +54,18 @@ METRICS = {
     "--from",
     "begin",
     type=click.FloatRange(0, 1),
-    help="next-basket: measure after this part of the time.",
+    help="next-basket, rating: measure after this part of the time.",
 )
 @click.option("--limit", type=click.IntRange(1), help="The first events of FILE, in the order in which they are read, at most.")
 @click.option("--at", type=click.IntRange(1, 500), default=20, show_default=True, help="Items that are recommended.")
 @click.option("--baselines", help="Methods beside it, with commas, or none; all if not given.")
+@click.option(
+    "--strategy",
+    "strategies",
+    type=click.Choice([*STRATEGIES, ALL]),
+    multiple=True,
+    help="next-item: measure this strategy alone, too; can be given again.",
+)
 @click.option("--predictions", type=click.Path(path_type=Path), help="Write what was ranked, a JSON line a prediction.")
 @click.option("--report", type=click.Path(path_type=Path), help="Write tables and charts, as .html or .svg.")
 @click.option("--json", "json_wanted", is_flag=True, help="Print JSON.")
@@ -65,6 +80,7 @@ def evaluate(
     limit: int | None,
     at: int,
     baselines: str | None,
+    strategies: tuple[str, ...],
     predictions: Path | None,
     report: Path | None,
     json_wanted: bool,
@@ -72,16 +88,25 @@ def evaluate(
     """Measure how good the recommendations are on the events of FILE (- is stdin), with the worker's own
     ranking.
 
+    --strategy adds what each way to recommend does alone: by items met together (item-based), by users who met the same
+    (user-based), by what is popular (trending), and personal, which is freshet itself. --task rating foretells ratings, by
+    items that are rated alike.
+
     Without --test every event that goes on with a session is foretold, and then learned, in the order of the file. With
     --test the users of the test are strangers, whoever they are in FILE. Nothing is hidden, unless FRESHET_HIDE is set;
-    the baselines never hide anything.
+    the baselines, user-based and trending never hide anything.
     """
     if (test is None) is not (test_format is None):
         raise click.UsageError("--test and --test-format go together")
     if task == "next-basket" and test is not None:
         raise click.UsageError("--task next-basket learns and measures one FILE: leave out --test")
-    if task != "next-basket" and begin is not None:
-        raise click.UsageError("--from is for --task next-basket")
+    if task == "rating" and (test is not None or predictions is not None or report is not None):
+        raise click.UsageError("--task rating measures one FILE and prints: leave out --test, --predictions and --report")
+    if task == "next-item" and begin is not None:
+        raise click.UsageError("--from is for --task next-basket and rating")
+    if task != "next-item" and strategies:
+        raise click.UsageError("--strategy is for --task next-item")
+    alone = list(STRATEGIES) if ALL in strategies else list(dict.fromkeys(strategies))
     methods = chosen(baselines, TASKS[task])
     rules = rules_of(read_settings(), task)
     if report is not None:
@@ -99,8 +124,10 @@ def evaluate(
                 readings.append(Reading(file, reader, "reading", limit))
                 if task == "next-basket":
                     found = next_basket(readings[0], begin or 0.0, rules, at, methods, out)
+                elif task == "rating":
+                    found = next_rating(readings[0], begin or 0.0, at, methods)
                 else:
-                    found = next_item(readings, test, test_format, rules, at, methods, out)
+                    found = next_item(readings, test, test_format, rules, at, methods, alone, out)
         except FormatError as error:
             raise Failure(str(error)) from None
     result = msgspec.structs.replace(found, file=file.name)
@@ -126,6 +153,7 @@ def next_item(
     rules: Rules,
     at: int,
     methods: Sequence[str],
+    alone: Sequence[str],
     out: IO[str] | None,
 ) -> Result:
     """Foretells the next items; writes what was foretold to `out`. `readings` is of the file, and gets that of the test."""
@@ -144,9 +172,9 @@ def next_item(
             events = frozen(reading, iter(readings[1]), rules)
     demand_events(readings)
     say_that_it_compiles()
-    rehearse_next_item(rules, methods)
+    rehearse_next_item(rules, methods, alone)
     with Shown() as shown:
-        found = evaluation.next_item(events, rules, at, methods, shown)
+        found = evaluation.next_item(events, rules, at, methods, shown, alone)
     demand_questions(found, "no session has a second event")
     if out:
         out.writelines(json.dumps({"items": items}) + "\n" for items in found.lists())
@@ -168,6 +196,16 @@ def next_basket(reading: Reading, begin: float, rules: Rules, at: int, methods: 
             for (event_id, user_id), items in zip(baskets.asked, found.lists(), strict=True)
         )
     return found.result
+
+
+def next_rating(reading: Reading, begin: float, at: int, methods: Sequence[str]) -> Result:
+    """Foretells ratings."""
+    with Shown() as shown:
+        found = rated(reading, begin, at, methods, shown)
+    demand_events([reading])
+    if not found.predictions:
+        raise Failure("nothing can be measured: no event of the part that is measured has a rating after another one")
+    return found
 
 
 def demand_questions(found: Evaluated, why: str) -> None:
@@ -262,12 +300,15 @@ def written(path: Path) -> Iterator[IO[str]]:
 def show(result: Result, readers: Sequence[Reader]) -> None:
     """The result as a table for a terminal of 80 columns."""
     console = Console(markup=False, highlight=False)
-    asked = f"{result.predictions:,} predictions of {result.at} items"
-    console.print(f"{result.task}, {result.mode}: {asked}, in per cent (± half the 95 % interval)", soft_wrap=True)
+    if result.task == "rating":
+        what = f"{result.predictions:,} predictions, in stars; precision of each user's first {result.at}, in per cent"
+    else:
+        what = f"{result.predictions:,} predictions of {result.at} items, in per cent"
+    console.print(f"{result.task}, {result.mode}: {what} (± half the 95 % interval)", soft_wrap=True)
     table = Table("method", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for metric in METRICS[result.task]:
         table.add_column(metric, justify="right", no_wrap=True)
-    for method in result.methods:
+    for method in side_by_side(result):
         table.add_row(method.name, *(cell(method, metric) for metric in METRICS[result.task]))
     console.print(table)
     for line in summary_lines(result, readers):
@@ -279,11 +320,12 @@ def cell(method: Method, metric: str) -> str:
     >>> cell(Method("freshet", {"mrr": 0.3214}, {"mrr": (0.31, 0.33)}), "mrr")
     '32.1±1.0'
     """
-    value = f"{100 * method.metrics[metric]:.1f}"
+    unit, digits = (1, 3) if metric in ("rmse", "mae") else (100, 1)
+    value = f"{unit * method.metrics[metric]:.{digits}f}"
     if metric not in method.intervals:
         return value
     low, high = method.intervals[metric]
-    return f"{value}±{50 * (high - low):.1f}"
+    return f"{value}±{unit / 2 * (high - low):.{digits}f}"
 
 
 def summary_lines(result: Result, readers: Sequence[Reader]) -> list[str]:

@@ -7,15 +7,11 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from recsys.connection import open_store
-from recsys.events import ANONYMOUS
 from recsys.explanation import Explanation
-from recsys.generations import open_live
-from recsys.layout import FORMAT, stored_layout
-from recsys.onlooker import Onlooker, Unknown
+from recsys.onlooker import Unknown
 from streams.cli.failure import Failure
 from streams.cli.lookup import as_json, counted, kind_of, printable
-from streams.home import home_partition
+from streams.looking import NothingToSee, looking
 from streams.settings import Settings, read_settings
 
 
@@ -37,24 +33,11 @@ def explain(user: str, item: str, as_json: bool) -> None:
 
 
 async def _explain(settings: Settings, user: str, item: str) -> Explanation:
-    async with open_store(settings.redis) as store:
-        live = await open_live(store, settings.key_prefix)
-        layout = await stored_layout(live, live.keys)
-        if layout is None:
-            raise Failure(f"nothing is counted under {settings.key_prefix!r} yet: does a worker run (freshet doctor)?")
-        if layout.format != FORMAT:
-            raise Failure(
-                f"the state under {settings.key_prefix!r} has the format {layout.format}, this version reads {FORMAT}: use the "
-                "version of the workers"
-            )
-        rules = msgspec.structs.replace(
-            settings.rules, history=layout.history, window=layout.window, session_gap_ms=layout.session_gap_ms
-        )
-        partition = home_partition(user.removeprefix(ANONYMOUS), layout.partitions)
-        try:
-            return await Onlooker(live, live.keys, rules, layout.partitions).explain(user, partition, item)
-        except Unknown as error:
-            raise Failure(f"{error} (searches and impressions are none). Check the id") from None
+    try:
+        async with looking(settings) as look:
+            return await look.explain(user, item)
+    except (NothingToSee, Unknown) as error:
+        raise Failure(str(error)) from None
 
 
 def show(e: Explanation) -> None:

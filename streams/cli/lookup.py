@@ -1,5 +1,6 @@
 """`freshet recommend`, `similar`, `trending` and the like: what apps read with one GET, as tables for people."""
 
+import asyncio
 from typing import Any
 
 import click
@@ -10,9 +11,12 @@ from rich.table import Table
 from recsys.catalogue.item import decode
 from recsys.connection import open_client
 from recsys.keys import Keys
+from recsys.onlooker import Unknown
 from recsys.recommendation import Neighbours, Reason, Recommendation
+from recsys.strategies import STRATEGIES
 from recsys.words import visits
 from streams.cli.failure import Failure
+from streams.looking import NothingToSee, looking
 from streams.settings import Settings, read_settings
 
 SOURCED = ("also_viewed", "also_bought", "similar_content")
@@ -31,16 +35,19 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print the stored
 
 @click.command()
 @click.argument("user")
+@click.option("--strategy", type=click.Choice([*STRATEGIES]), help="Rank now, by this strategy alone, from what is stored.")
 @as_json
-def recommend(user: str, as_json: bool) -> None:
-    """Show what is recommended to USER, and why. An anonymous visitor is anon:ID."""
+def recommend(user: str, strategy: str | None, as_json: bool) -> None:
+    """Show what is recommended to USER, and why. An anonymous visitor is anon:ID.
+
+    It is what was published last. With --strategy it is ranked on the spot, by the rules that the settings here name
+    (FRESHET_HIDE, FRESHET_TOP_N, …): by items met together (item-based), by what is popular (trending), or as a worker would
+    now (personal).
+    """
     settings = read_settings()
-    stored = _get(settings, Keys(settings.key_prefix).recs(user))
-    if stored is None:
-        raise Failure(
-            f"nothing is recommended to user {user!r} under {settings.key_prefix!r}: no event of this user was counted in the "
-            f"last {settings.retention:g} days. Check the id, or that a worker runs (freshet doctor)"
-        )
+    stored = (
+        published(settings, user) if strategy is None else msgspec.json.encode(asyncio.run(ranked(settings, user, strategy)))
+    )
     if as_json:
         click.echo(stored)
         return
@@ -56,6 +63,26 @@ def recommend(user: str, as_json: bool) -> None:
     for item in message.items:
         table.add_row(printable(item.item_id), f"{item.score:.4f}", ", ".join(map(in_words, item.reasons)))
     _console().print(table)
+
+
+def published(settings: Settings, user: str) -> bytes:
+    """The newest message for a user."""
+    stored = _get(settings, Keys(settings.key_prefix).recs(user))
+    if stored is None:
+        raise Failure(
+            f"nothing is recommended to user {user!r} under {settings.key_prefix!r}: no event of this user was counted in the "
+            f"last {settings.retention:g} days. Check the id, or that a worker runs (freshet doctor)"
+        )
+    return stored
+
+
+async def ranked(settings: Settings, user: str, strategy: str) -> Recommendation:
+    """What a strategy recommends to a user now."""
+    try:
+        async with looking(settings) as look:
+            return await look.recommend(user, strategy)
+    except (NothingToSee, Unknown) as error:
+        raise Failure(str(error)) from None
 
 
 @click.command()

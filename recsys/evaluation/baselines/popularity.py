@@ -8,7 +8,7 @@ from recsys.evaluation.baselines.best import Leaders, count, fill, leaders
 from recsys.evaluation.trace import Trace
 
 HALF_LIFE_MS = 86_400_000.0
-"""A day of event time."""
+"""Of `trending`: a day of event time."""
 RESCALED = 512
 """Half-lives after which decayed counts are related to a later time, long before they overflow."""
 
@@ -27,11 +27,17 @@ def trending(trace: Trace, items: int, at: int, progress: Progress) -> I32:
 
     The half-life is one day of event time. What is a thousand days old counts nothing, and the most popular fill up.
     """
+    return decayed(trace, items, at, progress, HALF_LIFE_MS)
+
+
+def decayed(trace: Trace, items: int, at: int, progress: Progress, half_life_ms: float) -> I32:
+    """The same with another half-life, in milliseconds of event time."""
     answers, row = sheet(trace.asked, at)
     popular, rising = leaders(items, at), leaders(items, at)
     landmark = trace.time[:1].copy()
     for start, stop in slices(len(trace.item), progress):
-        _trending(start, stop, trace.item, trace.time, trace.asked, trace.counted, row, landmark, rising, popular, answers)
+        columns = (trace.item, trace.time, trace.asked, trace.counted, row)
+        _trending(start, stop, *columns, landmark, rising, popular, half_life_ms, answers)
     return answers
 
 
@@ -49,7 +55,7 @@ def _most_popular(
 @compiled_maker
 def _trending(
     start: int, stop: int, item: I32, time: I64, asked: Bools, counted: Bools, row: I64,
-    landmark: I64, rising: Leaders, popular: Leaders, answers: I32,
+    landmark: I64, rising: Leaders, popular: Leaders, half_life_ms: float, answers: I32,
 ) -> None:  # fmt: skip
     for line in range(start, stop):
         if asked[line]:
@@ -58,13 +64,13 @@ def _trending(
             best[:found] = rising.item[:found]
             fill(best, found, popular)
         if counted[line]:
-            age = (time[line] - landmark[0]) / HALF_LIFE_MS
+            age = (time[line] - landmark[0]) / half_life_ms
             if age > RESCALED:
                 # A whole number of half-lives: what does not vanish keeps all its digits.
                 age = np.floor(age)
-                landmark[0] += np.int64(age * HALF_LIFE_MS)
+                landmark[0] += np.int64(age * half_life_ms)
                 _rescale(rising, 2.0**-age)
-                age = (time[line] - landmark[0]) / HALF_LIFE_MS
+                age = (time[line] - landmark[0]) / half_life_ms
             count(rising, item[line], 2.0**age)
             count(popular, item[line], 1.0)
 

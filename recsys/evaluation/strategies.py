@@ -1,0 +1,48 @@
+"""Strategies, each alone by its name, on the questions of a file."""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import msgspec
+
+from recsys.compiled import I32
+from recsys.evaluation.baselines import Progress, popularity
+from recsys.evaluation.events import Events
+from recsys.evaluation.next_item import learned
+from recsys.evaluation.user_based import user_based
+from recsys.rules import Rules
+
+Strategy: TypeAlias = Callable[[Events, Rules, int, Progress], I32]
+"""From the events, the rules, the length of an answer and a listener: the answers, questions × length."""
+
+PERSONAL = "personal"
+
+
+def item_based_answers(events: Events, rules: Rules, at: int, progress: Progress) -> I32:
+    """By the rows of the user's recent items alone, over two hops: F of `recsys.ranking.evidence`; nothing is learned."""
+    return learned(events, msgspec.structs.replace(rules, top_n=at, learner=False), progress).answers
+
+
+def user_based_answers(events: Events, rules: Rules, at: int, progress: Progress) -> I32:
+    """By what users met who lately met the same items: `recsys.strategies.user_based`. It hides nothing."""
+    return user_based(events.trace, len(events.items), at, progress, rules.history)
+
+
+def trending_answers(events: Events, rules: Rules, at: int, progress: Progress) -> I32:
+    """The most popular items, decayed as the worker's are (`Rules.half_life_ms`), for everybody. It hides nothing."""
+    if not rules.half_life_ms:
+        return popularity.most_popular(events.trace, len(events.items), at, progress)
+    return popularity.decayed(events.trace, len(events.items), at, progress, rules.half_life_ms)
+
+
+def personal_answers(events: Events, rules: Rules, at: int, progress: Progress) -> I32:
+    """All that a worker ranks by: what `recsys.evaluation.evaluate` measures as Freshet."""
+    return learned(events, msgspec.structs.replace(rules, top_n=at), progress).answers
+
+
+STRATEGIES: dict[str, Strategy] = {
+    "item-based": item_based_answers,
+    "user-based": user_based_answers,
+    "trending": trending_answers,
+    PERSONAL: personal_answers,
+}
