@@ -60,6 +60,8 @@ class Categories:
         A table that another worker changes meanwhile is changed when this is asked again.
         """
         changed, self._changed = self._changed, {}
+        if not changed:
+            return []
         keys = [self._keys.category(path) for path in changed]
         stored = [value for [value] in await self._store.read([[key] for key in keys])]
         tables = {path: self._merged(path, value, new) for (path, new), value in zip(changed.items(), stored, strict=True)}
@@ -94,4 +96,3 @@ class Categories:
         shown = popularity.without(table, self._catalogue.hidden)
         names = await self._items.named(shown.item[: self._rules.top_n].tolist())
         return trending(shown, names, now_ms, self._rules, version)
-

@@ -14,9 +14,11 @@ from typing import NamedTuple
 import numpy as np
 
 from recsys import histories, marks, popularity, rows
+from recsys.alike import ALIKE, Alike, alike, nothing_alike
 from recsys.basket_lists import BasketLists
 from recsys.batch import Arrival, Batch, columns, matters
 from recsys.catalogue.catalogue import Catalogue
+from recsys.categories import Categories
 from recsys.compiled import I32, U64, Bools
 from recsys.hashing import NONE, hash_item
 from recsys.histories import Histories
@@ -96,6 +98,7 @@ class Engine:
         self.stages = Stages()
         self._items = ItemShards(store, self._shards, keys, rules, self.stages)
         self.baskets = BasketLists(store, self._items, keys, rules)
+        self._categories = Categories(store, self._items, keys, rules, self._catalogue)
         self._popular = popularity.unpack(rules)
         self._ranker = Ranker(self._items, rules)
         self._lines: dict[int, tuple[int, int]] = {}
@@ -176,8 +179,9 @@ class Engine:
         with self.stages.timed("rank"):
             gone = self._catalogue.hidden
             popular = popularity.without(self._popular, gone)
-            ranked = await self._ranker.rank(for_whom, counted.merged, popular, self._bought_again, gone)
-            names = await self._items.named(hashes_to_name(ranked))
+            told = self._alike(for_whom.histories)
+            ranked = await self._ranker.rank(for_whom, counted.merged, popular, self._bought_again, gone, told)
+            names = await self._named(hashes_to_name(ranked))
         answers = []
         with self.stages.timed("encode"):
             lists = recommended(ranked, names)
@@ -201,6 +205,7 @@ class Engine:
         loaded, version = await self._items.load(wanted[~among(wanted, gone)])
         if len(gone):  # an item is no neighbour of itself
             loaded = loaded._replace(other=np.where(among(loaded.other, gone), loaded.item[:, None], loaded.other))
+        self._categories.note(loaded)
         shown = strongest(loaded, self._rules.top_n)
         names = await self._items.named(set(np.unique(shown.other).tolist()) - {NONE})
         return list(neighbours(loaded, shown, names, self._rules, version))
@@ -221,6 +226,10 @@ class Engine:
         self._popular = popularity.foremost(everything, self._rules)
         names = await self._items.named(self._popular.item[: self._rules.top_n].tolist())
         return trending(self._popular, names, self._newest_ms, self._rules, version) if self._newest_ms else None
+
+    async def trending_by_category(self) -> list[tuple[str, Neighbours]]:
+        """What is popular in each category with an item whose list was made since this was asked last."""
+        return await self._categories.trending(self._newest_ms)
 
     async def position(self, partition: int) -> tuple[int, int]:
         """The last offset that was counted, and the last whose recommendations are out."""
@@ -278,6 +287,19 @@ class Engine:
         """How much of what was bought, on the partitions that were counted here, was bought again."""
         bought = sum(lines for lines, _ in self._lines.values())
         return sum(again for _, again in self._lines.values()) / bought if bought else 0.0
+
+    def _alike(self, found: Histories) -> Alike:
+        """What the catalogue tells of the items that are ranked from."""
+        if not len(self._catalogue):
+            return nothing_alike()
+        recent = recent_items(found)
+        items = np.unique(recent[recent != NONE])
+        return alike(items, *self._catalogue.alike(items, ALIKE))
+
+    async def _named(self, items: set[int]) -> dict[int, str]:
+        """The ids of items (hashes), also of those that nobody met yet."""
+        described = {item: self._catalogue.names[item] for item in items & self._catalogue.names.keys()}
+        return described | await self._items.named(items - described.keys())
 
     def _is_missing(self, shard: UserShard) -> bool:
         """Whether Redis lost the shard's mark since counting began."""

@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 
 from recsys import popularity
+from recsys.alike import Alike
 from recsys.buying import Buying, Customers
 from recsys.compiled import F64, I32, I64, U64
 from recsys.hashing import NONE
@@ -96,15 +97,17 @@ class Ranker:
         self._nothing = popularity.unpack(rules)
         self.learners = Learners()
 
-    async def rank(self, asked: Asked, merged: Merged, popular: Popular, share: float, gone: U64) -> Ranked:
+    async def rank(self, asked: Asked, merged: Merged, popular: Popular, share: float, gone: U64, alike: Alike) -> Ranked:
         """The best items of each user; `merged` is what the batch changed.
 
-        `share` is how much of what the shop sells is bought again; `gone` are sorted hashes of items that are shown to nobody.
+        `share` is how much of what the shop sells is bought again; `gone` are sorted hashes of items that are shown to nobody;
+        `alike` tells what is like the users' recent items.
         """
         if gone is not self._desk.gone:
             self._desk = self._desk._replace(gone=gone)
         now_s = time.monotonic()
         self._memory.trim()
+        self._memory.tell_alike(alike)
         self._buying.trim()
         partitions, learned, of = self._learned(asked)
         users = past(asked.histories, self._rules)

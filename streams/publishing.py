@@ -137,7 +137,7 @@ class Publishing:
 
     async def show_again(self, items: Sequence[int]) -> None:
         """In the next round publishes the lists of items (hashes) that were hidden, and those that they belong into."""
-        self._changed.update(await self._engine.around(items))
+        self._changed[VIEWED].update(await self._engine.around(items))
         self.refresh_trending()
 
     def refresh_trending(self) -> None:
@@ -202,6 +202,8 @@ class Publishing:
             for first in range(0, len(items), ITEMS_AT_ONCE):
                 rows = await made(items[first : first + ITEMS_AT_ONCE])
                 await self._store.put([Entry(key(row.item_id or ""), encode(row), version=row.version) for row in rows])
+        told = await self._engine.trending_by_category()
+        await self._store.put([Entry(self._keys.trending_in(path), encode(each), version=each.version) for path, each in told])
         await self._publish_trending()
 
     async def _write_learned(self, partitions: Collection[int]) -> None:
