@@ -80,7 +80,8 @@ def best_baseline(methods: list[Method], metric: str) -> str | None:
 
 
 def as_json(result: Result) -> dict[str, object]:
-    """The contract's JSON of `freshet evaluate --json`; beside it what was evaluated, `intervals` and `breakdowns` (by method),
+    """The contract's JSON of `freshet evaluate --json`; beside it what was evaluated, `intervals` and `breakdowns` (by method; of a
+    strategy by its name and "alone"),
     `difference` (by metric), and where strategies were asked for, `strategies` and `strategy_intervals` (by name).
 
     >>> found = as_json(Result("frozen", "next-item", "shop.jsonl", 20, 9, 3, 0.5, [Method("freshet", {"mrr": 0.25})]))
@@ -100,7 +101,7 @@ def as_json(result: Result) -> dict[str, object]:
         "seconds": result.seconds,
         "intervals": intervals(result.methods),
         "breakdown_metric": result.breakdown_metric,
-        "breakdowns": {method.name: msgspec.to_builtins(method.breakdowns) for method in result.methods},
+        "breakdowns": {method.name: msgspec.to_builtins(method.breakdowns) for method in side_by_side(result)},
         "difference": {metric: msgspec.to_builtins(difference) for metric, difference in result.difference.items()},
     }
     if result.strategies:

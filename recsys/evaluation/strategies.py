@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 import msgspec
+import numpy as np
 
 from recsys.compiled import I32
 from recsys.evaluation.baselines import Progress, popularity
@@ -20,7 +21,18 @@ PERSONAL = "personal"
 
 def item_based_answers(events: Events, rules: Rules, at: int, progress: Progress) -> I32:
     """By the rows of the user's recent items alone, over two hops: F of `recsys.ranking.evidence`; nothing is learned."""
-    return learned(events, msgspec.structs.replace(rules, top_n=at, learner=False), progress).answers
+    return learned(events._replace(alike=None), msgspec.structs.replace(rules, top_n=at, learner=False), progress).answers
+
+
+def content_based_answers(events: Events, rules: Rules, at: int, progress: Progress) -> I32:
+    """By what is described like the user's recent items alone, and by what the session has met: rows stay empty."""
+    uncounted = events._replace(counted=np.zeros_like(events.counted))
+    return learned(uncounted, msgspec.structs.replace(rules, top_n=at, learner=False), progress).answers
+
+
+def collaborative_answers(events: Events, rules: Rules, at: int, progress: Progress) -> I32:
+    """All that a worker ranks by but descriptions: what they add is the difference to Freshet."""
+    return learned(events._replace(alike=None), msgspec.structs.replace(rules, top_n=at), progress).answers
 
 
 def user_based_answers(events: Events, rules: Rules, at: int, progress: Progress) -> I32:
@@ -40,9 +52,13 @@ def personal_answers(events: Events, rules: Rules, at: int, progress: Progress) 
     return learned(events, msgspec.structs.replace(rules, top_n=at), progress).answers
 
 
+DESCRIBED = ("content-based", "collaborative")
+"""Strategies that say something of shops with a catalogue only."""
 STRATEGIES: dict[str, Strategy] = {
     "item-based": item_based_answers,
     "user-based": user_based_answers,
+    "content-based": content_based_answers,
+    "collaborative": collaborative_answers,
     "trending": trending_answers,
     PERSONAL: personal_answers,
 }

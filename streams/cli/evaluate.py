@@ -11,19 +11,21 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from recsys.catalogue.catalogue import Catalogue
 from recsys.evaluation import evaluate as evaluation
 from recsys.evaluation.baselines import BASKET_BASELINES, SESSION_BASELINES
 from recsys.evaluation.evaluate import Evaluated
-from recsys.evaluation.events import frozen, prequential
+from recsys.evaluation.events import described, frozen, prequential
 from recsys.evaluation.purchases import bought
 from recsys.evaluation.ratings import PREDICTIONS, rated
 from recsys.evaluation.rehearsal import rehearse_next_basket, rehearse_next_item
 from recsys.evaluation.report import check_report, write_report
 from recsys.evaluation.result import Method, Result, as_json, side_by_side
-from recsys.evaluation.strategies import STRATEGIES
-from recsys.readers import FORMATS, FormatError, Reader, read_prefixes
+from recsys.evaluation.strategies import DESCRIBED, STRATEGIES
+from recsys.readers import FORMATS, ITEMS, FormatError, Reader, read_prefixes
 from recsys.rules import Rules
 from streams.cli.failure import Failure
+from streams.cli.items import JSONL, catalogue_of
 from streams.cli.progress import Progress
 from streams.cli.reading import Reading, oddities
 from streams.cli.replay import opened, passed
@@ -66,6 +68,10 @@ METRICS = {
     multiple=True,
     help="next-item: measure this strategy alone, too; can be given again.",
 )
+@click.option("--items", type=click.Path(path_type=Path), help="next-item: what the items are, known from the start.")
+@click.option(
+    "--items-format", type=click.Choice([JSONL, *ITEMS]), default=JSONL, show_default=True, help="Format of the items."
+)
 @click.option("--predictions", type=click.Path(path_type=Path), help="Write what was ranked, a JSON line a prediction.")
 @click.option("--report", type=click.Path(path_type=Path), help="Write tables and charts, as .html or .svg.")
 @click.option("--json", "json_wanted", is_flag=True, help="Print JSON.")
@@ -81,6 +87,8 @@ def evaluate(
     at: int,
     baselines: str | None,
     strategies: tuple[str, ...],
+    items: Path | None,
+    items_format: str,
     predictions: Path | None,
     report: Path | None,
     json_wanted: bool,
@@ -89,7 +97,8 @@ def evaluate(
     ranking.
 
     --strategy adds what each way to recommend does alone: by items met together (item-based), by users who met the same
-    (user-based), by what is popular (trending), and personal, which is freshet itself. --task rating foretells ratings, by
+    (user-based), by what is popular (trending), and personal, which is freshet itself; with --items also by what is described
+    alike (content-based), and by all but descriptions (collaborative). --task rating foretells ratings, by
     items that are rated alike.
 
     Without --test every event that goes on with a session is foretold, and then learned, in the order of the file. With
@@ -106,12 +115,18 @@ def evaluate(
         raise click.UsageError("--from is for --task next-basket and rating")
     if task != "next-item" and strategies:
         raise click.UsageError("--strategy is for --task next-item")
-    alone = list(STRATEGIES) if ALL in strategies else list(dict.fromkeys(strategies))
+    if task != "next-item" and items is not None:
+        raise click.UsageError("--items is for --task next-item")
+    offered = [name for name in STRATEGIES if items is not None or name not in DESCRIBED]
+    alone = offered if ALL in strategies else list(dict.fromkeys(strategies))
+    for name in alone:
+        if name not in offered:
+            raise click.UsageError(f"--strategy {name} needs --items: which items are alike is told by their descriptions")
     methods = chosen(baselines, TASKS[task])
     rules = rules_of(read_settings(), task)
     if report is not None:
         check(report)
-    demand_other_files([path for path in (file, test) if path], [path for path in (predictions, report) if path])
+    demand_other_files([path for path in (file, test, items) if path], [path for path in (predictions, report) if path])
     readings: list[Reading] = []
     if str(file) == "-":
         file = Path("/dev/stdin")
@@ -127,7 +142,8 @@ def evaluate(
                 elif task == "rating":
                     found = next_rating(readings[0], begin or 0.0, at, methods)
                 else:
-                    found = next_item(readings, test, test_format, rules, at, methods, alone, out)
+                    shop = catalogue_of(items, items_format) if items is not None else None
+                    found = next_item(readings, test, test_format, shop, rules, at, methods, alone, out)
         except FormatError as error:
             raise Failure(str(error)) from None
     result = msgspec.structs.replace(found, file=file.name)
@@ -150,6 +166,7 @@ def next_item(
     readings: list[Reading],
     test: Path | None,
     test_format: str | None,
+    shop: Catalogue | None,
     rules: Rules,
     at: int,
     methods: Sequence[str],
@@ -171,6 +188,8 @@ def next_item(
             readings.append(Reading(test, tested, "reading the test"))
             events = frozen(reading, iter(readings[1]), rules)
     demand_events(readings)
+    if shop is not None:
+        events = described(events, shop)
     say_that_it_compiles()
     rehearse_next_item(rules, methods, alone)
     with Shown() as shown:

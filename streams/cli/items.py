@@ -6,6 +6,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +16,9 @@ import kafka.errors
 import msgspec
 from msgspec import Struct
 
+from recsys.catalogue.catalogue import Catalogue
 from recsys.catalogue.item import BadItem, decode, item_id
+from recsys.readers import read_items
 from recsys.readers.source import FormatError, Source
 from streams.bulk import open_bulk
 from streams.cli.failure import Failure, explained
@@ -25,6 +28,8 @@ from streams.roles import CATALOGUE, demand
 from streams.settings import Settings, read_settings
 from streams.topics import ITEMS, create_missing
 
+JSONL = "jsonl"
+"""The name of Item JSON, a line for each, among formats of items."""
 SHOW_EVERY = 1000
 """Items between two looks at the progress."""
 
@@ -86,6 +91,30 @@ def opened(file: Path) -> Source:
         return Source(file)
     except OSError as error:
         raise Failure(f"{file} cannot be read: {error.strerror or error}") from None
+
+
+def catalogue_of(file: Path, format_name: str) -> Catalogue:
+    """The catalogue in a file: lines of Item JSON, or what a file of real events (`recsys.readers.ITEMS`) says of its items.
+
+    Raises `Failure` where there is none, and `FormatError` where the file is of another format.
+    """
+    try:
+        if format_name == JSONL:
+            with closing(Source(file)) as source:
+                items = [decode(line.item_id.encode(), line.value) for line in told(source) if line.value]
+            bad = source.bad
+        else:
+            items, bad = read_items(file, format_name)
+    except OSError as error:
+        raise Failure(f"{file} cannot be read: {error.strerror or error}") from None
+    found = Catalogue()
+    for item in items:
+        found.put(item)
+    for reason, count in bad.reasons.items():
+        click.echo(f"freshet: {count:,} lines of the items are passed over: {reason}", err=True)
+    if not len(found):
+        raise Failure(f"{file} describes no item")
+    return found
 
 
 def told(source: Source) -> Iterator[Told]:
