@@ -80,9 +80,9 @@ def best_baseline(methods: list[Method], metric: str) -> str | None:
 
 
 def as_json(result: Result) -> dict[str, object]:
-    """The contract's JSON of `freshet evaluate --json`; beside it what was evaluated, `intervals` and `breakdowns` (by method; of a
-    strategy by its name and "alone"),
-    `difference` (by metric), and where strategies were asked for, `strategies` and `strategy_intervals` (by name).
+    """The contract's JSON of `freshet evaluate --json`; beside it what was evaluated, `intervals` and `breakdowns` (by method;
+    of a strategy by its name and "alone"), `difference` (by metric), and where strategies were asked for, `strategies` and
+    `strategy_intervals` (by name).
 
     >>> found = as_json(Result("frozen", "next-item", "shop.jsonl", 20, 9, 3, 0.5, [Method("freshet", {"mrr": 0.25})]))
     >>> found["metrics"], found["baselines"], found["predictions"]
