@@ -130,14 +130,21 @@ def bought_after(item: str, as_json: bool) -> None:
 
 
 @click.command()
+@click.option("--category", help='In this category of the catalogue, as "Home > Kitchen".')
 @as_json
-def trending(as_json: bool) -> None:
+def trending(category: str | None, as_json: bool) -> None:
     """Show what is popular now."""
     settings = read_settings()
-    stored = _get(settings, Keys(settings.key_prefix).trending)
+    keys = Keys(settings.key_prefix)
+    stored = _get(settings, keys.trending if category is None else keys.trending_in(category))
+    if stored is None and category is not None:
+        raise Failure(
+            f"nothing is known of category {category!r} under {settings.key_prefix!r}: no item of it was met since a worker "
+            "reads the catalogue. Check how the shop spells it (freshet item ITEM)"
+        )
     if stored is None:
         raise Failure(f"nothing is counted under {settings.key_prefix!r} yet: does a worker run (freshet doctor)?")
-    _show(stored, "trending", "interactions", as_json=as_json)
+    _show(stored, f"trending in {printable(category)}" if category else "trending", "interactions", as_json=as_json)
 
 
 def _no_baskets(settings: Settings) -> str:
