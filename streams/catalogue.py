@@ -129,6 +129,7 @@ class CatalogueStream:
             while True:
                 await self._take_over(consumer)
                 fetched = await consumer.getmany(timeout_ms=POLL_MS, max_records=RECORDS)
+                self._give_up_others()
                 for place, records in fetched.items():
                     await self._take(self._parts[place.partition], records)
                 if not self._has_read_all and await has_read(consumer, ends):
@@ -232,21 +233,28 @@ class CatalogueStream:
 
     async def _take_over(self, consumer: AIOKafkaConsumer) -> None:
         """Goes on with the effects of the partitions that are ours now, from their marks."""
+        self._give_up_others()
+        new = {TopicPartition(self._topic, p.number): p for p in self._parts.values() if not p.owned and self._is_ours(p)}
+        if not new:
+            return
+        ends = await consumer.end_offsets(list(new))  # asked at once, for it waits for the fetch that is under way
+        marks = await self._store.read([[self._keys.catalogue_mark(part.number)] for part in new.values()])
+        for (place, part), [mark] in zip(new.items(), marks, strict=True):
+            part.stored, part.noted = mark, offset_of(mark)
+            if part.noted >= ends[place]:
+                log.warning("the topic %s was made anew: it is told from its beginning", self._topic)
+                part.noted = START
+            part.done = part.noted
+            part.owned = True
+            part.turn += 1
+            if await consumer.position(place) > part.done + 1:
+                consumer.seek(place, part.done + 1)
+
+    def _give_up_others(self) -> None:
+        """Somebody else has them by now."""
         for part in self._parts.values():
             if part.owned and not self._is_ours(part):
                 self._give_up(part)
-            elif not part.owned and self._is_ours(part):
-                place = TopicPartition(self._topic, part.number)
-                [[part.stored]] = await self._store.read([[self._keys.catalogue_mark(part.number)]])
-                part.noted = offset_of(part.stored)
-                if part.noted >= (await consumer.end_offsets([place]))[place]:
-                    log.warning("the topic %s was made anew: it is told from its beginning", self._topic)
-                    part.noted = START
-                part.done = part.noted
-                part.owned = True
-                part.turn += 1
-                if await consumer.position(place) > part.done + 1:
-                    consumer.seek(place, part.done + 1)
 
     def _give_up(self, part: Part) -> None:
         """What is not done of the partition, somebody else does, or we from its mark."""

@@ -102,7 +102,10 @@ def test_strategies_are_measured_alone_beside_the_whole(run: Run, sessions: Path
 def test_a_strategy_is_one_that_there_is_and_of_the_next_item(run: Run, sessions: Path, purchases: Path) -> None:
     unknown = run(sessions, "--format", "sessions", "--strategy", "nightly")
     assert (unknown.exit_code, unknown.stdout) == (2, "")
-    assert "'nightly' is not one of 'item-based', 'user-based', 'trending', 'personal', 'all'" in unknown.stderr
+    assert "'nightly' is not one of 'item-based', 'user-based', 'content-based', 'collaborative'" in unknown.stderr
+    lacking = run(sessions, "--format", "sessions", "--strategy", "content-based")
+    assert lacking.exit_code == 2
+    assert "--strategy content-based needs --items" in lacking.stderr
     baskets = run(purchases, "--format", "jsonl", "--task", "next-basket", "--strategy", "all")
     assert (baskets.exit_code, "--strategy is for --task next-item" in baskets.stderr) == (2, True)
 

@@ -323,8 +323,9 @@ def test_the_circumstances_of_a_question_are_what_was_known_before_it(lines: lis
     first: dict[int, int] = {}
     for i, (s, y, t, is_asked, is_counted) in enumerate(lines):
         before = [other for other_session, other, *_ in lines[:i] if other_session == s]
+        met = sum(other == y and other_counted for _, other, _, _, other_counted in lines[:i])
         if is_asked:
-            expected.append((t, s, len(before), max(t - first[y], 0) if y in first else NEVER, y in before))
+            expected.append((t, s, len(before), max(t - first[y], 0) if y in first else NEVER, met, y in before))
         if is_counted:
             first.setdefault(y, t)
     assert list(zip(*(column.tolist() for column in found), strict=True)) == expected

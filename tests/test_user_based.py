@@ -25,7 +25,7 @@ def newest_visitors(history: Sequence[Visit], item: int, most: int) -> dict[int,
     last: dict[int, int] = {}
     for user, met, time in history:
         if met == item:
-            last[user] = max(last.get(user, 0), time)
+            last[user] = max(last.get(user, time), time)
     order = sorted(last, key=lambda user: (-last[user], user))
     return {user: last[user] for user in order[:most]}
 
@@ -52,7 +52,7 @@ def plain(history: Sequence[Visit], mine: Sequence[int], me: int, known: int, mo
                 alike[user] += weight(distance) * interactions[item] ** core.RARITY
 
     def latest(user: int) -> int:
-        return max(met[item].get(user, 0) for item in ago)
+        return max(met[item][user] for item in ago if user in met[item])
 
     nearest = sorted(alike, key=lambda user: (-alike[user], -latest(user), user))[:NEIGHBOURS]
     scores: dict[int, float] = defaultdict(float)

@@ -46,6 +46,12 @@ class Worker:
         return self._log.read_text(encoding="utf-8", errors="replace")
 
     @property
+    def partitions(self) -> str:
+        """Those that it last said it has, in words; nothing while it has said nothing."""
+        said = [line.partition("has partitions: ")[2] for line in self.stderr.splitlines() if "has partitions: " in line]
+        return said[-1] if said else ""
+
+    @property
     def last_line(self) -> str:
         """The last line on stderr."""
         return next((line for line in reversed(self.stderr.splitlines()) if line.strip()), "")
