@@ -31,6 +31,7 @@ def alike(items: U64, other: U64, cosine: F64) -> Alike:
     return Alike(index(items), other, cosine)
 
 
-def nothing_alike() -> Alike:
-    """No item has a description."""
-    return alike(np.empty(0, np.uint64), np.empty((0, ALIKE), np.uint64), np.empty((0, ALIKE)))
+NOTHING_ALIKE = Alike(
+    Index(np.zeros(1, np.uint64), np.zeros(1, np.int32)), np.empty((0, ALIKE), np.uint64), np.empty((0, ALIKE))
+)
+"""No item has a description."""

@@ -71,13 +71,16 @@ class Categories:
             for key, value, version, table in zip(keys, stored, versions, tables.values(), strict=True)
         ]
         done = await self._store.swap(swaps)
-        told = []
+        shown = {}
         for (path, table), version, ok in zip(tables.items(), versions, done, strict=True):
             if ok:
-                told.append((path, await self._told(table, now_ms, version)))
+                shown[path] = popularity.without(table, self._catalogue.hidden), version
             else:
                 self._changed[path] = changed[path] | self._changed.get(path, {})
-        return told
+        names = await self._items.named(
+            item for table, _ in shown.values() for item in table.item[: self._rules.top_n].tolist()
+        )
+        return [(path, trending(table, names, now_ms, self._rules, version)) for path, (table, version) in shown.items()]
 
     def _merged(self, path: str, stored: bytes | None, new: dict[int, Popularity]) -> Popular:
         """A stored table and what was met since."""
@@ -91,8 +94,3 @@ class Categories:
     def _belongs(self, item: int, path: str) -> bool:
         """Whether an item is in a category, as far as is known: a catalogue that is still being read does not know all."""
         return item not in self._catalogue.names or path in self._catalogue.category(item)
-
-    async def _told(self, table: Popular, now_ms: float, version: int) -> Neighbours:
-        shown = popularity.without(table, self._catalogue.hidden)
-        names = await self._items.named(shown.item[: self._rules.top_n].tolist())
-        return trending(shown, names, now_ms, self._rules, version)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from recsys import histories, marks, popularity, rows
-from recsys.alike import ALIKE, Alike, alike, nothing_alike
+from recsys.alike import ALIKE, NOTHING_ALIKE, Alike, alike
 from recsys.basket_lists import BasketLists
 from recsys.batch import Arrival, Batch, columns, matters
 from recsys.catalogue.catalogue import Catalogue
@@ -291,7 +291,7 @@ class Engine:
     def _alike(self, found: Histories) -> Alike:
         """What the catalogue tells of the items that are ranked from."""
         if not len(self._catalogue):
-            return nothing_alike()
+            return NOTHING_ALIKE
         recent = recent_items(found)
         items = np.unique(recent[recent != NONE])
         return alike(items, *self._catalogue.alike(items, ALIKE))

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from recsys.alike import Alike, nothing_alike
+from recsys.alike import NOTHING_ALIKE, Alike
 from recsys.compiled import F32, F64, I32, I64, U32, U64, Bools, compiled, compiled_maker
 from recsys.hashing import NONE
 from recsys.index import NOWHERE, Index, find, index, move, slot
@@ -62,7 +62,7 @@ def known_rows(rows: Rows, alike: Alike | None = None) -> Known:
         rows.other,
         rows.weight,
         rows.counts,
-        alike or nothing_alike(),
+        alike or NOTHING_ALIKE,
     )
 
 
@@ -143,7 +143,7 @@ def _room(items: int, rows: int, width: int) -> Known:
         np.zeros((rows, width), np.uint64),
         np.zeros((rows, width), np.float32),
         np.zeros((rows, width), np.uint32),
-        nothing_alike(),
+        NOTHING_ALIKE,
     )
 
 
