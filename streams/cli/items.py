@@ -3,16 +3,13 @@
 import asyncio
 import itertools
 import json
-import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import aiokafka.errors
 import click
-import kafka.errors
 import msgspec
 from msgspec import Struct
 
@@ -21,7 +18,8 @@ from recsys.catalogue.item import BadItem, decode, item_id
 from recsys.readers import read_items
 from recsys.readers.source import FormatError, Source
 from streams.bulk import open_bulk
-from streams.cli.failure import Failure, explained
+from streams.cli.failure import Failure
+from streams.cli.producing import refusals_told
 from streams.cli.progress import Progress
 from streams.cli.replay import passed
 from streams.roles import CATALOGUE, demand
@@ -67,19 +65,8 @@ def items(*, file: Path, limit: int | None, as_json: bool) -> None:
     holds, so a file may be produced twice.
     """
     settings = read_settings()
-    for library in ("kafka", "aiokafka"):
-        logging.getLogger(library).addHandler(logging.NullHandler())  # what they have to say, the raised error says
-    source = opened(Path("/dev/stdin") if str(file) == "-" else file)
-    try:
+    with closing(opened(Path("/dev/stdin") if str(file) == "-" else file)) as source, refusals_told():
         produced = produce(settings, source, limit)
-    except FormatError as error:
-        raise Failure(str(error)) from None
-    except (kafka.errors.KafkaError, aiokafka.errors.KafkaError) as error:
-        if explained(error):
-            raise
-        raise Failure(f"Kafka refuses: {error or type(error).__name__}; see freshet doctor") from None
-    finally:
-        source.close()
     if as_json:
         click.echo(json.dumps(summary(produced, source, settings.topic(ITEMS))))
     else:

@@ -3,22 +3,20 @@
 import asyncio
 import itertools
 import json
-import logging
 import math
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import aiokafka.errors
 import click
-import kafka.errors
 from msgspec import Struct
 
 from recsys.connection import Client, open_client
-from recsys.readers import FORMATS, FormatError, Passed, Reader, Record, read
+from recsys.readers import FORMATS, Passed, Reader, Record, read
 from streams.bulk import open_bulk
-from streams.cli.failure import Failure, explained
+from streams.cli.failure import Failure
+from streams.cli.producing import refusals_told
 from streams.cli.progress import Progress
 from streams.lag import read_published, read_spans, total_behind
 from streams.live import live_keys
@@ -64,20 +62,11 @@ def replay(*, file: Path, format_name: str, rate: float | None, limit: int | Non
     if str(file) == "-":
         file = Path("/dev/stdin")
     settings = read_settings()
-    for library in ("kafka", "aiokafka"):
-        logging.getLogger(library).addHandler(logging.NullHandler())  # what they have to say, the raised error says
-    try:
-        with open_client(settings.redis) as redis, opened(file, format_name) as reader:
-            if wait:
-                redis.ping()  # better now than after the whole file
-            produced, seconds = produce(settings, reader, rate, limit)
-            waited = wait_until_processed(settings, redis) if wait else None
-    except FormatError as error:
-        raise Failure(str(error)) from None
-    except (kafka.errors.KafkaError, aiokafka.errors.KafkaError) as error:
-        if explained(error):
-            raise
-        raise Failure(f"Kafka refuses: {error or type(error).__name__}; see freshet doctor") from None
+    with refusals_told(), open_client(settings.redis) as redis, opened(file, format_name) as reader:
+        if wait:
+            redis.ping()  # better now than after the whole file
+        produced, seconds = produce(settings, reader, rate, limit)
+        waited = wait_until_processed(settings, redis) if wait else None
     result = Result(produced, seconds, waited)
     if as_json:
         click.echo(json.dumps(summary(result, reader, settings.topic(EVENTS))))
