@@ -46,7 +46,9 @@ def matters(kind: Kind) -> bool:
 
 
 def columns(arrivals: Sequence[tuple[int, Arrival]], users: Sequence[str]) -> Batch:
-    """The batch of these arrivals, each with its partition, all of `users`; those that change no history are passed over.
+    """The batch of these arrivals, each with its partition, all of `users`.
+
+    An event that changes no history has one line, without an item: it may be a repeat, too.
 
     >>> from recsys.events import decode
     >>> event = decode(b'{"event_type": "click", "user_id": "u", "items": [{"item_id": "a"}, {"item_id": "b"}]}', 10**12)
@@ -57,11 +59,12 @@ def columns(arrivals: Sequence[tuple[int, Arrival]], users: Sequence[str]) -> Ba
     ids: dict[int, str] = {}
     rows = []
     for partition, (offset, event, _) in arrivals:
-        if not matters(event.kind):
-            continue
         user = index[event.user_id]
         event_hash = hash_id(event.event_id) if event.event_id else NONE
         session = hash_session(event.session_id) if event.session_id else NONE
+        if not matters(event.kind):
+            rows.append((user, NONE, event_hash, session, event.time_ms, event.kind, partition, offset, True))
+            continue
         opens = True
         for line in event.lines:
             item = hash_item(line.item_id)

@@ -73,7 +73,7 @@ class ClusterStore:
     async def _swap(self, swaps: Sequence[Swap]) -> list[bool]:
         requests, places = [], []
         for slot, at in self._by_slot(swap.mark_key for swap in swaps):
-            for part in sliced(at, [len(swaps[i].values) + 1 for i in at]):
+            for part in sliced(at, [swaps[i].size for i in at]):
                 requests.append(Request(slot, swapping([swaps[i] for i in part])))
                 places.append(part)
         done = [False] * len(swaps)

@@ -20,6 +20,9 @@ from recsys.batch import Arrival, Batch, columns, matters
 from recsys.catalogue.catalogue import Catalogue
 from recsys.categories import Categories
 from recsys.compiled import I32, U64, Bools
+from recsys.customers.accounts import Settled
+from recsys.customers.message import Customer
+from recsys.customers.standings import Known, Standings
 from recsys.hashing import NONE, hash_item
 from recsys.histories import Histories
 from recsys.index import among
@@ -77,6 +80,8 @@ class Counted(NamedTuple):
     before: Before
     new: I32
     """How many interactions are new in each history."""
+    customers: list[Known]
+    """Of whom there is an event, those of committed chunks."""
     merged: Merged
     changed: dict[str, U64]
     """By table (`recsys.keys`), the items whose rows the chunks changed."""
@@ -101,6 +106,7 @@ class Engine:
         self._categories = Categories(store, self._items, keys, rules, self._catalogue)
         self._popular = popularity.unpack(rules)
         self._ranker = Ranker(self._items, rules)
+        self._standings = Standings(store, self._items, keys, rules)
         self._lines: dict[int, tuple[int, int]] = {}
         """By partition, how many lines were bought, and how many of them again."""
         self._newest_ms = 0
@@ -120,8 +126,14 @@ class Engine:
             self._shards.forget(self._keys.user_mark(shard.chunk.partition) for shard in shards)
             return nothing_counted(shards, users)
         with self.stages.timed("decode"):
+            fresh = [uncounted(shard.chunk, shard.mark) for shard in shards]
             batch = columns(
-                [(shard.chunk.partition, arrival) for shard in shards for arrival in uncounted(shard.chunk, shard.mark)],
+                [
+                    (shard.chunk.partition, arrival)
+                    for shard, new in zip(shards, fresh, strict=True)
+                    for arrival in new
+                    if self._rules.customers or matters(arrival.event.kind)
+                ],
                 [user for shard in shards for user in shard.users],
             )
         with self.stages.timed("fold"):
@@ -129,8 +141,10 @@ class Engine:
         wanted = self._wanted(shards, users.histories)
         guards = {self._keys.user_mark(shard.chunk.partition): shard.stored for shard in shards}
         given = Given(folded.deltas, folded.told, [shard.giving for shard in shards], batch.ids)
+        with self.stages.timed("fold"):
+            settled = [self._users.settle(shard, new, folded) for shard, new in zip(shards, fresh, strict=True)]
         with self.stages.timed("write"):
-            changes = self._users.changes(shards, users, folded)
+            changes = self._users.changes(shards, users, folded, settled)
         # Not in another life of Redis: the user shards may be as they were read, but item shards lack what was merged since.
         commit = Commit(list(changes.values()), life)
         try:
@@ -148,9 +162,11 @@ class Engine:
         self.stages.events += sum(len(shard.chunk.arrivals) for shard in shards)
 
         newest: dict[str, Newest] = {}
-        for shard in shards:
+        customers: list[Known] = []
+        for shard, of_shard in zip(shards, settled, strict=True):
             if shard.chunk.partition not in lost:
                 newest |= newest_events(shard, batch, folded.changed)
+                customers += known_customers(shard, of_shard)
             self._lines[shard.chunk.partition] = shard.mark.bought, shard.mark.bought_again
         again = [] if all(shard.is_new for shard in shards) else [wanted, met_before(shards)]
         self._newest_ms = max(self._newest_ms, int(batch.time.max(initial=0)))
@@ -161,7 +177,7 @@ class Engine:
         }
         ends = {shard.chunk.partition: shard.chunk.end for shard in shards if shard.chunk.partition not in lost}
         new = new_interactions(folded, len(users.histories.length))
-        return Counted(ends, lost, newest, users, folded.before, new, merged, touched)
+        return Counted(ends, lost, newest, users, folded.before, new, customers, merged, touched)
 
     async def recommend(self, counted: Counted, now_ms: int) -> list[tuple[Newest, Recommendation]]:
         """A recommendation for each user whose history was changed, with the event that it answers."""
@@ -198,6 +214,13 @@ class Engine:
                 )
                 answers.append((each, message))
         return answers
+
+    async def customers(self, counted: Counted) -> list[tuple[Known, Customer]]:
+        """A message for each customer of whom there is an event."""
+        if not counted.customers:
+            return []
+        with self.stages.timed("encode"):
+            return await self._standings.messages(counted.customers)
 
     async def similar(self, items: Sequence[int]) -> list[Neighbours]:
         """The neighbour lists of those items (hashes) that have a row, without what the catalogue has no more."""
@@ -328,6 +351,7 @@ def nothing_counted(shards: Sequence[UserShard], users: Users) -> Counted:
         users,
         Before(np.empty(0, np.int64), purchases.empty(0)),
         np.zeros(len(users.histories.length), np.int32),
+        [],
         Merged(rows.empty(nothing, 0), nothing_sold(), nothing_sold(), []),
         {},
     )
@@ -343,3 +367,16 @@ def newest_events(shard: UserShard, batch: Batch, changed: Bools) -> dict[str, N
         for arrival in chunk.arrivals
         if matters(arrival.event.kind) and (arrival.offset <= shard.mark.offset or arrival.offset in offsets)
     }
+
+
+def known_customers(shard: UserShard, settled: Settled | None) -> list[Known]:
+    """The customers of whom the chunk has an event, now or when it was counted before."""
+    if settled is None:
+        return []
+    chunk = shard.chunk
+    newest = {arrival.event.user_id: arrival for arrival in chunk.arrivals}
+    return [
+        Known(user, chunk.partition, arrival, account)
+        for user, arrival in newest.items()
+        if (account := settled.accounts[user]).kinds
+    ]

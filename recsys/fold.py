@@ -24,6 +24,8 @@ from recsys.rules import ActionWeights, Rules
 
 PURCHASE = int(Kind.PURCHASE)
 REFUND = int(Kind.REFUND)
+FIRST_OTHER = int(Kind.IMPRESSION)
+"""Kinds from here on are no interactions."""
 BACKWARD = 0.8
 """What a pair weighs against the direction in which it was met."""
 
@@ -53,6 +55,8 @@ class Fold(NamedTuple):
     """For each line whether it changed its user's history."""
     opened: Bools
     """For each line whether it opened a basket."""
+    repeats: Bools
+    """For each line whether its event's id was in the history."""
 
 
 class Lines(NamedTuple):
@@ -72,16 +76,16 @@ class Lines(NamedTuple):
 def fold(histories: Histories, batch: Batch, rules: Rules) -> Fold:
     """Counts a batch: changes `histories` in place."""
     viewed = no_deltas(len(batch.item), rules)
-    changed = np.zeros(len(batch.item), np.bool_)
+    changed, repeats = np.zeros((2, len(batch.item)), np.bool_)
     kept = no_baskets(histories, batch, rules)
     lines = Lines(*batch[1:])
     action = by_kind(rules.action_weights)
     used = count_lines(
-        histories, lines, 0, len(batch.item), viewed, changed, kept, rules.window, float(rules.session_gap_ms), action
+        histories, lines, 0, len(batch.item), viewed, changed, repeats, kept, rules.window, float(rules.session_gap_ms), action
     )
     of_baskets = {keys.TOGETHER: kept.together, keys.AFTER: kept.after}
     found = {name: deltas.first(each, n) for (name, each), n in zip(of_baskets.items(), kept.used.tolist(), strict=True) if n}
-    return Fold({keys.VIEWED: deltas.first(viewed, used)} | found, changed, kept.opened)
+    return Fold({keys.VIEWED: deltas.first(viewed, used)} | found, changed, kept.opened, repeats)
 
 
 def no_deltas(lines: int, rules: Rules) -> Deltas:
@@ -118,10 +122,10 @@ def pair_weight(action: float, earlier: int, distance: int) -> float:
 
 @compiled
 def count_lines(
-    h: Histories, lines: Lines, begin: int, stop: int, d: Deltas, changed: Bools, kept: Baskets, window: int, gap_ms: float,
-    action: F64,
+    h: Histories, lines: Lines, begin: int, stop: int, d: Deltas, changed: Bools, repeats: Bools, kept: Baskets, window: int,
+    gap_ms: float, action: F64,
 ) -> int:  # fmt: skip
-    """Counts the lines from `begin` to `stop`; returns how many deltas there are. `changed` is of these lines.
+    """Counts the lines from `begin` to `stop`; returns how many deltas there are. `changed` and `repeats` are of these lines.
 
     `action` is what an interaction weighs, by its kind; baskets are counted into `kept`.
     """
@@ -139,12 +143,14 @@ def count_lines(
                     if h.event[u, i] == lines.event[k]:
                         repeat = True
         if repeat:
+            repeats[k - begin] = True
             continue
         if lines.kind[k] == REFUND:
             for i in range(end):
                 if h.item[u, i] == y and h.kind[u, i] == PURCHASE:
                     h.kind[u, i] = REFUNDED_PURCHASE
                     changed[k - begin] = True
+        if lines.kind[k] >= FIRST_OTHER:
             continue
 
         # The session's part of the history: back to the first pair of neighbours that a new session parts.

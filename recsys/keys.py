@@ -22,6 +22,7 @@ stand right under the prefix, those of another under its own name (`p g1:recs:<u
 | `p similar:<item>` | string | none: one an item | publish | public: the item's strongest neighbours as JSON |
 | `p together:<item>` | string | none: one an item | publish | public: what is bought together with the item, as JSON |
 | `p bought_after:<item>` | string | none: one an item | publish | public: what is bought after the item was met, as JSON |
+| `p customer:<user>` | string | retention | publish | public: the Customer JSON |
 | `p trending` | string | none: one key | publish | public: the most popular items as JSON |
 | `p trending:<category>` | string | none: one a category | publish | public: the most popular items of a category as JSON |
 | `p item:<item>` | string | none: one an item | catalogue | public: the Item JSON of an item that is not deleted, as it came |
@@ -33,6 +34,8 @@ stand right under the prefix, those of another under its own name (`p g1:recs:<u
 | `p {u7}:published` | string | none: one a partition | publish | the last offset whose recommendations are out |
 | `p {u7}:user:<user>` | string | retention | commit | the user's history, packed (`recsys.histories`) |
 | `p {u7}:bought:<user>` | string | retention | commit | what the user bought and holds, packed (`recsys.returning.purchases`) |
+| `p {u7}:account:<user>` | string | retention | commit | what is counted of the customer, packed (`recsys.customers.account`) |
+| `p {u7}:spreads` | string | none: one a partition | commit | how its customers stand, packed (`recsys.customers.rfm`) |
 | `p {u7}:learner` | string | retention | publish | what ranking learned on the partition, packed (`recsys.learners`) |
 | `p category:<category>` | string | none: one a category | publish | its most popular items, packed (`recsys.categories`) |
 | `p {i7}:mark` | string | none: one a shard | merge | the shard's version, its marks by partition (`recsys.marks.ItemMark`) |
@@ -49,7 +52,7 @@ LIVE = "live"
 """What follows the prefix in the key that names the live generation: the one key that is read before `Keys` are known."""
 
 
-PUBLIC = ("recs:", "similar:", "together:", "bought_after:", "trending")
+PUBLIC = ("recs:", "similar:", "together:", "bought_after:", "trending", "customer:")
 """What public keys begin with after the prefix."""
 
 VIEWED, TOGETHER, AFTER = "row", "together", "after"
@@ -91,6 +94,9 @@ class Keys(Struct, frozen=True):
 
     def bought_after(self, item: str) -> str:
         return f"{self.prefix}bought_after:{item}"
+
+    def customer(self, user: str) -> str:
+        return f"{self.prefix}customer:{user}"
 
     def item(self, item: str) -> str:
         return f"{self.prefix}item:{item}"
@@ -168,6 +174,12 @@ class Keys(Struct, frozen=True):
 
     def bought(self, partition: int, user: str) -> str:
         return f"{self.internal}{{u{partition}}}:bought:{user}"
+
+    def account(self, partition: int, user: str) -> str:
+        return f"{self.internal}{{u{partition}}}:account:{user}"
+
+    def spreads(self, partition: int) -> str:
+        return f"{self.internal}{{u{partition}}}:spreads"
 
     def category(self, category: str) -> str:
         return f"{self.internal}category:{category}"

@@ -27,6 +27,10 @@ class Layout(Struct, frozen=True):
     """The rules that say what is counted (`recsys.rules`); the others may change while a state lives."""
     baskets: bool = False
     """Whether baskets were counted from the first event on; a state that does not say so was built without."""
+    customers: bool = False
+    """Whether accounts of customers were kept from the first event on; likewise."""
+    rates: tuple[tuple[str, float], ...] = ()
+    """Of currencies; how customers stand among each other was counted with these."""
     item_shards: int = ITEM_SHARDS
     format: int = FORMAT
 
@@ -38,12 +42,20 @@ class Layout(Struct, frozen=True):
 
 def layout_of(topic: str, partitions: int, rules: Rules) -> Layout:
     """The layout of a state that is counted by these rules."""
-    return Layout(topic, partitions, rules.history, rules.window, rules.session_gap_ms, rules.baskets)
+    return Layout(
+        topic,
+        partitions,
+        rules.history,
+        rules.window,
+        rules.session_gap_ms,
+        rules.baskets,
+        rules.customers,
+        rules.rates if rules.customers else (),
+    )
 
 
-WITHOUT_BASKETS = (
-    ", with its baskets counted from the first event on; or set FRESHET_BASKETS=false, and the worker goes on without them"
-)
+OPTIONAL = ("baskets", "customers")
+"""What a state may go on without."""
 
 OTHER_SIGNER = (
     "the records that were forwarded so far were signed with another FRESHET_SECRET: give all workers the same. To change it, "
@@ -69,11 +81,23 @@ async def claim(store: Store, keys: Keys, layout: Layout) -> None:
         for name in Layout.__struct_fields__
         if getattr(stored, name) != getattr(layout, name)
     ]
-    only_baskets = stored is not None and stored == msgspec.structs.replace(layout, baskets=False)
     raise LayoutChanged(
         f"the state under {keys.prefix!r} was built otherwise: {', '.join(differences)}. `freshet rebuild` builds it anew from "
-        f"the topic{WITHOUT_BASKETS if only_baskets else ''}"
+        f"the topic{_without(stored, layout) if stored else ''}"
     )
+
+
+def _without(stored: Layout, layout: Layout) -> str:
+    """Where the state only lacks what it can go on without: how it can.
+
+    >>> _without(Layout("events", 4), Layout("events", 4, baskets=True))
+    ', with that counted from the first event on; or set FRESHET_BASKETS=false, and the worker goes on without it'
+    """
+    lacking = [name for name in OPTIONAL if getattr(layout, name) and not getattr(stored, name)]
+    if not lacking or stored != msgspec.structs.replace(layout, **dict.fromkeys(lacking, False)):
+        return ""
+    off = " and ".join(f"FRESHET_{name.upper()}=false" for name in lacking)
+    return f", with that counted from the first event on; or set {off}, and the worker goes on without it"
 
 
 async def claim_signer(store: Store, keys: Keys, signers: Sequence[bytes]) -> None:

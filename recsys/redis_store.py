@@ -30,23 +30,23 @@ local life = ARGV[guards + 2]
 if life ~= '' and not string.find(redis.call('INFO', 'server'), 'run_id:' .. life, 1, true) then return false end
 local done, k, a = {{}}, guards + 1, guards + 3
 while k <= #KEYS do
-  local values, lifetime, expected = tonumber(ARGV[a]), ARGV[a + 1], ARGV[a + 2]
+  local values, mortal, lifetime, expected = tonumber(ARGV[a]), tonumber(ARGV[a + 1]), ARGV[a + 2], ARGV[a + 3]
   if (redis.call('GET', KEYS[k]) or '') == expected then
-    redis.call('SET', KEYS[k], ARGV[a + 3])
+    redis.call('SET', KEYS[k], ARGV[a + 4])
     for i = 1, values do
-      if lifetime == '0' then redis.call('SET', KEYS[k + i], ARGV[a + 3 + i])
-      else redis.call('SET', KEYS[k + i], ARGV[a + 3 + i], 'EX', lifetime) end
+      if i > mortal then redis.call('SET', KEYS[k + i], ARGV[a + 4 + i])
+      else redis.call('SET', KEYS[k + i], ARGV[a + 4 + i], 'EX', lifetime) end
     end
     done[#done + 1] = 1
   else
     done[#done + 1] = 0
   end
-  k, a = k + values + 1, a + values + 4
+  k, a = k + values + 1, a + values + 5
 end
 return done
 """
 """Then the life in which it holds, and several swaps, one after the other: for each, the mark's key and those of the values;
-how many values, their lifetime, the expected mark (empty: none), the new mark and the values."""
+how many values, how many of these have a lifetime, which, the expected mark (empty: none), the new mark and the values."""
 
 PUT = f"""{GUARDED}
 local a = guards + 2
@@ -150,7 +150,7 @@ class RedisStore:
 
 def slices_of(swaps: Sequence[Swap]) -> list[Sequence[Swap]]:
     """The swaps as they go into commands."""
-    return sliced(swaps, [len(swap.values) + 1 for swap in swaps])
+    return sliced(swaps, [swap.size for swap in swaps])
 
 
 def guards_after(swaps: Sequence[Swap], guards: Guards, commit: Commit) -> Guards:
@@ -169,8 +169,10 @@ def swapping(swaps: Sequence[Swap], guards: Guards = NO_GUARDS, life: bytes = AN
     """The command that makes swaps, one after the other."""
     arguments: list[bytes | int] = [life]
     for swap in swaps:
-        arguments += (len(swap.values), swap.lifetime_s, swap.expected or b"", swap.mark, *swap.values.values())
-    return _calling(SWAP, guards, [key for swap in swaps for key in (swap.mark_key, *swap.values)], arguments)
+        values = (*swap.values.values(), *swap.lasting.values())
+        mortal = len(swap.values) if swap.lifetime_s else 0
+        arguments += (len(values), mortal, swap.lifetime_s, swap.expected or b"", swap.mark, *values)
+    return _calling(SWAP, guards, [key for swap in swaps for key in (swap.mark_key, *swap.values, *swap.lasting)], arguments)
 
 
 def putting(entries: Sequence[Entry], guards: Guards = NO_GUARDS) -> Command:

@@ -45,6 +45,10 @@ class Rules(Struct, frozen=True, kw_only=True):
     """Beside each other; they say what is ranked higher, never what is counted."""
     baskets: bool = True
     """Whether it is counted what was bought together, and after what (`recsys.baskets`)."""
+    customers: bool = True
+    """Whether an account is kept of each customer (`recsys.customers`)."""
+    rates: tuple[tuple[str, float], ...] = ()
+    """What a unit of each currency is worth in the shop's own; with none at all every unit is worth 1."""
     learner: bool = True
     """Whether ranking learns from what users turn to next; otherwise it is by F alone (`recsys.ranking.evidence`)."""
     top_n: int = 20

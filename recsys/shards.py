@@ -9,6 +9,7 @@ remembered for longer than some minutes without having been met, which is as muc
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 from recsys.store import NO_COMMIT, NO_GUARDS, Commit, Group, Guards, Store, Swap
@@ -151,7 +152,7 @@ class Shards:
                 if shard is None:
                     shard = self._shards[swap.mark_key] = Remembered(swap.mark, now_s)
                 shard.mark, shard.proved_s = swap.mark, now_s
-                for key, value in swap.values.items():
+                for key, value in chain(swap.values.items(), swap.lasting.items()):
                     shard.put(key, value)
         refused = [swap.mark_key for swap, ok in zip(swaps, done, strict=False) if not ok]
         if refused:

@@ -23,6 +23,13 @@ class Swap(NamedTuple):
     values: Mapping[str, bytes]
     lifetime_s: int = 0
     """Lifetime of the values in seconds; 0 is none. The mark has none."""
+    lasting: Mapping[str, bytes] = MappingProxyType({})
+    """Further values, without a lifetime."""
+
+    @property
+    def size(self) -> int:
+        """The keys that are written."""
+        return 1 + len(self.values) + len(self.lasting)
 
 
 class Entry(NamedTuple):
@@ -122,7 +129,7 @@ class MemoryStore:
     def _swap(self, swap: Swap) -> bool:
         if self.values.get(swap.mark_key) != swap.expected:
             return False
-        self.values |= swap.values
+        self.values |= {**swap.values, **swap.lasting}
         self.values[swap.mark_key] = swap.mark
         return True
 

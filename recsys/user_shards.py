@@ -8,8 +8,9 @@ import numpy as np
 from recsys import histories, marks
 from recsys.batch import Arrival, Batch, matters
 from recsys.compiled import I32, I64, U64, Bools
+from recsys.customers.accounts import Settled, Stored, settle
 from recsys.deltas import Deltas
-from recsys.fold import REFUND, fold
+from recsys.fold import FIRST_OTHER, fold
 from recsys.hashing import hash_item
 from recsys.histories import Histories
 from recsys.keys import Keys
@@ -47,6 +48,8 @@ class UserShard(NamedTuple):
     first: int
     stored: bytes | None
     mark: UserMark
+    customers: Stored | None
+    """What is kept of the users as customers; None where nothing is."""
 
     @property
     def is_new(self) -> bool:
@@ -88,6 +91,8 @@ class Folded(NamedTuple):
     """Of each shard."""
     before: Before
     """Of all who had bought something."""
+    repeats: set[tuple[int, int]]
+    """The events that are repeats, by partition and offset."""
 
 
 class UserShards:
@@ -101,43 +106,75 @@ class UserShards:
 
     async def open(self, chunks: Sequence[Chunk]) -> tuple[list[UserShard], Users]:
         """Reads the marks, and all users in the chunks."""
-        users = [list(dict.fromkeys(a.event.user_id for a in chunk.arrivals if matters(a.event.kind))) for chunk in chunks]
+        everybody = self._rules.customers
+        users = [
+            list(dict.fromkeys(a.event.user_id for a in chunk.arrivals if everybody or matters(a.event.kind)))
+            for chunk in chunks
+        ]
         replies, _ = await self._shards.read(
-            [
-                [
-                    self._keys.user_mark(chunk.partition),
-                    *(self._keys.user(chunk.partition, user) for user in here),
-                    *(self._keys.bought(chunk.partition, user) for user in here),
-                ]
-                for chunk, here in zip(chunks, users, strict=True)
-            ]
+            [self._group(chunk.partition, here) for chunk, here in zip(chunks, users, strict=True)]
         )
         shards: list[UserShard] = []
         pasts: list[bytes | None] = []
         bought: list[bytes | None] = []
         for chunk, here, (mark, *values) in zip(chunks, users, replies, strict=True):
-            shards.append(UserShard(chunk, here, len(pasts), mark, marks.user_mark(mark)))
-            pasts += values[: len(here)]
-            bought += values[len(here) :]
+            n = len(here)
+            customers = Stored(dict(zip(here, values[2 * n :], strict=False)), values[-1]) if everybody else None
+            shards.append(UserShard(chunk, here, len(pasts), mark, marks.user_mark(mark), customers))
+            pasts += values[:n]
+            bought += values[n : 2 * n]
         return shards, Users(histories.unpack(pasts, self._rules.history), purchases.unpack(bought))
 
-    def changes(self, shards: Sequence[UserShard], users: Users, folded: Folded) -> dict[int, Swap]:
+    def _group(self, partition: int, users: Sequence[str]) -> list[str]:
+        """The keys of these users, and before them that of the mark."""
+        keys = [
+            self._keys.user_mark(partition),
+            *(self._keys.user(partition, user) for user in users),
+            *(self._keys.bought(partition, user) for user in users),
+        ]
+        if self._rules.customers:
+            keys += [*(self._keys.account(partition, user) for user in users), self._keys.spreads(partition)]
+        return keys
+
+    def settle(self, shard: UserShard, fresh: Sequence[Arrival], folded: Folded) -> Settled | None:
+        """Counts the shard's customers; None where no accounts are kept."""
+        if shard.customers is None:
+            return None
+        here = shard.chunk.partition
+        repeats = {offset for partition, offset in folded.repeats if partition == here}
+        return settle(shard.customers, fresh, repeats, self._rules.session_gap_ms, dict(self._rules.rates))
+
+    def changes(
+        self, shards: Sequence[UserShard], users: Users, folded: Folded, settled: Sequence[Settled | None]
+    ) -> dict[int, Swap]:
         """By partition, what is to be written of users and marks, once what the batch gives to item shards is there."""
-        touched = np.unique(folded.batch.user[folded.changed]).astype(np.int64)
+        changed = [folded.batch.user[folded.changed]]
+        # What is kept of a user lives equally long, so of those of whom one thing has changed everything is written.
+        changed += [
+            np.array([shard.first + n for n, user in enumerate(shard.users) if user in customers.changed], np.int32)
+            for shard, customers in zip(shards, settled, strict=True)
+            if customers is not None
+        ]
+        touched = np.unique(np.concatenate(changed)).astype(np.int64)
         swaps = {}
-        for place, shard in enumerate(shards):
+        for place, (shard, customers) in enumerate(zip(shards, settled, strict=True)):
             if shard.chunk.end <= shard.mark.offset:
                 continue
             here = touched[(touched >= shard.first) & (touched < shard.first + len(shard.users))]
             key = self._keys.user_mark(shard.chunk.partition)
             mark = marks.encode(mark_after(shard, folded, place))
-            values = self._packed(shard, users, here)
-            swaps[shard.chunk.partition] = Swap(key, shard.stored, mark, values, self._retention_s)
+            values, lasting = self._packed(shard, users, here), {}
+            if customers is not None:
+                values |= {self._keys.account(shard.chunk.partition, user): value for user, value in customers.changed.items()}
+                if customers.spreads is not None:
+                    lasting = {self._keys.spreads(shard.chunk.partition): customers.spreads}
+            swaps[shard.chunk.partition] = Swap(key, shard.stored, mark, values, self._retention_s, lasting)
         return swaps
 
     def _packed(self, shard: UserShard, users: Users, places: I64) -> dict[str, bytes]:
         """What is stored of the users in these places; what they bought lives as long as their history, so both are written."""
         values = {}
+        places = places[users.histories.length[places] > 0]
         for u, history in zip(places.tolist(), histories.pack(users.histories, places), strict=True):
             partition, user = shard.chunk.partition, shard.users[u - shard.first]
             values[self._keys.user(partition, user)] = history
@@ -151,19 +188,20 @@ def fold_batch(shards: Sequence[UserShard], users: Users, batch: Batch, rules: R
     """Counts a batch: changes `users` in place."""
     returning = np.flatnonzero(users.purchases.baskets)
     before = Before(returning, Purchases._make(column[returning] for column in users.purchases))
-    deltas, changed, opened = fold(users.histories, batch, rules)
+    deltas, changed, opened, repeats = fold(users.histories, batch, rules)
     tables = repurchase.unpack([shard.mark.repurchase for shard in shards])
     table = np.repeat(np.arange(len(shards), dtype=np.int32), [len(shard.users) for shard in shards])
     lines = basket_fold.lines(batch, changed)
     told = basket_fold.count(users.purchases, tables, table, lines, float(rules.session_gap_ms))
-    return Folded(batch, changed, opened, deltas, told, tables, before)
+    again = set(zip(batch.partition[repeats].tolist(), batch.offset[repeats].tolist(), strict=True))
+    return Folded(batch, changed, opened, deltas, told, tables, before, again)
 
 
 def mark_after(shard: UserShard, folded: Folded, place: int) -> UserMark:
     """The mark of a shard once its chunk is counted; `place` is that of its table."""
     chunk, mark, batch = shard.chunk, shard.mark, folded.batch
     here = batch.partition == chunk.partition
-    counts = batch.kind < REFUND
+    counts = batch.kind < FIRST_OTHER
     told = folded.told.what[folded.told.partition == chunk.partition]
     return marks.advanced(
         mark,
@@ -183,7 +221,7 @@ def mark_after(shard: UserShard, folded: Folded, place: int) -> UserMark:
 
 def new_interactions(folded: Folded, users: int) -> I32:
     """How many interactions are new of each user."""
-    counts = folded.changed & (folded.batch.kind < REFUND)
+    counts = folded.changed & (folded.batch.kind < FIRST_OTHER)
     return np.bincount(folded.batch.user[counts], minlength=users).astype(np.int32)
 
 

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from faust.types import TP
 
+from recsys.customers import message as customer_message
 from recsys.engine import Counted, Engine
 from recsys.keys import AFTER, TOGETHER, VIEWED, Keys
 from recsys.recommendation import Recommendation, encode
@@ -21,7 +22,7 @@ from recsys.store import Entry, Store
 from streams import topics
 from streams.driver import ChunkConsumer, Records
 from streams.lease import LEASE_S, now
-from streams.outbox import Outbox
+from streams.outbox import Headers, Outbox
 from streams.published import PublishedMarks
 from streams.settings import Settings
 
@@ -71,6 +72,7 @@ class Publishing:
         self._retention_s = settings.retention_s
         self._events = settings.topic(topics.EVENTS)
         self._recommendations = settings.topic(topics.RECOMMENDATIONS)
+        self._customers = settings.topic(topics.CUSTOMERS)
         self._engine = engine
         self._store = store
         self._outbox = outbox
@@ -149,7 +151,8 @@ class Publishing:
         ends, begun = outcome.ours(), now()
         self.marks.open(ends)
         newest = {user: newest for user, newest in outcome.counted.newest.items() if newest.partition in ends}
-        counted = outcome.counted._replace(newest=newest)
+        customers = [known for known in outcome.counted.customers if known.partition in ends]
+        counted = outcome.counted._replace(newest=newest, customers=customers)
         if not self._trending_known:
             await self._publish_trending()
         answers = await self._engine.recommend(counted, int(time.time() * 1000))
@@ -160,8 +163,14 @@ class Publishing:
                 (user.encode(), value, [("source", f"{self._events}/{newest.partition}/{newest.arrival.offset}".encode())])
                 for newest, user, value in encoded
             ]
+        of_customers = await self._about_customers(counted)
+        entries += [Entry(self._keys.customer(key.decode()), value, self._retention_s) for key, value, _ in of_customers]
         with self._engine.stages.timed("publish"):
-            await asyncio.gather(self._store.put(entries), self._outbox.publish(self._recommendations, messages))
+            await asyncio.gather(
+                self._store.put(entries),
+                self._outbox.publish(self._recommendations, messages),
+                self._outbox.publish(self._customers, of_customers),
+            )
         for table, items in counted.changed.items():
             self._changed[table].update(items.tolist())
         ours = outcome.ours() if now() - begun < LEASE_S else {}
@@ -171,6 +180,19 @@ class Publishing:
         self.marks.note(ours)
         if late:
             await self._publish_again(outcome, late)
+
+    async def _about_customers(self, counted: Counted) -> list[tuple[bytes, bytes, Headers]]:
+        """Key, value and headers of a message for each customer of whom the batch has an event."""
+        told = await self._engine.customers(counted)
+        with self._engine.stages.timed("encode"):
+            return [
+                (
+                    known.user.encode(),
+                    customer_message.encode(message),
+                    [("source", f"{self._events}/{known.partition}/{known.arrival.offset}".encode())],
+                )
+                for known, message in told
+            ]
 
     async def _publish_again(self, outcome: Outcome, late: Set[int]) -> None:
         """What went out late is read and published once more by whoever has the partition now; by us, if we have it still."""

@@ -17,6 +17,8 @@ PREFIX = "FRESHET_"
 TEST_DATA = "FRESHET_TEST_DATA"
 """Where the tests find real data; no setting of the product."""
 HIDEABLE: tuple[str, ...] = get_args(Hideable)
+DEAREST = 1e6
+"""What a unit of a currency may be worth in another at most."""
 HEAVIEST = 1000.0
 """What an action may weigh at most: a weight must stay far from the largest float32 however old its row is."""
 CLUSTERS = ("redis+cluster://", "rediss+cluster://")
@@ -72,6 +74,12 @@ class Settings(Struct, frozen=True, kw_only=True):
     baskets: Annotated[bool, Meta(description="true: what is bought together is counted, and after what; false: it is not")] = (
         True
     )
+    customers: Annotated[
+        bool, Meta(description="true: what is known of each customer is counted and published; false: not")
+    ] = True
+    rates: Annotated[
+        str, Meta(description="what a unit of each currency is worth in the shop's own, as EUR=1,USD=0.9; empty: 1 each")
+    ] = ""
     learner: Annotated[bool, Meta(description="true: ranking learns from what users do; false: by a fixed formula")] = True
     top_n: Annotated[int, Meta(description="items in a recommendation", ge=1, le=500)] = 20
     hide: Annotated[str, Meta(description="left out of recommendations: current, once, purchased, seen, or none")] = (
@@ -107,6 +115,8 @@ class Settings(Struct, frozen=True, kw_only=True):
             half_life_ms=self.half_life * 86_400_000.0,
             action_weights=action_weights(self.action_weights),
             baskets=self.baskets,
+            customers=self.customers,
+            rates=rates(self.rates),
             learner=self.learner,
             top_n=self.top_n,
             hide=hidden(self.hide),
@@ -203,6 +213,8 @@ def checked(name: str, value: str) -> object:
             hidden(value)
         if name == "action_weights":
             action_weights(value)
+        if name == "rates":
+            rates(value)
         if name in ("broker", "redis"):
             check_address(name, value)
     except msgspec.ValidationError as error:
@@ -255,6 +267,28 @@ def action_weights(text: str) -> ActionWeights:
         if not 1 / HEAVIEST <= found[name] <= HEAVIEST:
             raise msgspec.ValidationError(f"{name} must be between {1 / HEAVIEST:g} and {HEAVIEST:g}, not {number}")
     return ActionWeights(**dict.fromkeys(ActionWeights._fields, 1.0) | found)
+
+
+def rates(text: str) -> tuple[tuple[str, float], ...]:
+    """What `FRESHET_RATES` says, by currency.
+
+    >>> rates("USD=0.9, EUR=1"), rates("")
+    ((('EUR', 1.0), ('USD', 0.9)), ())
+    """
+    found: dict[str, float] = {}
+    for part in filter(str.strip, text.split(",")):
+        currency, _, number = (piece.strip() for piece in part.partition("="))
+        if not (len(currency) == 3 and currency.isascii() and currency.isupper()):
+            raise msgspec.ValidationError(f"{currency!r} is no currency: three capital letters (ISO 4217)")
+        if currency in found:
+            raise msgspec.ValidationError(f"{currency} stands there twice")
+        try:
+            found[currency] = msgspec.convert(number, float, strict=False)
+        except msgspec.ValidationError:
+            raise msgspec.ValidationError(f"Expected {currency}=number, not {part.strip()!r}") from None
+        if not 0 < found[currency] <= DEAREST:
+            raise msgspec.ValidationError(f"{currency} must be above 0 and at most {DEAREST:g}, not {number}")
+    return tuple(sorted(found.items()))
 
 
 def check_address(name: str, value: str) -> None:

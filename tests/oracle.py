@@ -65,6 +65,8 @@ class Parsed(NamedTuple):
     time_ms: int
     event_id: str | None
     session_id: str | None
+    fields: dict[str, Any]
+    """All that stood in the record."""
 
 
 @dataclass
@@ -110,6 +112,8 @@ class Recount:
     repeated: set[tuple[int, int]] = field(default_factory=set)
     newest: dict[str, tuple[int, int]] = field(default_factory=dict)
     """User → the record of the newest interaction."""
+    events: list[Parsed] = field(default_factory=list)
+    """What was counted and is no repeat, in the order of each partition."""
     bought: list[Bought] = field(default_factory=list)
     """In the order of each partition."""
     opened: int = 0
@@ -176,6 +180,7 @@ def count(result: Recount, name: tuple[int, int], event: Parsed, *, history: int
     if event.event_id is not None and any(entry.event_id == event.event_id for entry in past):
         result.repeated.add(name)
         return
+    result.events.append(event)
     if event.kind == "refund":
         taken_back = [item for item in event.items if take_back(past, item)]
         result.bought.append(Bought(name[0], event.user, taken_back, event.time_ms, event.session_id, refund=True))
@@ -294,7 +299,7 @@ def parse(value: bytes | None, recorded_ms: int) -> Parsed:
     if session_id == "":
         raise Bad("session_id")
     time_ms = event_time(fields, recorded_ms)
-    return Parsed(kind, user or f"anon:{visitor}", home_id, items, time_ms, event_id, session_id)
+    return Parsed(kind, user or f"anon:{visitor}", home_id, items, time_ms, event_id, session_id, fields)
 
 
 def read_object(value: bytes | None) -> dict[str, Any]:

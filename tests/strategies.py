@@ -217,6 +217,14 @@ def events(draw: st.DrawFn, now_ms: int = NOW_MS) -> dict[str, Any]:
     event["event_id"] = draw(st.sampled_from([None] * 6 + ["e1", "e2", "e3", "e4"]))
     event["session_id"] = draw(st.sampled_from([None, None, None, "s1", "s1", "s1", "s2"]))
     event["event_time"] = draw(times(now_ms))
+    event["source"] = draw(st.sampled_from([None, None, "web", "ios", ""]))
+    event["recommendation_id"] = draw(st.sampled_from([None] * 3 + ["r1"]))
+    if kind in ("purchase", "refund"):
+        event["currency"] = draw(st.sampled_from([None, "EUR", "EUR", "JPY"]))
+        event["value"] = draw(st.sampled_from([None, 12.34, 0]))
+        if "items" not in event:
+            event["price"] = draw(st.sampled_from([None, 0.1, 9.99, 1e10]))
+            event["quantity"] = draw(st.sampled_from([None, 3, 0.25]))
     return {name: content for name, content in event.items() if content is not None or draw(st.booleans())}
 
 

@@ -16,7 +16,7 @@ from strategies import NOW_MS, click, encoded, logs
 
 from recsys import fold as folding
 from recsys import histories, marks, rows
-from recsys.batch import Arrival, columns
+from recsys.batch import Arrival, columns, matters
 from recsys.deltas import Deltas
 from recsys.engine import Chunk, Counted, Engine, LostPartition
 from recsys.events import InvalidEvent, Kind, decode
@@ -541,7 +541,7 @@ def test_a_row_that_is_cut_keeps_its_interactions_and_never_counts_too_much(
 def test_a_cut_leaves_the_strongest_and_whoever_comes_back_starts_again(log: list[Record], rules: Rules) -> None:
     events = chunk(0, 0, end_of(log, 0), log, 1).arrivals
     users = sorted({arrival.event.user_id for arrival in events})
-    batch = columns([(0, event) for event in events], users)
+    batch = columns([(0, event) for event in events if matters(event.event.kind)], users)
     deltas = folding.fold(histories.empty(len(users), rules.history), batch, rules).deltas[VIEWED]
     expected: dict[int, dict[int, tuple[np.float32, int]]] = {}
     for item, other, weight, count in zip(

@@ -58,7 +58,7 @@ def test_the_count_behind_each_reason_is_that_of_the_contract(learner: bool) -> 
     for offset, each in enumerate(happened(5, 150, KINDS)):
         shop.take(each)
         items = [line.item_id for line in each.lines]
-        parsed = Parsed(each.kind.name.lower(), each.user_id, each.user_id, items, each.time_ms, None, None)
+        parsed = Parsed(each.kind.name.lower(), each.user_id, each.user_id, items, each.time_ms, None, None, {})
         count(truth, (0, offset), parsed, history=50, window=5, gap_ms=GAP)
         for item in shop.newest[each.user_id].items:
             for reason in item.reasons:

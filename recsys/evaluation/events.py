@@ -7,7 +7,7 @@ import numpy as np
 
 from recsys.alike import ALIKE, Alike, alike
 from recsys.baskets import Baskets, none_kept
-from recsys.batch import Arrival, Batch, columns
+from recsys.batch import Arrival, Batch, columns, matters
 from recsys.catalogue.catalogue import Catalogue
 from recsys.compiled import F64, I32, I64, U8, U64, Bools, compiled_maker
 from recsys.deltas import Deltas
@@ -78,7 +78,8 @@ def gathered(events: Iterable[Event]) -> tuple[Batch, int]:
         some.clear()
 
     for offset, event in enumerate(events):
-        some.append((0, Arrival(offset, event)))
+        if matters(event.kind):
+            some.append((0, Arrival(offset, event)))
         if len(some) == AT_ONCE:
             put()
     put()
@@ -163,8 +164,8 @@ def _mark_repeats(
         k, end = starts[n], ends[n]
         if begins[k]:
             here.length[lines.user[k]] = 0
-        changed = np.zeros(end - k, np.bool_)
-        count_lines(here, lines, k, end, deltas, changed, no_baskets, window, gap_ms, action)
+        changed, repeats = np.zeros((2, end - k), np.bool_)
+        count_lines(here, lines, k, end, deltas, changed, repeats, no_baskets, window, gap_ms, action)
         if lines.kind[k] < REFUND:
             stays[k:end] = changed
 

@@ -58,7 +58,7 @@ def learned(events: Events, rules: Rules, progress: Callable[[int], None] = lamb
     starts = np.flatnonzero(events.batch.opens)
     ends = np.append(starts[1:], len(place))
     deltas = no_deltas(int((ends - starts).max(initial=0)), rules)
-    at, changed = np.zeros(len(deltas.item), np.int64), np.zeros(len(deltas.item), np.bool_)
+    at, (changed, repeats) = np.zeros(len(deltas.item), np.int64), np.zeros((2, len(deltas.item)), np.bool_)
     left_out = np.zeros(2 * rules.history + HELD, np.uint64)
     hides = ("current" in rules.hide, "purchased" in rules.hide, "seen" in rules.hide, "once" in rules.hide)
     buyers = customers(events, "once" in rules.hide)
@@ -72,7 +72,8 @@ def learned(events: Events, rules: Rules, progress: Callable[[int], None] = lamb
         _advance(
             starts[some], ends[some], lines, begins, events.asked, events.counted, here, of_users, buyers,
             everything.interactions, everything.updated, known, popular.item, level_of(popular), weights, table, deltas,
-            at, changed, left_out, ranked, hides, rules.learner, none_kept(), rules.window, rules.neighbours, rules.row_limit,
+            at, changed, repeats, left_out, ranked, hides, rules.learner, none_kept(), rules.window, rules.neighbours,
+            rules.row_limit,
         )  # fmt: skip
         numbers = np.searchsorted(events.items, ranked.item).astype(np.int32)
         found[done : done + questions] = np.where(ranked.item == NONE, NOTHING, numbers)
@@ -102,8 +103,8 @@ def _advance(
     starts: I64, ends: I64, lines: Lines, begins: Bools, asked: Bools, counted: Bools, here: Histories, of_users: Past,
     buyers: Customers,
     interactions: I64, updated: I64, known: Known, popular: U64, level: F64, weights: Weights, table: Desk, deltas: Deltas,
-    at: I64, changed: Bools, left_out: U64, ranked: Ranked, hides: tuple[bool, bool, bool, bool], learner: bool,
-    no_baskets: Baskets, window: int, keep: int, limit: int,
+    at: I64, changed: Bools, repeats: Bools, left_out: U64, ranked: Ranked, hides: tuple[bool, bool, bool, bool],
+    learner: bool, no_baskets: Baskets, window: int, keep: int, limit: int,
 ) -> None:  # fmt: skip
     """Goes through the events whose lines begin and end there."""
     of_history = 2 * here.item.shape[1]
@@ -125,7 +126,7 @@ def _advance(
             )  # fmt: skip
             question += 1
         changed[: end - k] = False
-        used = count_lines(here, lines, k, end, deltas, changed, no_baskets, window, of_users.gap_ms, of_users.action)
+        used = count_lines(here, lines, k, end, deltas, changed, repeats, no_baskets, window, of_users.gap_ms, of_users.action)
         if hides[3]:
             buy(buyers, k, end, changed[: end - k], counted[k], known.where, of_users.gap_ms)
         if not counted[k]:

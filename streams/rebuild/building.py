@@ -13,7 +13,7 @@ from streams.lag import Span
 from streams.settings import PREFIX, Settings
 from streams.topics import EVENTS
 
-COUNTED_BY = ("history", "window", "session_gap", "neighbours", "baskets")
+COUNTED_BY = ("history", "window", "session_gap", "neighbours", "baskets", "customers", "rates")
 """The settings that say what is counted."""
 
 
@@ -23,7 +23,7 @@ class Building(Struct, frozen=True):
     generation: str
     topic: str
     partitions: int
-    counted_by: dict[str, float]
+    counted_by: dict[str, float | str]
     """The settings it is counted by."""
     begins: dict[int, int]
     """By partition, the offset at which the log began when the build did."""
@@ -47,19 +47,29 @@ def begin(client: Redis, settings: Settings, spans: dict[int, Span]) -> Building
         generation=f"g{newest + 1}",
         topic=settings.topic(EVENTS),
         partitions=len(spans),
-        counted_by={name: float(getattr(settings, name)) for name in COUNTED_BY},
+        counted_by=counted_by(settings),
         begins={partition: span.begin for partition, span in spans.items()},
     )
     client.mset({keys.newest: building.generation, keys.building: msgspec.json.encode(building)})
     return building
 
 
+def counted_by(settings: Settings) -> dict[str, float | str]:
+    """By setting, what it says."""
+    values = {name: getattr(settings, name) for name in COUNTED_BY}
+    return {name: value if isinstance(value, str) else float(value) for name, value in values.items()}
+
+
+def _shown(value: float | str) -> str:
+    return repr(value) if isinstance(value, str) else f"{value:g}"
+
+
 def check_same(building: Building, settings: Settings, partitions: int) -> None:
     """Raises `Failure` where an unfinished generation was begun with something else than is there now."""
     differences = [
-        f"{PREFIX}{name.upper()} was {building.counted_by.get(name, 0):g} and is {getattr(settings, name):g}"
-        for name in COUNTED_BY
-        if building.counted_by.get(name) != getattr(settings, name)
+        f"{PREFIX}{name.upper()} was {_shown(building.counted_by.get(name, 0.0))} and is {_shown(now)}"
+        for name, now in counted_by(settings).items()
+        if building.counted_by.get(name) != now
     ]
     if building.topic != settings.topic(EVENTS):
         differences.append(f"the topic was {building.topic} and is {settings.topic(EVENTS)}")

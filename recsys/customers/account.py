@@ -1,0 +1,149 @@
+"""The account of a customer: everything that is kept of one, whole numbers all of it, and how an event changes it."""
+
+from collections.abc import Iterable
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from recsys.batch import Arrival
+from recsys.customers.days import NO_DAYS, Days, day_of, with_day
+from recsys.customers.money import NO_CURRENCY, amount, micros
+from recsys.events import Event, Kind
+from recsys.hashing import NONE, hash_session
+
+VERSION: Literal[1] = 1
+MOST_NAMES = 20
+"""Sources, and currencies, that are told apart; what comes after them is counted as `OTHERS`."""
+LONGEST_NAME = 32
+OTHERS = "others"
+HOUR_MS = 3_600_000
+MONDAY = 3
+"""The weekday of the first of January 1970, if Monday is 0."""
+
+
+class Account(Struct, array_like=True):
+    """What was counted of a customer. Times are event times in milliseconds since 1970, amounts millionths by currency."""
+
+    version: Literal[1] = VERSION
+    first_ms: int = 0
+    last_ms: int = 0
+    days: Days = NO_DAYS
+    """With an event."""
+    sessions: int = 0
+    """By the contract's rule, of interactions."""
+    newest_ms: int = 0
+    """The time of the newest interaction by its place in the topic; with the next field it tells where a session ends."""
+    session: int = NONE
+    """The hash of its session id."""
+    kinds: dict[int, int] = {}
+    """Events by `Kind`."""
+    sources: dict[str, int] = {}
+    """Events by the platform they came from."""
+    hours: list[int] = []
+    """Interactions by hour of the day (UTC); empty before the first."""
+    weekdays: list[int] = []
+    """By day of the week, Monday first; likewise."""
+    orders: int = 0
+    """Events of type `purchase`."""
+    order_days: Days = NO_DAYS
+    units: int = 0
+    """Bought, in millionths."""
+    spent: dict[str, int] = {}
+    refunded: dict[str, int] = {}
+    shown: int = 0
+    """Impressions of something that was recommended."""
+    clicked: int = 0
+    """Clicks and views that answer a recommendation."""
+    taken: int = 0
+    """Purchases that do."""
+
+
+_decoder = msgspec.msgpack.Decoder(Account)
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def unpack(value: bytes | None) -> Account:
+    """The account in stored bytes, or a new one.
+
+    Raises `msgspec.ValidationError` for bytes of another version.
+
+    >>> unpack(pack(Account(orders=3))).orders
+    3
+    """
+    return _decoder.decode(value) if value else Account()
+
+
+def pack(account: Account) -> bytes:
+    """The bytes to store."""
+    return _encode(account)
+
+
+def count(account: Account, event: Event, session_gap_ms: int) -> None:
+    """Counts an event of the customer that is no repeat.
+
+    >>> from recsys.events import decode
+    >>> account = Account()
+    >>> for second in (0, 10):
+    ...     order = b'{"event_type": "order", "user_id": 1, "item_id": 2, "price": 0.1, "currency": "EUR"}'
+    ...     count(account, decode(order, 10**12 + second * 1000), 1_800_000)
+    >>> account.orders, account.sessions, account.spent
+    (2, 1, {'EUR': 200000})
+    """
+    kind, time_ms = event.kind, event.time_ms
+    is_first = not account.kinds
+    account.first_ms = time_ms if is_first else min(account.first_ms, time_ms)
+    account.last_ms = time_ms if is_first else max(account.last_ms, time_ms)
+    account.days = with_day(account.days, day_of(time_ms))
+    account.kinds[kind] = account.kinds.get(kind, 0) + 1
+    if event.source is not None:
+        _add(account.sources, event.source[:LONGEST_NAME], 1)
+    if kind.is_interaction:
+        _interact(account, event, session_gap_ms)
+    if kind is Kind.PURCHASE:
+        account.orders += 1
+        account.order_days = with_day(account.order_days, day_of(time_ms))
+        account.units += sum(micros(1.0 if line.quantity is None else line.quantity) for line in event.lines)
+        _pay(account.spent, event)
+    elif kind is Kind.REFUND:
+        _pay(account.refunded, event)
+    if event.recommendation_id is not None:
+        account.shown += kind is Kind.IMPRESSION
+        account.clicked += kind in (Kind.CLICK, Kind.BROWSE)
+        account.taken += kind is Kind.PURCHASE
+
+
+def _interact(account: Account, event: Event, session_gap_ms: int) -> None:
+    session = hash_session(event.session_id) if event.session_id else NONE
+    if not account.sessions or _other_session(account, session, event.time_ms, session_gap_ms):
+        account.sessions += 1
+    account.newest_ms, account.session = event.time_ms, session
+    if not account.hours:
+        account.hours, account.weekdays = [0] * 24, [0] * 7
+    account.hours[event.time_ms // HOUR_MS % 24] += 1
+    account.weekdays[(day_of(event.time_ms) + MONDAY) % 7] += 1
+
+
+def _other_session(account: Account, session: int, time_ms: int, gap_ms: int) -> bool:
+    if session and account.session:
+        return session != account.session
+    return abs(time_ms - account.newest_ms) > gap_ms
+
+
+def _pay(paid: dict[str, int], event: Event) -> None:
+    worth = amount(event)
+    if worth:
+        _add(paid, event.currency or NO_CURRENCY, worth)
+
+
+def _add(counts: dict[str, int], name: str, count: int) -> None:
+    """Adds to what stands under a name; names are strangers' words, so beyond `MOST_NAMES` they are not told apart."""
+    if name not in counts and len(counts) >= MOST_NAMES:
+        name = OTHERS
+    counts[name] = counts.get(name, 0) + count
+
+
+def count_all(account: Account, arrivals: Iterable[Arrival], session_gap_ms: int) -> None:
+    """Counts a customer's events, in the order of the topic."""
+    for arrival in arrivals:
+        count(account, arrival.event, session_gap_ms)

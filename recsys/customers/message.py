@@ -1,0 +1,133 @@
+"""Customer: the message that the contract describes, made of an account and of where it stands among all."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+import msgspec
+import numpy as np
+from msgspec import Struct
+
+from recsys.customers.account import Account
+from recsys.customers.days import gaps, how_many
+from recsys.customers.money import decimal
+from recsys.customers.rfm import Rfm
+from recsys.events import Kind
+from recsys.recommendation import instant
+
+WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_encode = msgspec.json.Encoder(decimal_format="number").encode
+
+Amounts = Mapping[str, Decimal]
+"""By currency."""
+
+
+class Gaps(Struct):
+    """Days between days with an order."""
+
+    mean: float
+    median: float
+
+
+class Answers(Struct):
+    """What became of recommendations, by events that name one."""
+
+    shown: int
+    clicked: int
+    bought: int
+
+
+class Scores(Struct):
+    """1 to 5 each, 5 is best."""
+
+    recency: int
+    frequency: int
+    monetary: int
+
+
+class Customer(Struct, omit_defaults=True):
+    """What the topic and Redis hold for a customer, all of it from the customer's events: see `recsys.customers.account`."""
+
+    user_id: str
+    updated_at: str
+    """Event time of the newest event that is in it."""
+    first_seen: str
+    last_seen: str
+    days_active: int
+    sessions: int
+    events: dict[str, int]
+    sources: dict[str, int] = {}
+    best_hour: int | None = None
+    """Of the day, UTC, with the most interactions; the earliest of several."""
+    best_weekday: str | None = None
+    orders: int = 0
+    units: Decimal | None = None
+    spent: Amounts = {}
+    refunded: Amounts = {}
+    average_order: Amounts = {}
+    days_between_orders: Gaps | None = None
+    recommendations: Answers | None = None
+    rfm: Scores | None = None
+    segment: str | None = None
+    previous_segment: str | None = None
+    """Where this message says that the segment has changed."""
+
+
+def customer(user: str, account: Account, updated_ms: int, rfm: Rfm | None, segment: str | None) -> Customer:
+    """The message for a customer who has an account with at least one event."""
+    between = gaps(account.order_days)
+    answers = account.shown, account.clicked, account.taken
+    return Customer(
+        user_id=user,
+        updated_at=instant(updated_ms),
+        first_seen=instant(account.first_ms),
+        last_seen=instant(account.last_ms),
+        days_active=how_many(account.days),
+        sessions=account.sessions,
+        events={Kind(kind).name.lower(): count for kind, count in sorted(account.kinds.items())},
+        sources=dict(sorted(account.sources.items())),
+        best_hour=account.hours.index(max(account.hours)) if account.hours else None,
+        best_weekday=WEEKDAYS[account.weekdays.index(max(account.weekdays))] if account.weekdays else None,
+        orders=account.orders,
+        units=decimal(account.units) if account.units else None,
+        spent=amounts(account.spent),
+        refunded=amounts(account.refunded),
+        average_order=amounts({currency: round(paid / account.orders) for currency, paid in account.spent.items()}),
+        days_between_orders=Gaps(round(float(between.mean()), 2), float(np.median(between))) if len(between) else None,
+        recommendations=Answers(*answers) if any(answers) else None,
+        rfm=None if rfm is None else Scores(*rfm),
+        segment=segment,
+    )
+
+
+def amounts(paid: Mapping[str, int]) -> Amounts:
+    """Amounts in millionths as decimal numbers, by currency.
+
+    >>> amounts({"EUR": 12_500_000})
+    {'EUR': Decimal('12.5')}
+    """
+    return {currency: decimal(micros) for currency, micros in sorted(paid.items())}
+
+
+def encode(message: Customer) -> bytes:
+    """The JSON of a message; amounts are numbers of exact decimal text.
+
+    >>> encode(Customer("u", "2026-01-01T00:00:00Z", "", "", 1, 1, {}, spent={"EUR": Decimal("0.30")}))[-23:]
+    b',"spent":{"EUR":0.30}}'
+    """
+    return _encode(message)
+
+
+class _Named(Struct):
+    segment: str | None = None
+
+
+_named = msgspec.json.Decoder(_Named)
+
+
+def segment_of(value: bytes) -> str | None:
+    """The segment that an encoded message names.
+
+    >>> segment_of(b'{"user_id": "u", "segment": "new"}')
+    'new'
+    """
+    return _named.decode(value).segment

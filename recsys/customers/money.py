@@ -1,0 +1,61 @@
+"""Money: amounts as whole millionths of a unit, so that sums are exact, and written as decimal numbers."""
+
+from decimal import ROUND_HALF_EVEN, Decimal
+
+from recsys.events import Event
+
+MICROS = 1_000_000
+NO_CURRENCY = "XXX"
+"""ISO 4217's code for no currency: of amounts that came without one."""
+_EXACT = 1e9
+"""Up to here a float times a million is within half of what its decimal text says."""
+
+
+def micros(amount: float) -> int:
+    """The millionths that the decimal text of a number says, half to even beyond them.
+
+    >>> micros(3.75), micros(0.1), micros(1e9 + 0.01)
+    (3750000, 100000, 1000000000010000)
+    """
+    if amount < _EXACT:
+        return round(amount * MICROS)
+    return int((Decimal(repr(amount)) * MICROS).to_integral_value(ROUND_HALF_EVEN))
+
+
+def times(price: float, quantity: float) -> int:
+    """The millionths of what so many cost.
+
+    >>> times(0.1, 3), times(1.99, 0.5)
+    (300000, 995000)
+    """
+    whole = int(quantity)
+    if whole == quantity:
+        return micros(price) * whole
+    product = Decimal(repr(price)) * Decimal(repr(quantity)) * MICROS
+    return int(product.to_integral_value(ROUND_HALF_EVEN))
+
+
+def amount(event: Event) -> int:
+    """What an event is worth, in millionths: its lines with a price, or where none has one its `value`.
+
+    >>> from recsys.events import decode
+    >>> of = lambda rest: amount(decode(('{"event_type": "order", "user_id": 1, ' + rest + "}").encode(), 10**12))
+    >>> of('"item_id": 1, "price": 2.5, "quantity": 2, "value": 9'), of('"item_id": 1, "value": 9'), of('"item_id": 1')
+    (5000000, 9000000, 0)
+    """
+    priced = [(line.price, line.quantity) for line in event.lines if line.price is not None]
+    found = [times(price, 1.0 if quantity is None else quantity) for price, quantity in priced]
+    if found:
+        return sum(found)
+    return 0 if event.value is None else micros(event.value)
+
+
+def decimal(amount: int) -> Decimal:
+    """An amount as messages write it: a decimal number without trailing zeros.
+
+    >>> decimal(12_500_000), decimal(3_000_000), decimal(-1)
+    (Decimal('12.5'), Decimal('3'), Decimal('-0.000001'))
+    """
+    whole, rest = divmod(abs(amount), MICROS)
+    text = f"{'-' if amount < 0 else ''}{whole}"
+    return Decimal(f"{text}.{rest:06d}".rstrip("0") if rest else text)

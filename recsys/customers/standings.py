@@ -1,0 +1,69 @@
+"""Standings: where each customer stands among all, those of other workers too, and the messages that say so."""
+
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from recsys.batch import Arrival
+from recsys.customers import message, rfm
+from recsys.customers.account import Account
+from recsys.customers.message import Customer
+from recsys.customers.rfm import Fifths
+from recsys.item_shards import ItemShards
+from recsys.keys import Keys
+from recsys.rules import Rules
+from recsys.store import Store
+
+FRESH_S = 1.0
+"""For so long it is taken to be true what was read of how all customers stand."""
+
+
+class Known(NamedTuple):
+    """A customer as the account now is, and the newest event."""
+
+    user: str
+    partition: int
+    arrival: Arrival
+    account: Account
+
+
+class Standings:
+    """Knows what parts the fifths of all customers, and what segment the newest message of a customer named."""
+
+    def __init__(self, store: Store, items: ItemShards, keys: Keys, rules: Rules) -> None:
+        self._store = store
+        self._items = items
+        self._keys = keys
+        self._rates = dict(rules.rates)
+        self._fifths: Fifths | None = None
+        self._read_s = 0.0
+
+    async def messages(self, customers: Sequence[Known]) -> list[tuple[Known, Customer]]:
+        """A message for each of the customers."""
+        found = []
+        before = await self._segments_before([known.user for known in customers if known.account.orders])
+        for known in customers:
+            standing = rfm.standing(known.account, self._rates)
+            scores = None if standing is None else rfm.rfm(standing, await self._all())
+            segment = None if scores is None else rfm.segment(scores)
+            told = message.customer(known.user, known.account, known.arrival.event.time_ms, scores, segment)
+            if before.get(known.user, segment) != segment:
+                told.previous_segment = before[known.user]
+            found.append((known, told))
+        return found
+
+    async def _segments_before(self, users: Sequence[str]) -> dict[str, str | None]:
+        """By user, the segment that the last message named, of those for whom there is one."""
+        if not users:
+            return {}
+        replies = await self._store.read([[self._keys.customer(user)] for user in users])
+        return {user: message.segment_of(value) for user, [value] in zip(users, replies, strict=True) if value is not None}
+
+    async def _all(self) -> Fifths:
+        now_s = time.monotonic()
+        if self._fifths is None or now_s - self._read_s > FRESH_S:
+            partitions = sorted(await self._items.partitions())
+            replies = await self._store.read([[self._keys.spreads(partition)] for partition in partitions])
+            self._fifths = rfm.fifths(rfm.together([rfm.unpack(value) for [value] in replies]))
+            self._read_s = now_s
+        return self._fifths

@@ -1,0 +1,230 @@
+"""What is known of customers: equal to a recount, whatever happens, exact in money, and told on the topic and in Redis."""
+
+import asyncio
+import json
+from collections import defaultdict
+from datetime import date, timedelta
+from decimal import Decimal
+
+import numpy as np
+import pytest
+from customers_oracle import EPOCH, Expected, expected
+from hypothesis import given
+from hypothesis import strategies as st
+from oracle import Parsed, Record, home_partition, recount
+from strategies import NOW_MS, encoded, logs
+from test_laws import FEW, KEYS, RULES_OF_ALL_KINDS, chunk, counted
+
+from recsys.customers import account, message, money, rfm, spread, standings
+from recsys.customers.account import MOST_NAMES, OTHERS, Account
+from recsys.customers.days import NO_DAYS, Days, contains, gaps, how_many, with_day
+from recsys.customers.rfm import Rfm, Spreads, Standing
+from recsys.engine import Engine
+from recsys.events import Kind, decode
+from recsys.rules import Rules
+from recsys.store import MemoryStore
+
+DAY_MS = 86_400_000
+
+
+def days_of(days: Days) -> set[date]:
+    return {EPOCH + timedelta(days=day) for day in range(days.first, days.last + 1) if contains(days, day)}
+
+
+def counts(numbers: list[int]) -> dict[int, int]:
+    return {n: count for n, count in enumerate(numbers) if count}
+
+
+def found(store: MemoryStore, user: str, partitions: int) -> Expected:
+    """What is stored, in the oracle's words."""
+    home = home_partition(user.removeprefix("anon:"), partitions)
+    kept = account.unpack(store.values[KEYS.account(home, user)])
+    return Expected(
+        kept.first_ms,
+        kept.last_ms,
+        days_of(kept.days),
+        kept.sessions,
+        {Kind(kind).name.lower(): count for kind, count in kept.kinds.items()},  # type: ignore[arg-type]
+        kept.sources,  # type: ignore[arg-type]
+        counts(kept.hours),  # type: ignore[arg-type]
+        counts(kept.weekdays),  # type: ignore[arg-type]
+        kept.orders,
+        days_of(kept.order_days) if kept.order_days != NO_DAYS else set(),
+        money.decimal(kept.units),
+        {currency: money.decimal(micros) for currency, micros in kept.spent.items()},
+        {currency: money.decimal(micros) for currency, micros in kept.refunded.items()},
+        (kept.shown, kept.clicked, kept.taken),
+    )
+
+
+@FEW
+@given(logs(partitions=3), RULES_OF_ALL_KINDS)
+def test_what_is_known_of_customers_is_what_the_recount_knows(log: list[Record], rules: Rules) -> None:
+    truth = recount(log, 3, history=rules.history, window=rules.window, session_gap_s=rules.session_gap_ms / 1000)
+    store = counted(log, 3, rules)
+    events: dict[str, list[Parsed]] = defaultdict(list)
+    for event in truth.events:
+        events[event.user].append(event)
+    assert {key.rpartition(":account:")[2] for key in store.values if ":account:" in key} == set(events)
+    for user, theirs in events.items():
+        assert found(store, user, 3) == expected(theirs, rules.session_gap_ms)
+
+
+@FEW
+@given(logs(partitions=3))
+def test_how_customers_stand_is_what_their_accounts_say(log: list[Record]) -> None:
+    store = counted(log, 3)
+    for partition in range(3):
+        spreads = Spreads()
+        for key, value in store.values.items():
+            if key.startswith(KEYS.account(partition, "")):
+                rfm.stand(spreads, None, rfm.standing(account.unpack(value), {}))
+        assert rfm.unpack(store.values.get(KEYS.spreads(partition))) == spreads
+
+
+def orders(*sizes: int, user: str = "u") -> list[Record]:
+    """So many orders a day of one user, for some days."""
+    log: list[Record] = []
+    for day, size in enumerate(sizes):
+        for _ in range(size):
+            event = {
+                "event_type": "order", "user_id": user, "item_id": "a", "price": 0.1, "currency": "EUR",
+                "event_time": NOW_MS - (len(sizes) - day) * DAY_MS,
+            }  # fmt: skip
+            log.append(Record(0, len(log), NOW_MS, None, encoded(event)))
+    return log
+
+
+def told(log: list[Record], rules: Rules | None = None) -> dict[str, dict[str, object]]:
+    """The messages on these records, by user."""
+    engine = Engine(MemoryStore(), KEYS, rules or Rules())
+
+    async def messages() -> dict[str, dict[str, object]]:
+        counted = await engine.count(chunk(0, 0, log[-1].offset, log, 1))
+        return {known.user: json.loads(message.encode(said)) for known, said in await engine.customers(counted)}
+
+    return asyncio.run(messages())
+
+
+def test_a_message_says_what_an_account_has() -> None:
+    said = told(orders(1, 0, 2))["u"]
+    assert said | {"updated_at": "", "first_seen": "", "last_seen": "", "best_hour": 0, "best_weekday": ""} == {
+        "user_id": "u", "updated_at": "", "first_seen": "", "last_seen": "", "best_hour": 0, "best_weekday": "",
+        "days_active": 2, "sessions": 2, "events": {"purchase": 3}, "orders": 3, "units": 3, "spent": {"EUR": 0.3},
+        "average_order": {"EUR": 0.1}, "days_between_orders": {"mean": 2.0, "median": 2.0},
+        "rfm": {"recency": 5, "frequency": 1, "monetary": 1}, "segment": "new",
+    }  # fmt: skip
+
+
+def test_ten_times_a_tenth_is_one() -> None:
+    assert b'"spent":{"EUR":1}' in message.encode(
+        message.customer("u", account.unpack(counted(orders(10), 1).values[KEYS.account(0, "u")]), NOW_MS, None, None)
+    )
+
+
+def test_events_that_change_no_history_count_for_the_customer_and_rank_nothing() -> None:
+    log = [Record(0, 0, NOW_MS, None, encoded({"event_type": "search", "user_id": "u", "query": "shoes"}))]
+    assert told(log)["u"]["events"] == {"search": 1}
+    store = counted(log, 1)
+    assert not [key for key in store.values if ":user:" in key]
+
+
+def test_no_accounts_are_kept_where_they_are_turned_off() -> None:
+    rules = Rules(customers=False)
+    assert told(orders(2), rules) == {}
+    assert not [key for key in counted(orders(2), 1, rules).values if "account" in key or "spreads" in key]
+
+
+def test_a_segment_that_changed_is_said_with_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(standings, "FRESH_S", -1.0)
+    store = MemoryStore()
+    engine = Engine(store, KEYS, Rules())
+    log = orders(1)
+
+    async def of(part: list[Record]) -> message.Customer:
+        counted = await engine.count(chunk(0, part[0].offset, part[-1].offset, part, 1))
+        [(known, said)] = await engine.customers(counted)
+        store.values[KEYS.customer(known.user)] = message.encode(said)
+        return said
+
+    first = asyncio.run(of(log))
+    assert first.previous_segment is None
+    store.values[KEYS.customer("u")] = b'{"segment":"lost"}'
+    again = asyncio.run(of([log[0]._replace(offset=1)]))
+    assert (again.previous_segment, again.segment) == ("lost", first.segment)
+    assert asyncio.run(of([log[0]._replace(offset=2)])).previous_segment is None
+
+
+def test_strangers_words_do_not_make_an_account_grow_without_end() -> None:
+    kept = Account()
+    for n in range(100):
+        event = {"event_type": "click", "user_id": "u", "item_id": "a", "source": f"source {n} " + "x" * 1000}
+        account.count(kept, decode(encoded(event), NOW_MS), 1_800_000)
+    assert len(kept.sources) == MOST_NAMES + 1
+    assert kept.sources[OTHERS] == 100 - MOST_NAMES
+    assert len(account.pack(kept)) < 1500
+
+
+@FEW
+@given(st.lists(st.integers(9_000, 12_000)))
+def test_a_set_of_days_has_the_days_that_were_put_in(days: list[int]) -> None:
+    kept = NO_DAYS
+    for day in days:
+        kept = with_day(kept, day)
+    there = sorted(set(days))
+    assert how_many(kept) == len(there)
+    assert [day for day in range(8_990, 12_010) if contains(kept, day)] == there
+    assert gaps(kept).tolist() == np.diff(there).tolist()
+    assert not there or (kept.first, kept.last) == (there[0], there[-1])
+
+
+@FEW
+@given(st.lists(st.integers(0, spread.EXACT), min_size=1), st.lists(st.floats(0, 1), min_size=1, max_size=4))
+def test_quantiles_of_a_spread_are_those_of_its_values(values: list[int], shares: list[float]) -> None:
+    kept: spread.Spread = {}
+    for value in values:
+        spread.move(kept, None, spread.bucket_of_number(value))
+    assert spread.quantiles(kept, shares) == pytest.approx(np.quantile(values, shares))
+
+
+@FEW
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=40))
+def test_what_moves_through_a_spread_leaves_nothing_behind(moves: list[tuple[int, int]]) -> None:
+    kept: spread.Spread = {}
+    for before, after in moves:
+        spread.move(kept, None, before)
+        spread.move(kept, before, after)
+    for _, after in moves:
+        spread.move(kept, after, None)
+    assert kept == {}
+
+
+@FEW
+@given(st.floats(1e-6, 1e12))
+def test_a_bucket_is_as_close_as_it_says(value: float) -> None:
+    assert spread.amount_of(spread.bucket_of_amount(value)) == pytest.approx(value, rel=spread.ACCURACY * 1.001)
+
+
+def test_scores_are_the_fifths_of_all_customers() -> None:
+    everybody = [Standing(day, day, day) for day in range(1, 101)]
+    spreads = Spreads()
+    for each in everybody:
+        rfm.stand(spreads, None, each)
+    scores = [rfm.rfm(each, rfm.fifths(spreads)) for each in everybody]
+    assert [scores.count(Rfm(n, n, n)) for n in range(1, 6)] == [20] * 5
+    assert scores == sorted(scores)
+
+
+def test_amounts_in_other_currencies_weigh_what_they_are_worth() -> None:
+    kept = Account(
+        orders=1, order_days=with_day(NO_DAYS, 1), spent={"EUR": 2_000_000, "USD": 10_000_000}, refunded={"EUR": 10**6}
+    )
+    rates = {"EUR": 1.0, "USD": 0.5}
+    standing = rfm.standing(kept, rates)
+    assert standing is not None
+    assert spread.amount_of(standing.monetary) == pytest.approx(6.0, rel=spread.ACCURACY)
+
+
+@pytest.mark.parametrize("value", [Decimal("-0.000001"), Decimal("12"), Decimal("0.1"), Decimal("1234567.654321")])
+def test_millionths_are_written_as_the_decimal_they_are(value: Decimal) -> None:
+    assert money.decimal(int(value * money.MICROS)) == value
