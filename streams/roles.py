@@ -15,7 +15,7 @@ from recsys.keys import Keys
 from streams.access import Refused, knock
 from streams.cli.failure import one_line
 from streams.settings import Settings
-from streams.topics import ANSWER_MS, EVENTS, ITEMS, RECOMMENDATIONS, REJECTED
+from streams.topics import ANSWER_MS, CUSTOMERS, EVENTS, ITEMS, RECOMMENDATIONS, REJECTED
 
 GROUP = "freshet"
 """The workers' group where no prefixes are set; `group_id` says what it is where they are."""
@@ -48,6 +48,7 @@ WORKER = Role(
         Right("Write", "topic", EVENTS),
         Right("Read", "topic", ITEMS),
         Right("Write", "topic", RECOMMENDATIONS),
+        Right("Write", "topic", CUSTOMERS),
         Right("Write", "topic", REJECTED),
         Right("Read", "group", GROUP),
     ),
@@ -68,6 +69,7 @@ READER = Role(
     ),
     ("get", "mget"),
 )
+ANALYST = Role("analyst", (Right("Read", "topic", CUSTOMERS),), ("freshet:customer:*",), ("get", "mget"))
 PRODUCER = Role("producer", (Right("Write", "topic", EVENTS),), (), ())
 CATALOGUE = Role("catalogue", (Right("Write", "topic", ITEMS),), (), ())
 OPERATOR = Role(
@@ -76,13 +78,14 @@ OPERATOR = Role(
         Right("Write", "topic", EVENTS),
         Right("Describe", "topic", ITEMS),
         Right("Describe", "topic", RECOMMENDATIONS),
+        Right("Describe", "topic", CUSTOMERS),
         Right("Describe", "topic", REJECTED),
         Right("Describe", "group", GROUP),
     ),
     ("freshet:*",),
     ("ping", "mget", "getrange", "scan", "info"),
 )
-ROLES = (WORKER, READER, PRODUCER, CATALOGUE, OPERATOR)
+ROLES = (WORKER, READER, ANALYST, PRODUCER, CATALOGUE, OPERATOR)
 
 IMPLYING = {"Describe": ("Read", "Write", "Describe"), "Read": ("Read",), "Write": ("Write",)}
 

@@ -3,17 +3,22 @@
 import asyncio
 import json
 from collections import defaultdict
+from collections.abc import Mapping
 from datetime import date, timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from customers_oracle import EPOCH, Expected, expected
 from hypothesis import given
 from hypothesis import strategies as st
+from kafka import KafkaProducer
 from oracle import Parsed, Record, home_partition, recount
 from strategies import NOW_MS, encoded, logs
 from test_laws import FEW, KEYS, RULES_OF_ALL_KINDS, chunk, counted
+from workers import Workers, wait_until
 
 from recsys.customers import account, message, money, rfm, spread, standings
 from recsys.customers.account import MOST_NAMES, OTHERS, Account
@@ -23,6 +28,10 @@ from recsys.engine import Engine
 from recsys.events import Kind, decode
 from recsys.rules import Rules
 from recsys.store import MemoryStore
+from streams.bench.timing import records
+from streams.cli import main
+from streams.settings import Settings
+from streams.topics import CUSTOMERS, create_missing
 
 DAY_MS = 86_400_000
 
@@ -228,3 +237,35 @@ def test_amounts_in_other_currencies_weigh_what_they_are_worth() -> None:
 @pytest.mark.parametrize("value", [Decimal("-0.000001"), Decimal("12"), Decimal("0.1"), Decimal("1234567.654321")])
 def test_millionths_are_written_as_the_decimal_they_are(value: Decimal) -> None:
     assert money.decimal(int(value * money.MICROS)) == value
+
+
+# On the running stream
+
+
+def test_a_customer_is_told_on_the_topic_in_redis_and_on_the_command_line(
+    namespace: Settings, environ: dict[str, str], variables: Mapping[str, str], tmp_path: Path
+) -> None:
+    create_missing(namespace)
+    producer = KafkaProducer(**namespace.brokers.connection())
+    for record in orders(1, 2, user="c1") + orders(1, user="c2"):
+        user = json.loads(record.value or b"")["user_id"]
+        producer.send(namespace.topic("events"), record.value, key=user.encode())
+    producer.close(timeout=30)
+
+    def run(*command: str) -> tuple[int, str]:
+        answer = CliRunner().invoke(main, ["customer", *command], env=variables)
+        return answer.exit_code, answer.output
+
+    with Workers(environ, tmp_path).supervised() as workers:
+        workers.start().wait_ready()
+        wait_until(lambda: '"orders":3' in run("c1", "--json")[1], "the customer was told", seconds=60)
+        wait_until(lambda: run("c2")[0] == 0, "the other customer was told", seconds=60)
+    on_the_topic = {record.key.decode(): record.value.decode() for record in records(namespace, CUSTOMERS)}
+    assert on_the_topic["c1"] == run("c1", "--json")[1].strip()
+    assert set(on_the_topic) == {"c1", "c2"}
+    code, table = run("c1")
+    assert code == 0
+    assert all(words in table for words in ("segment", "0.30 EUR", "days between orders", "3, 3 units"))
+    code, said = run("nobody")
+    assert (code, len(said.splitlines())) == (1, 1)
+    assert "'nobody'" in said

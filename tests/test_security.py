@@ -40,6 +40,7 @@ from streams.access import Refused, knock
 from streams.cli.logs import written
 from streams.local.ports import HOST, free_port
 from streams.roles import (
+    ANALYST,
     CATALOGUE,
     OPERATOR,
     PRODUCER,
@@ -189,8 +190,11 @@ class Reader:
         return found
 
 
-@pytest.mark.parametrize(("role", "right"), [(role, right) for role in ROLES if role != READER for right in role.kafka],
-                         ids=lambda x: x.name if isinstance(x, Role) else str(x))  # fmt: skip
+ASKING = [(role, right) for role in ROLES if role not in (READER, ANALYST) for right in role.kafka]
+"""Roles of programs that are ours, each with each of its rights."""
+
+
+@pytest.mark.parametrize(("role", "right"), ASKING, ids=lambda x: x.name if isinstance(x, Role) else str(x))
 def test_a_missing_right_of_kafka_is_named_at_start(shop: Shop, role: Role, right: Right) -> None:
     settings = shop.settings(role)
     with shop.without(right, role):

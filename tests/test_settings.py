@@ -22,6 +22,8 @@ DEFAULTS: dict[str, Any] = {
     "neighbours": 100,
     "action_weights": "add_to_cart=3,wishlist=2,purchase=4,rating=4",
     "baskets": True,
+    "customers": True,
+    "rates": "",
     "learner": True,
     "top_n": 20,
     "hide": "current,once",
@@ -54,6 +56,8 @@ ALLOWED: list[tuple[str, str, Any]] = [
     ("action_weights", "purchase=10", "purchase=10"),
     ("action_weights", "browse = 0.5, click=1e-3,rating=1000", "browse = 0.5, click=1e-3,rating=1000"),
     ("baskets", "false", False),
+    ("customers", "false", False),
+    ("rates", "EUR=1, USD=0.9", "EUR=1, USD=0.9"),
     ("learner", "false", False),
     ("top_n", "1", 1),
     ("top_n", "500", 500),
@@ -93,6 +97,8 @@ REFUSED: list[tuple[str, str]] = [
     ("action_weights", "purchase=4,purchase=5"),
     *(("accept_loss", value) for value in ("", "yes", "maybe", "2")),
     *(("baskets", value) for value in ("", "yes", "maybe", "2")),
+    *(("customers", value) for value in ("", "yes", "maybe", "2")),
+    *(("rates", value) for value in ("EUR", "eur=1", "EUR=0", "EUR=-1", "EUR=x", "EUR=1e7", "EUR=1,EUR=2", "=1")),
     *(("catalogue", value) for value in ("", "yes", "maybe", "2")),
     *(("learner", value) for value in ("", "yes", "maybe", "2")),
     *(("secret", value) for value in ("a,,b", ",a", "a,", "a b")),
@@ -193,6 +199,8 @@ def test_the_rules_take_their_numbers_from_the_settings() -> None:
         "half_life": "2",
         "top_n": "3",
         "baskets": "false",
+        "customers": "false",
+        "rates": "USD=0.9,EUR=1",
         "learner": "false",
         "action_weights": "purchase=7,browse=0.5",
     }
@@ -200,6 +208,7 @@ def test_the_rules_take_their_numbers_from_the_settings() -> None:
     assert (rules.history, rules.window, rules.session_gap_ms, rules.neighbours) == (7, 2, 1500, 9)
     assert (rules.half_life_ms, rules.top_n, rules.hide, rules.learner) == (2 * 86_400_000, 3, frozenset(), False)
     assert not rules.baskets
+    assert (rules.customers, rules.rates) == (False, (("EUR", 1.0), ("USD", 0.9)))
     assert rules.action_weights == ActionWeights(0.5, 1.0, 1.0, 1.0, 7.0, 1.0)
 
 

@@ -20,7 +20,7 @@ from streams.lag import Span, behind, read_published, read_spans, total_behind
 from streams.outbox import Headers, Letter, Outbox
 from streams.rebuild.building import Building
 from streams.settings import Settings
-from streams.topics import EVENTS, RECOMMENDATIONS, REJECTED
+from streams.topics import CUSTOMERS, EVENTS, RECOMMENDATIONS, REJECTED
 from streams.worker import run
 
 POLL_S = 0.5
@@ -33,14 +33,15 @@ NEARLY = 1000
 class Past(NamedTuple):
     """What of the log was dealt with by the live generation."""
 
-    recommendations: str
+    told: frozenset[str]
+    """The topics on which users were told everything."""
     rejected: str
     counted: Callable[[], Mapping[int, int]]
     """By partition, the last offset that it has counted by now."""
 
 
 class PastOutbox(Outbox):
-    """Writes what a worker writes that counts the past: no recommendations, and nothing to `rejected` that is there already.
+    """Writes what a worker writes that counts the past: nothing for users, and nothing to `rejected` that is there already.
 
     What came elsewhere is sent on once more: where it was before, that is a repeat.
     """
@@ -50,7 +51,7 @@ class PastOutbox(Outbox):
         self._past = past
 
     async def publish(self, topic: str, messages: Iterable[tuple[bytes, bytes, Headers]]) -> None:
-        if topic != self._past.recommendations:
+        if topic not in self._past.told:
             await super().publish(topic, messages)
 
     async def deliver(self, topic: str, letters: Iterable[Letter]) -> None:
@@ -74,7 +75,7 @@ def past_of(settings: Settings, client: Redis, building: Building, layout: Layou
             return {}
         return {partition: mark.offset for partition, mark in read_marks(client, live, building.partitions).items()}
 
-    return Past(settings.topic(RECOMMENDATIONS), settings.topic(REJECTED), counted)
+    return Past(frozenset(map(settings.topic, (RECOMMENDATIONS, CUSTOMERS))), settings.topic(REJECTED), counted)
 
 
 def read_marks(client: Redis, keys: Keys, partitions: int) -> dict[int, UserMark]:

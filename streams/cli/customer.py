@@ -1,0 +1,91 @@
+"""`freshet customer`: what is known of one, as a table for people."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import click
+import msgspec
+from rich.table import Table
+
+from recsys.customers.message import Customer
+from recsys.keys import Keys
+from streams.cli.failure import Failure
+from streams.cli.lookup import as_json, console, get, printable
+from streams.settings import Settings, read_settings
+
+
+@click.command()
+@click.argument("user")
+@as_json
+def customer(user: str, as_json: bool) -> None:
+    """Show what is known of the customer USER. An anonymous visitor is anon:ID.
+
+    Times and days are UTC. R, F and M say how lately, how often and for how much the customer bought, from 1 to 5 (best)
+    among all customers who ever bought.
+    """
+    settings = read_settings()
+    stored = get(settings, Keys(settings.key_prefix).customer(user))
+    if stored is None:
+        raise Failure(_unknown(user, settings))
+    if as_json:
+        click.echo(stored)
+        return
+    table = Table(title=printable(user), show_header=False)
+    table.add_column()
+    table.add_column(overflow="fold")
+    for name, text in lines(msgspec.json.decode(stored, type=Customer)):
+        table.add_row(name, printable(text))
+    console().print(table)
+
+
+def _unknown(user: str, settings: Settings) -> str:
+    if not settings.customers:
+        return "FRESHET_CUSTOMERS is false, so no accounts of customers are kept. Set it to true and run freshet rebuild"
+    return (
+        f"nothing is known of customer {user!r} under {settings.key_prefix!r}: no event of this user was counted in the last "
+        f"{settings.retention:g} days. Check the id, or that a worker runs (freshet doctor)"
+    )
+
+
+def lines(found: Customer) -> Iterator[tuple[str, str]]:
+    """What there is to say of a customer, by name."""
+    if found.segment is not None and found.rfm is not None:
+        scores = f"R {found.rfm.recency}, F {found.rfm.frequency}, M {found.rfm.monetary}"
+        yield "segment", f"{found.segment} ({scores})"
+    yield "seen", f"{found.first_seen} to {found.last_seen}, on {found.days_active:,} days in {found.sessions:,} sessions"
+    yield "events", counts(found.events)
+    if found.sources:
+        yield "from", counts(found.sources)
+    if found.best_hour is not None:
+        yield "most active", f"{found.best_weekday}s; at {found.best_hour}:00"
+    if found.orders:
+        yield "orders", f"{found.orders:,}, {found.units or 0:,} units"
+        yield "spent", amounts(found.spent) or "unknown: orders came without prices"
+        if found.average_order:
+            yield "average order", amounts(found.average_order)
+    if found.refunded:
+        yield "refunded", amounts(found.refunded)
+    if found.days_between_orders is not None:
+        between = found.days_between_orders
+        yield "days between orders", f"mean {between.mean:g}, median {between.median:g}"
+    if found.recommendations is not None:
+        answers = found.recommendations
+        yield "recommendations", f"{answers.shown:,} shown, {answers.clicked:,} clicked, {answers.bought:,} bought"
+
+
+def counts(numbers: Mapping[str, int]) -> str:
+    """
+    >>> counts({"browse": 3, "add_to_cart": 1})
+    'browse 3, add to cart 1'
+    """
+    return ", ".join(
+        f"{name.replace('_', ' ')} {count:,}" for name, count in sorted(numbers.items(), key=lambda n: (-n[1], n[0]))
+    )
+
+
+def amounts(paid: Mapping[str, Any]) -> str:
+    """
+    >>> amounts({"EUR": 1234.5})
+    '1,234.50 EUR'
+    """
+    return ", ".join(f"{amount:,.2f} {currency}" for currency, amount in paid.items())
