@@ -119,16 +119,18 @@ class Engine:
         if any(self._is_missing(shard) or shard.chunk.start > shard.mark.offset + 1 for shard in shards):
             self._shards.forget(self._keys.user_mark(shard.chunk.partition) for shard in shards)
             return nothing_counted(shards, users)
+        everybody = [user for shard in shards for user in shard.users]
         with self.stages.timed("decode"):
             batch = columns(
                 [(shard.chunk.partition, arrival) for shard in shards for arrival in uncounted(shard.chunk, shard.mark)],
-                [user for shard in shards for user in shard.users],
+                everybody,
             )
         with self.stages.timed("fold"):
             folded = fold_batch(shards, users, batch, self._rules)
         wanted = self._wanted(shards, users.histories)
         guards = {self._keys.user_mark(shard.chunk.partition): shard.stored for shard in shards}
-        given = Given(folded.deltas, folded.told, [shard.giving for shard in shards], batch.ids)
+        givings = [shard.giving for shard in shards]
+        given = Given(folded.deltas, folded.told, folded.visits, everybody, givings, batch.ids)
         with self.stages.timed("write"):
             changes = self._users.changes(shards, users, folded)
         # Not in another life of Redis: the user shards may be as they were read, but item shards lack what was merged since.

@@ -40,6 +40,7 @@ stand right under the prefix, those of another under its own name (`p g1:recs:<u
 | `p {i7}:together:<hash>` | string | none: one an item | merge | what is in baskets with the item, packed (`recsys.rows`) |
 | `p {i7}:after:<hash>` | string | none: one an item | merge | what was bought after the item was met, packed likewise |
 | `p {i7}:sales:<hash>` | string | none: one an item | merge | how the item sells, packed (`recsys.returning.sales`) |
+| `p {i7}:visitors:<hash>` | string | none: one an item, capped | merge | who met the item last, packed (`recsys.visitors`) |
 | `p {i7}:top` | string | none: one a shard | merge | the shard's most popular items, packed (`recsys.popularity`) |
 """
 
@@ -182,6 +183,10 @@ class Keys(Struct, frozen=True):
     def sales(self, shard: int, item: int) -> str:
         """`item` is the 64-bit hash of the item's id."""
         return f"{self.internal}{{i{shard}}}:sales:{item:016x}"
+
+    def visitors(self, shard: int, item: int) -> str:
+        """`item` is the 64-bit hash of the item's id."""
+        return f"{self.internal}{{i{shard}}}:visitors:{item:016x}"
 
     def top(self, shard: int) -> str:
         return f"{self.internal}{{i{shard}}}:top"

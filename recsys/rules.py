@@ -45,6 +45,8 @@ class Rules(Struct, frozen=True, kw_only=True):
     """Beside each other; they say what is ranked higher, never what is counted."""
     baskets: bool = True
     """Whether it is counted what was bought together, and after what (`recsys.baskets`)."""
+    visitors: int = 100
+    """Visitors that are remembered of each item (`recsys.visitors`); 0: none. It changes nothing that is counted."""
     learner: bool = True
     """Whether ranking learns from what users turn to next; otherwise it is by F alone (`recsys.ranking.evidence`)."""
     top_n: int = 20

@@ -22,6 +22,7 @@ from recsys.returning.sales import BOUGHT_AGAIN, EXPOSED
 from recsys.rules import Rules
 from recsys.shards import Shards
 from recsys.store import Swap
+from recsys.visitors import Visits, visits
 
 
 class Chunk(NamedTuple):
@@ -84,6 +85,8 @@ class Folded(NamedTuple):
     """For the rows of items, by table."""
     told: basket_fold.Deltas
     """For the sales of items."""
+    visits: Visits
+    """For the visitors of items."""
     tables: Repurchase
     """Of each shard."""
     before: Before
@@ -156,7 +159,8 @@ def fold_batch(shards: Sequence[UserShard], users: Users, batch: Batch, rules: R
     table = np.repeat(np.arange(len(shards), dtype=np.int32), [len(shard.users) for shard in shards])
     lines = basket_fold.lines(batch, changed)
     told = basket_fold.count(users.purchases, tables, table, lines, float(rules.session_gap_ms))
-    return Folded(batch, changed, opened, deltas, told, tables, before)
+    met = visits(batch, changed, rules.visitors)
+    return Folded(batch, changed, opened, deltas, told, met, tables, before)
 
 
 def mark_after(shard: UserShard, folded: Folded, place: int) -> UserMark:

@@ -72,6 +72,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     baskets: Annotated[bool, Meta(description="true: what is bought together is counted, and after what; false: it is not")] = (
         True
     )
+    visitors: Annotated[
+        int, Meta(description="newest visitors kept of each item, for user-based recommendation; 0: none", ge=0, le=1000)
+    ] = 100
     learner: Annotated[bool, Meta(description="true: ranking learns from what users do; false: by a fixed formula")] = True
     top_n: Annotated[int, Meta(description="items in a recommendation", ge=1, le=500)] = 20
     hide: Annotated[str, Meta(description="left out of recommendations: current, once, purchased, seen, or none")] = (
@@ -107,6 +110,7 @@ class Settings(Struct, frozen=True, kw_only=True):
             half_life_ms=self.half_life * 86_400_000.0,
             action_weights=action_weights(self.action_weights),
             baskets=self.baskets,
+            visitors=self.visitors,
             learner=self.learner,
             top_n=self.top_n,
             hide=hidden(self.hide),
