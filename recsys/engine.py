@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from recsys import histories, marks, popularity, rows
-from recsys.alike import ALIKE, NOTHING_ALIKE, Alike, alike
+from recsys.alike import alike_of
 from recsys.basket_lists import BasketLists
 from recsys.batch import Arrival, Batch, columns, matters
 from recsys.catalogue.catalogue import Catalogue
@@ -181,7 +181,7 @@ class Engine:
         with self.stages.timed("rank"):
             gone = self._catalogue.hidden
             popular = popularity.without(self._popular, gone)
-            told = self._alike(for_whom.histories)
+            told = alike_of(recent_items(for_whom.histories), self._catalogue)
             ranked = await self._ranker.rank(for_whom, counted.merged, popular, self._bought_again, gone, told)
             names = await self._named(hashes_to_name(ranked))
         answers = []
@@ -289,14 +289,6 @@ class Engine:
         """How much of what was bought, on the partitions that were counted here, was bought again."""
         bought = sum(lines for lines, _ in self._lines.values())
         return sum(again for _, again in self._lines.values()) / bought if bought else 0.0
-
-    def _alike(self, found: Histories) -> Alike:
-        """What the catalogue tells of the items that are ranked from."""
-        if not len(self._catalogue):
-            return NOTHING_ALIKE
-        recent = recent_items(found)
-        items = np.unique(recent[recent != NONE])
-        return alike(items, *self._catalogue.alike(items, ALIKE))
 
     async def _named(self, items: set[int]) -> dict[int, str]:
         """The ids of items (hashes), also of those that nobody met yet."""

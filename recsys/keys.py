@@ -7,7 +7,7 @@ id can reach a key of another kind, user or shard.
 A state that was built anew beside another is a generation, and has a name (`recsys.generations`). The internal keys of the
 first one, `g1`, stand right under the prefix; those of another stand under `p g2:`. The public keys of whichever is live
 stand right under the prefix, those of another under its own name (`p g1:recs:<user>`). The keys of the catalogue (`item:`,
-`{c7}:`) are of no generation: it is read from its own topic, and a rebuild leaves it alone.
+`catalogue`, `{c7}:`) are of no generation: it is read from its own topic, and a rebuild leaves it alone.
 
 | key | type | lifetime | written by | what |
 |---|---|---|---|---|
@@ -25,6 +25,7 @@ stand right under the prefix, those of another under its own name (`p g1:recs:<u
 | `p trending` | string | none: one key | publish | public: the most popular items as JSON |
 | `p trending:<category>` | string | none: one a category | publish | public: the most popular items of a category as JSON |
 | `p item:<item>` | string | none: one an item | catalogue | public: the Item JSON of an item that is not deleted, as it came |
+| `p catalogue` | string | none: one key | catalogue | how many partitions `items` has; missing: nobody has read it |
 | `p {c7}:mark` | string | none: one a partition of `items` | catalogue | up to where its records have had their effects |
 | `p {c7}:deleted` | string | none: one a partition of `items` | catalogue | the items that are deleted up to there, as JSON |
 | `p state` | string | none: one key | first worker | what the state was built with (`recsys.layout.Layout`) |
@@ -100,6 +101,10 @@ class Keys(Struct, frozen=True):
     def published_lists(self) -> str:
         """A pattern of Redis for the recommendations and all lists, and few keys beside them."""
         return f"{literal(self.prefix)}[brst]*"
+
+    @property
+    def catalogue(self) -> str:
+        return f"{self.prefix}catalogue"
 
     def catalogue_mark(self, partition: int) -> str:
         """Of the topic `items`."""

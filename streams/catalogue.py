@@ -154,6 +154,7 @@ class CatalogueStream:
     async def _read_deleted(self) -> None:
         """What was deleted before, of which the topic may say nothing any more."""
         parts = list(self._parts.values())
+        await self._store.put([Entry(self._keys.catalogue, str(len(parts)).encode())])
         groups = [[self._keys.catalogue_mark(p.number), self._keys.catalogue_deleted(p.number)] for p in parts]
         for part, [mark, deleted] in zip(parts, await self._store.read(groups), strict=True):
             part.deleted_until = offset_of(mark)

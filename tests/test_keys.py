@@ -36,6 +36,7 @@ FORMS: dict[str, tuple[Callable[..., Any], int, bool]] = {
     "trending": (lambda keys: keys.trending, 0, False),
     "state": (lambda keys: keys.state, 0, False),
     "signer": (lambda keys: keys.signer, 0, False),
+    "catalogue": (lambda keys: keys.catalogue, 0, False),
 }
 """Every kind of key but those of one item: what builds it, how many numbers that takes, and whether it takes an id."""
 OF_ITEMS: dict[str, Callable[[Keys, int], str]] = {
@@ -68,7 +69,7 @@ def built(keys: Keys, name: tuple[Any, ...]) -> str:
 
 
 PARSED = re.compile(
-    r"(?P<kind>recs|similar|together|bought_after|item|worker|category):(?P<id>.+)|(?P<alone>trending|state|signer)"
+    r"(?P<kind>recs|similar|together|bought_after|item|worker|category):(?P<id>.+)|(?P<alone>trending|state|signer|catalogue)"
     r"|trending:(?P<trending_in>.+)|\{(?P<side>[uic])(?P<shard>\d+)\}:(?P<what>mark|published|learner|top|deleted)"
     r"|\{u(?P<home>\d+)\}:(?P<of>user|bought):(?P<user>.+)|\{i(?P<at>\d+)\}:(?P<each>row|together|after|sales|visitors):(?P<item>[0-9a-f]{16})",
     re.DOTALL,

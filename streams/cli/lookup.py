@@ -1,6 +1,7 @@
 """`freshet recommend`, `similar`, `trending` and the like: what apps read with one GET, as tables for people."""
 
 import asyncio
+from contextlib import ExitStack
 from typing import Any
 
 import click
@@ -13,10 +14,12 @@ from recsys.connection import open_client
 from recsys.keys import Keys
 from recsys.onlooker import Unknown
 from recsys.recommendation import Neighbours, Reason, Recommendation
-from recsys.strategies import STRATEGIES
+from recsys.strategies import STRATEGIES, named
 from recsys.words import visits
+from streams.catalogue_copy import CatalogueUnread
 from streams.cli.failure import Failure
-from streams.looking import NothingToSee, looking
+from streams.cli.progress import Progress
+from streams.looking import NothingToSee, looking, unseen
 from streams.settings import Settings, read_settings
 
 SOURCED = ("also_viewed", "also_bought", "similar_content")
@@ -27,6 +30,7 @@ COUNTED = {
     "bought_again": "bought {count} ×",
     "also_bought": "{visits} with both",
     "trending": "{count} interactions",
+    "similar_users": "met by {count} of them",
 }
 """What the count of a reason says."""
 
@@ -41,8 +45,10 @@ def recommend(user: str, strategy: str | None, as_json: bool) -> None:
     """Show what is recommended to USER, and why. An anonymous visitor is anon:ID.
 
     It is what was published last. With --strategy it is ranked on the spot, by the rules that the settings here name
-    (FRESHET_HIDE, FRESHET_TOP_N, …): by items met together (item-based), by what is popular (trending), or as a worker would
-    now (personal).
+    (FRESHET_HIDE, FRESHET_TOP_N, …): by items met together (item-based), by what users met who lately met the same
+    (user-based), by what is described alike (content-based), by what is popular (trending), as a worker would now (hybrid), or
+    so but without descriptions (personal). content-based and hybrid read the topic `items` first, which takes as long as there
+    are items.
     """
     settings = read_settings()
     stored = (
@@ -79,9 +85,12 @@ def published(settings: Settings, user: str) -> bytes:
 async def ranked(settings: Settings, user: str, strategy: str) -> Recommendation:
     """What a strategy recommends to a user now."""
     try:
-        async with looking(settings) as look:
-            return await look.recommend(user, strategy)
-    except (NothingToSee, Unknown) as error:
+        with ExitStack() as stack:
+            described = "descriptions" in named(strategy)[1].by
+            shown = stack.enter_context(Progress("reading the catalogue", "items")).show if described else unseen
+            async with looking(settings, shown) as look:
+                return await look.recommend(user, strategy)
+    except (NothingToSee, Unknown, CatalogueUnread) as error:
         raise Failure(str(error)) from None
 
 
