@@ -67,6 +67,8 @@ def _read(settings: Settings, deleted: list[Deleted], shown: Shown) -> Catalogue
 def _records(consumer: Any, topic: str, shown: Shown) -> Iterator[Any]:
     """All records up to the topic's present end."""
     places = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
+    if not places:
+        return
     consumer.assign(places)
     begins, ends = consumer.beginning_offsets(places), consumer.end_offsets(places)
     consumer.seek_to_beginning(*places)
