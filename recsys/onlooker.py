@@ -33,8 +33,8 @@ from recsys.user_shards import Before, Users
 
 NO_INTERACTION = "(searches and impressions are none). Check the id"
 """Behind what was not counted."""
-PERSONAL = ("personal", "hybrid")
-"""Strategies of which a worker says when nothing is known of the user."""
+PERSONAL = ("personal", "hybrid", "collaborative")
+"""Strategies that say so when nothing is known of the user that leads to an item."""
 MOST = 500
 """Items of a recommendation."""
 
@@ -89,14 +89,14 @@ class Onlooker:
         """The `n` best items for a user, whose home is `partition`, by a strategy of `recsys.strategies` alone, computed at
         `now_ms`; `FRESHET_TOP_N` of them without `n`.
 
-        `hybrid` is what the worker would rank now, `personal` the same without descriptions. Where the strategy finds fewer,
-        popular items fill up, as their reasons say; what the rules hide is left out, and so is what the catalogue hides. The
-        message has the form of the published ones, `strategy` names what it is by (`cold_start` where `hybrid` or `personal`
-        knows nothing of the user that leads to an item).
+        `personal` and `hybrid` are what the worker would rank now, `collaborative` is the same without descriptions. Where the
+        strategy finds fewer, popular items fill up, as their reasons say; what the rules hide is left out, and so is what the
+        catalogue hides. The message has the form of the published ones, `strategy` names what it is by (`cold_start` in place
+        of these three where nothing is known of the user that leads to an item).
 
-        What is described alike the `catalogue` tells: `content-based` and `hybrid` need it. Raises `Unknown` where the user has
-        no history, or `user-based` finds no visitors kept of what the user met; `ValueError` for another strategy, an `n`
-        outside 1 to 500, or no catalogue where one is needed.
+        What is described alike the `catalogue` tells; without it, nothing is. Raises `Unknown` where the user has no history,
+        or `user-based` finds no visitors kept of what the user met; `ValueError` for another strategy, an `n` outside 1 to 500,
+        or `content-based` without a catalogue.
 
         >>> import asyncio
         >>> from recsys.batch import Arrival
@@ -116,7 +116,7 @@ class Onlooker:
         name, alone = named(strategy)
         if n is not None and not 1 <= n <= MOST:
             raise ValueError(f"n is {n}: it must be from 1 to {MOST}")
-        if catalogue is None and "descriptions" in alone.by:
+        if catalogue is None and alone.by == {"descriptions"}:
             raise ValueError(f"strategy {name!r} goes by descriptions: it needs the catalogue")
         rules = alone.rules(self._rules if n is None else msgspec.structs.replace(self._rules, top_n=n))
         found = await self._found(user, partition)

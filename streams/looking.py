@@ -1,6 +1,6 @@
 """Looking: what a worker would rank for a user, asked of the live state by the settings alone; nothing is written.
 
-What goes by descriptions needs the topic `items`, too: it is read once, when it is first asked for.
+What goes by descriptions needs the topic `items`, too: it is read once, when it is first asked for (decision 0021).
 
 async with looking(read_settings()) as look:
     message = await look.recommend("u1", "item-based")
@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 import msgspec
 
 from recsys.catalogue.catalogue import Catalogue
+from recsys.catalogue.stored import is_told
 from recsys.connection import open_store
 from recsys.events import ANONYMOUS
 from recsys.explanation import Explanation
@@ -42,20 +43,20 @@ class Looking:
     async def recommend(self, user: str, strategy: str, n: int | None = None) -> Recommendation:
         """What a strategy recommends to a user now; see `recsys.onlooker.Onlooker.recommend` also for what it raises.
 
-        `content-based` and `hybrid` go by the catalogue as it was when one of them was first asked for; reading it raises
-        `kafka.errors.KafkaError`, `streams.catalogue_copy.CatalogueUnread`, and `NothingToSee` where `content-based` finds no
-        item described.
+        `content-based`, `hybrid` and `personal` go by the catalogue as it was when one of them was first asked for, where there
+        is one; reading it raises `kafka.errors.KafkaError`, `streams.catalogue_copy.CatalogueUnread`. Raises `NothingToSee`
+        where `content-based` finds no item described.
         """
-        name, alone = named(strategy)
-        if "descriptions" in alone.by:
+        catalogue = None
+        if "descriptions" in (by := named(strategy)[1].by):
             if self._catalogue is None:
                 self._catalogue = await self._read()
-            if "rows" not in alone.by and not len(self._catalogue):
+            catalogue = self._catalogue
+            if by == {"descriptions"} and not len(catalogue):
                 raise NothingToSee(
-                    f"no item is described, so {name} has nothing to go by: write the catalogue to the topic `items` "
-                    "(freshet items), with FRESHET_CATALOGUE=true"
+                    f"no item is described, so {strategy} has nothing to go by: write the catalogue to the topic `items` "
+                    "(freshet items) for workers with FRESHET_CATALOGUE=true"
                 )
-        catalogue = self._catalogue if "descriptions" in alone.by else None
         now_ms = int(time.time() * 1000)
         return await self._onlooker.recommend(user, self._home(user), strategy, now_ms=now_ms, n=n, catalogue=catalogue)
 
@@ -95,6 +96,7 @@ async def looking(settings: Settings, shown: Shown = unseen) -> AsyncIterator[Lo
         )
 
         async def read() -> Catalogue:
-            return await read_catalogue(settings, live, live.keys, shown) if settings.catalogue else Catalogue()
+            is_there = settings.catalogue and await is_told(live, live.keys)
+            return await read_catalogue(settings, live, live.keys, shown) if is_there else Catalogue()
 
         yield Looking(Onlooker(live, live.keys, rules, layout.partitions), layout.partitions, read)

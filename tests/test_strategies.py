@@ -112,9 +112,7 @@ def test_to_ask_writes_nothing(shop: Shop, strategy: str) -> None:
 
 def test_another_strategy_another_user_and_no_items_are_refused_by_name(shop: Shop) -> None:
     look = Onlooker(shop.store, Keys("p:"), RULES, 1)
-    with pytest.raises(
-        ValueError, match="'nightly' is none of item-based, user-based, content-based, trending, personal, hybrid"
-    ):
+    with pytest.raises(ValueError, match=f"strategy 'nightly' is none of {', '.join(STRATEGIES)}"):
         asyncio.run(look.recommend("me", 0, "nightly", now_ms=0))
     with pytest.raises(ValueError, match="strategy 'content-based' goes by descriptions: it needs the catalogue"):
         asyncio.run(look.recommend("me", 0, "content-based", now_ms=0))
@@ -156,7 +154,10 @@ def test_hybrid_recommends_what_the_worker_published_that_knows_the_catalogue() 
     hybrid = ask(shop, "me", "hybrid", rules=rules, catalogue=shop.catalogue)
     assert (hybrid.items, hybrid.strategy) == (published.items, "hybrid")
     assert "similar_content" in {reason.kind for item in hybrid.items for reason in item.reasons}
-    assert "similar_content" not in {r.kind for item in ask(shop, "me", "personal", rules=rules).items for r in item.reasons}
+    assert ask(shop, "me", "personal", rules=rules, catalogue=shop.catalogue).items == hybrid.items
+    without = ask(shop, "me", "collaborative", rules=rules)
+    assert (without.items, without.strategy) == (ask(shop, "me", "personal", rules=rules).items, "collaborative")
+    assert "similar_content" not in {reason.kind for item in without.items for reason in item.reasons}
     assert ask(shop, "new", "hybrid", rules=rules, catalogue=shop.catalogue).strategy == "cold_start"
 
 
@@ -220,6 +221,7 @@ def run(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Run:
         return SHELF
 
     monkeypatch.setattr(looking, "open_store", opened)
+    asyncio.run(shop.store.put([Entry(Keys("p:").catalogue, b"1"), Entry(Keys("p:").catalogue_mark(0), b"3")]))
     monkeypatch.setattr(looking, "read_catalogue", read)
     environ = {"FRESHET_KEY_PREFIX": "p:", "FRESHET_REDIS": "redis://127.0.0.1:1/0", "FRESHET_TOP_N": "3"}
     return lambda *arguments, **others: CliRunner().invoke(main, ["recommend", *arguments], env=environ | others)
@@ -241,16 +243,24 @@ def test_the_command_prints_what_the_strategy_recommends_as_json_or_a_table(run:
 def test_the_command_refuses_a_strategy_or_a_user_that_there_is_not_and_says_which(run: Run) -> None:
     unknown = run("me", "--strategy", "nightly")
     assert (unknown.exit_code, unknown.stdout) == (2, "")
-    assert (
-        "'nightly' is not one of 'item-based', 'user-based', 'content-based', 'trending', 'personal', 'hybrid'"
-        in unknown.stderr
-    )
+    assert f"'nightly' is not one of {', '.join(map(repr, STRATEGIES))}" in unknown.stderr
     nobody = run("nobody", "--strategy", "trending")
     assert (nobody.exit_code, nobody.stdout, len(nobody.stderr.splitlines())) == (1, "", 1)
     assert "user 'nobody' is unknown under 'p:'" in nobody.stderr
     nothing = run("me", "--strategy", "trending", FRESHET_KEY_PREFIX="q:")
     assert (nothing.exit_code, nothing.stdout, len(nothing.stderr.splitlines())) == (1, "", 1)
     assert "nothing is counted under 'q:'" in nothing.stderr
+
+
+def test_where_nothing_is_described_only_content_based_has_nothing_to_go_by(run: Run, shop: Shop) -> None:
+    del shop.store.values[Keys("p:").catalogue]
+    failed = run("me", "--strategy", "content-based")
+    assert (failed.exit_code, failed.stdout, len(failed.stderr.splitlines())) == (1, "", 1)
+    assert "no item is described, so content-based has nothing to go by: write the catalogue" in failed.stderr
+    for name in ("hybrid", "personal"):
+        assert msgspec.json.decode(run("me", "--strategy", name, "--json").stdout, type=Recommendation).items
+    off = run("me", "--strategy", "content-based", FRESHET_CATALOGUE="false")
+    assert (off.exit_code, "FRESHET_CATALOGUE=true" in off.stderr) == (1, True)
 
 
 def test_a_state_of_another_version_is_refused(run: Run, shop: Shop) -> None:

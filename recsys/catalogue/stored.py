@@ -32,6 +32,11 @@ async def read_deleted(store: Store, keys: Keys) -> list[Deleted]:
     ]
 
 
+async def is_told(store: Store, keys: Keys) -> bool:
+    """Whether anything was ever read of the topic `items`."""
+    return any(part.until > START for part in await read_deleted(store, keys))
+
+
 async def deleted(store: Store, keys: Keys) -> U64:
     """The items (hashes, rising) that are deleted."""
     return sorted_hashes([item for part in await read_deleted(store, keys) for item in part.items])

@@ -32,10 +32,12 @@ STRATEGIES: dict[Strategy, Alone] = {
     "item-based": Alone(item_based.part, item_based.rules, frozenset({"rows"})),
     "user-based": Alone(item_based.part, item_based.rules, frozenset({"users"})),
     "content-based": Alone(content_based.part, content_based.rules, frozenset({"descriptions"})),
+    "collaborative": Alone(personal.part, personal.rules, frozenset({"rows"})),
     "trending": Alone(trending.part, trending.rules, frozenset({"rows"})),
-    "personal": Alone(personal.part, personal.rules, frozenset({"rows"})),
+    "personal": Alone(personal.part, personal.rules, frozenset({"rows", "descriptions"})),
     "hybrid": Alone(personal.part, personal.rules, frozenset({"rows", "descriptions"})),
 }
+"""`personal` and `hybrid` are one: what a worker publishes."""
 
 
 def named(name: str) -> tuple[Strategy, Alone]:
@@ -45,7 +47,7 @@ def named(name: str) -> tuple[Strategy, Alone]:
 
     >>> named("nightly")
     Traceback (most recent call last):
-    ValueError: strategy 'nightly' is none of item-based, user-based, content-based, trending, personal, hybrid
+    ValueError: strategy 'nightly' is none of item-based, user-based, content-based, collaborative, trending, personal, hybrid
     """
     for known, strategy in STRATEGIES.items():
         if known == name:

@@ -1,7 +1,8 @@
 """`freshet recommend`, `similar`, `trending` and the like: what apps read with one GET, as tables for people."""
 
 import asyncio
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import click
@@ -14,12 +15,12 @@ from recsys.connection import open_client
 from recsys.keys import Keys
 from recsys.onlooker import Unknown
 from recsys.recommendation import Neighbours, Reason, Recommendation
-from recsys.strategies import STRATEGIES, named
+from recsys.strategies import STRATEGIES
 from recsys.words import visits
-from streams.catalogue_copy import CatalogueUnread
+from streams.catalogue_copy import CatalogueUnread, Shown
 from streams.cli.failure import Failure
 from streams.cli.progress import Progress
-from streams.looking import NothingToSee, looking, unseen
+from streams.looking import NothingToSee, looking
 from streams.settings import Settings, read_settings
 
 SOURCED = ("also_viewed", "also_bought", "similar_content")
@@ -46,9 +47,9 @@ def recommend(user: str, strategy: str | None, as_json: bool) -> None:
 
     It is what was published last. With --strategy it is ranked on the spot, by the rules that the settings here name
     (FRESHET_HIDE, FRESHET_TOP_N, …): by items met together (item-based), by what users met who lately met the same
-    (user-based), by what is described alike (content-based), by what is popular (trending), as a worker would now (hybrid), or
-    so but without descriptions (personal). content-based and hybrid read the topic `items` first, which takes as long as there
-    are items.
+    (user-based), by what is described alike (content-based), by what is popular (trending), as a worker would now (hybrid, or
+    personal), or so but without descriptions (collaborative). Where items are described, content-based, hybrid and personal
+    read the topic `items` first, which takes as long as there are items.
     """
     settings = read_settings()
     stored = (
@@ -85,13 +86,25 @@ def published(settings: Settings, user: str) -> bytes:
 async def ranked(settings: Settings, user: str, strategy: str) -> Recommendation:
     """What a strategy recommends to a user now."""
     try:
-        with ExitStack() as stack:
-            described = "descriptions" in named(strategy)[1].by
-            shown = stack.enter_context(Progress("reading the catalogue", "items")).show if described else unseen
+        with reading_shown() as shown:
             async with looking(settings, shown) as look:
                 return await look.recommend(user, strategy)
     except (NothingToSee, Unknown, CatalogueUnread) as error:
         raise Failure(str(error)) from None
+
+
+@contextmanager
+def reading_shown() -> Iterator[Shown]:
+    """Shows how far the catalogue is read, if it is."""
+    with ExitStack() as stack:
+        begun: list[Progress] = []
+
+        def shown(part: float, count: int) -> None:
+            if not begun:
+                begun.append(stack.enter_context(Progress("reading the catalogue", "items")))
+            begun[0].show(part, count)
+
+        yield shown
 
 
 @click.command()
