@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import get_args
 
 import msgspec
 import pytest
@@ -13,6 +14,7 @@ from test_rank import DAY_MS, START_MS, Shop, event, others
 from recsys.catalogue.catalogue import Catalogue
 from recsys.catalogue.item import CatalogueItem
 from recsys.events import Event, Kind
+from recsys.explanation import Explanation, clauses
 from recsys.keys import Keys
 from recsys.layout import FORMAT, claim, layout_of
 from recsys.onlooker import Onlooker, Unknown
@@ -22,7 +24,7 @@ from recsys.store import Entry, Store
 from recsys.strategies import STRATEGIES
 from streams import looking
 from streams.cli import main
-from streams.cli.lookup import in_words
+from streams.cli.lookup import COUNTED, in_words
 
 VISITS = [["cup", "pot"], ["cup", "pot"], ["cup", "jug"], *[["hat"]] * 5, ["hat", "coat"], ["coat"]]
 RULES = Rules()
@@ -159,6 +161,21 @@ def test_hybrid_recommends_what_the_worker_published_that_knows_the_catalogue() 
     assert (without.items, without.strategy) == (ask(shop, "me", "personal", rules=rules).items, "collaborative")
     assert "similar_content" not in {reason.kind for item in without.items for reason in item.reasons}
     assert ask(shop, "new", "hybrid", rules=rules, catalogue=shop.catalogue).strategy == "cold_start"
+
+
+def test_every_kind_of_reason_is_told_in_words_in_the_table_and_in_sentences() -> None:
+    for kind in get_args(Reason.__annotations__["kind"]):
+        reason = Reason(kind, 1.0, "cup", 2 if kind in COUNTED else 0)
+        e = Explanation(
+            user_id="me", item_id="pot", outcome="recommended", sentence="", strategy="personal", shown=1, rank=1, place=1,
+            score=1.0, last_score=1.0, reasons=[reason], left_out=[], bought_once=None, interactions=2, recent=[],
+            published=None,
+        )  # fmt: skip
+        assert in_words(reason).startswith(kind.replace("_", " "))
+        [clause] = clauses(e)
+        assert clause
+        if kind == "similar_users":
+            assert clause == "2 people who came to what you came to, came to this, too"
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
