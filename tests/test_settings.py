@@ -22,6 +22,7 @@ DEFAULTS: dict[str, Any] = {
     "neighbours": 100,
     "action_weights": "add_to_cart=3,wishlist=2,purchase=4,rating=4",
     "baskets": True,
+    "visitors": 100,
     "learner": True,
     "top_n": 20,
     "hide": "current,once",
@@ -49,6 +50,8 @@ ALLOWED: list[tuple[str, str, Any]] = [
     ("session_gap", "0.5", 0.5),
     ("neighbours", "1", 1),
     ("neighbours", "10000", 10_000),
+    ("visitors", "0", 0),
+    ("visitors", "1000", 1000),
     ("half_life", "0", 0.0),
     ("half_life", "7.5", 7.5),
     ("action_weights", "purchase=10", "purchase=10"),
@@ -80,7 +83,15 @@ REFUSED: list[tuple[str, str]] = [
         for name in ("partitions", "history", "window", "neighbours", "top_n")
         for value in [*NO_INTEGER, "0", "-1"]
     ),
-    *(("window", "21"), ("neighbours", "10001"), ("top_n", "501"), ("partitions", "1001"), ("history", "1001")),
+    *(
+        ("window", "21"),
+        ("neighbours", "10001"),
+        ("visitors", "1001"),
+        ("visitors", "-1"),
+        ("top_n", "501"),
+        ("partitions", "1001"),
+        ("history", "1001"),
+    ),
     *((name, value) for name in ("session_gap", "half_life", "retention") for value in NO_NUMBER),
     *(("session_gap", "0"), ("retention", "0")),
     *(("hide", value) for value in ("", "everything", "current,", "none,seen", "Seen", "current;seen")),
@@ -193,6 +204,7 @@ def test_the_rules_take_their_numbers_from_the_settings() -> None:
         "half_life": "2",
         "top_n": "3",
         "baskets": "false",
+        "visitors": "7",
         "learner": "false",
         "action_weights": "purchase=7,browse=0.5",
     }
@@ -200,6 +212,7 @@ def test_the_rules_take_their_numbers_from_the_settings() -> None:
     assert (rules.history, rules.window, rules.session_gap_ms, rules.neighbours) == (7, 2, 1500, 9)
     assert (rules.half_life_ms, rules.top_n, rules.hide, rules.learner) == (2 * 86_400_000, 3, frozenset(), False)
     assert not rules.baskets
+    assert rules.visitors == 7
     assert rules.action_weights == ActionWeights(0.5, 1.0, 1.0, 1.0, 7.0, 1.0)
 
 
