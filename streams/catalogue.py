@@ -154,7 +154,6 @@ class CatalogueStream:
     async def _read_deleted(self) -> None:
         """What was deleted before, of which the topic may say nothing any more."""
         parts = list(self._parts.values())
-        await self._store.put([Entry(self._keys.catalogue, str(len(parts)).encode())])
         groups = [[self._keys.catalogue_mark(p.number), self._keys.catalogue_deleted(p.number)] for p in parts]
         for part, [mark, deleted] in zip(parts, await self._store.read(groups), strict=True):
             part.deleted_until = offset_of(mark)
@@ -239,6 +238,7 @@ class CatalogueStream:
         if not new:
             return
         ends = await consumer.end_offsets(list(new))  # asked at once, for it waits for the fetch that is under way
+        await self._store.put([Entry(self._keys.catalogue, str(len(self._parts)).encode())])  # for who only looks
         marks = await self._store.read([[self._keys.catalogue_mark(part.number)] for part in new.values()])
         for (place, part), [mark] in zip(new.items(), marks, strict=True):
             part.stored, part.noted = mark, offset_of(mark)
