@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from recsys import histories, marks, popularity, rows
-from recsys.alike import ALIKE, NOTHING_ALIKE, Alike, alike
+from recsys.alike import alike_of
 from recsys.basket_lists import BasketLists
 from recsys.batch import Arrival, Batch, columns, matters
 from recsys.catalogue.catalogue import Catalogue
@@ -125,6 +125,7 @@ class Engine:
         if any(self._is_missing(shard) or shard.chunk.start > shard.mark.offset + 1 for shard in shards):
             self._shards.forget(self._keys.user_mark(shard.chunk.partition) for shard in shards)
             return nothing_counted(shards, users)
+        everybody = [user for shard in shards for user in shard.users]
         with self.stages.timed("decode"):
             fresh = [uncounted(shard.chunk, shard.mark) for shard in shards]
             batch = columns(
@@ -134,13 +135,14 @@ class Engine:
                     for arrival in new
                     if self._rules.customers or matters(arrival.event.kind)
                 ],
-                [user for shard in shards for user in shard.users],
+                everybody,
             )
         with self.stages.timed("fold"):
             folded = fold_batch(shards, users, batch, self._rules)
         wanted = self._wanted(shards, users.histories)
         guards = {self._keys.user_mark(shard.chunk.partition): shard.stored for shard in shards}
-        given = Given(folded.deltas, folded.told, [shard.giving for shard in shards], batch.ids)
+        givings = [shard.giving for shard in shards]
+        given = Given(folded.deltas, folded.told, folded.visits, everybody, givings, batch.ids)
         with self.stages.timed("fold"):
             settled = [self._users.settle(shard, new, folded) for shard, new in zip(shards, fresh, strict=True)]
         with self.stages.timed("write"):
@@ -195,7 +197,7 @@ class Engine:
         with self.stages.timed("rank"):
             gone = self._catalogue.hidden
             popular = popularity.without(self._popular, gone)
-            told = self._alike(for_whom.histories)
+            told = alike_of(recent_items(for_whom.histories), self._catalogue)
             ranked = await self._ranker.rank(for_whom, counted.merged, popular, self._bought_again, gone, told)
             names = await self._named(hashes_to_name(ranked))
         answers = []
@@ -310,14 +312,6 @@ class Engine:
         """How much of what was bought, on the partitions that were counted here, was bought again."""
         bought = sum(lines for lines, _ in self._lines.values())
         return sum(again for _, again in self._lines.values()) / bought if bought else 0.0
-
-    def _alike(self, found: Histories) -> Alike:
-        """What the catalogue tells of the items that are ranked from."""
-        if not len(self._catalogue):
-            return NOTHING_ALIKE
-        recent = recent_items(found)
-        items = np.unique(recent[recent != NONE])
-        return alike(items, *self._catalogue.alike(items, ALIKE))
 
     async def _named(self, items: set[int]) -> dict[int, str]:
         """The ids of items (hashes), also of those that nobody met yet."""

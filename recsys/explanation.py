@@ -10,7 +10,7 @@ from recsys.ranker import Overview
 from recsys.ranking.rank import Ranked
 from recsys.recommendation import Reason, Recommendation, RecommendedItem, Strategy, recommended
 from recsys.rules import Hideable
-from recsys.words import often, visits
+from recsys.words import often, people, visits
 
 Outcome = Literal["recommended", "left_out", "below", "no_candidate"]
 CLAUSES = 2
@@ -197,6 +197,8 @@ def clauses(e: Explanation) -> Iterator[str]:
         elif reason.kind == "also_bought":
             source = f"{reason.item_id}, which you bought" if reason.item_id else "what you bought"
             yield f"{visits(count)} had both this and {source}" if count else f"it goes with {source}"
+        elif reason.kind == "similar_users":
+            yield f"{people(count)} who came to what you came to, came to this, too"
         elif reason.kind == "similar_content":
             yield f"it is described much like {reason.item_id}, which you came to {when(reason.item_id, e.recent)}"
         else:

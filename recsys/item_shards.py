@@ -1,4 +1,4 @@
-"""The item shards: deltas are merged into rows and sales, shard by shard, by compare-and-set; several workers write them."""
+"""The item shards: what a batch gives to items is merged, shard by shard, by compare-and-set; several workers write them."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -17,6 +17,7 @@ from recsys.merging import (
     damaged,
     merged_rows,
     merged_sales,
+    merged_visitors,
     missing_row,
     places_by_shard,
 )
@@ -45,14 +46,15 @@ class StateMoved(RuntimeError):
 
 
 class Pending(NamedTuple):
-    """Items (sorted hashes) whose rows, by table, and items whose sales are not merged yet."""
+    """Items (sorted hashes) whose rows, by table, and items whose sales and visitors are not merged yet."""
 
     rows: dict[str, U64]
     sales: U64
+    visitors: U64
 
     @property
     def is_empty(self) -> bool:
-        return not any(map(len, (*self.rows.values(), self.sales)))
+        return not any(map(len, (*self.rows.values(), self.sales, self.visitors)))
 
 
 class Wanted(NamedTuple):
@@ -83,6 +85,7 @@ class Stored(NamedTuple):
 
     rows: dict[str, Bools]
     sales: Bools
+    visitors: Bools
 
 
 def row_key(keys: Keys, item: int, table: str = VIEWED) -> str:
@@ -111,8 +114,8 @@ class ItemShards:
         return min(now_s - fresh_s, self._shards.others_s + OTHERS_S)
 
     async def merge(self, given: Given, wanted: U64, guards: Guards = NO_GUARDS, commit: Commit = NO_COMMIT) -> Merged:
-        """Adds deltas to their rows and sales, and then makes the commit; returns rows, the wanted ones too, and sales as they
-        then are.
+        """Adds what is given to rows, sales and visitors, and then makes the commit; returns rows, the wanted ones too, and
+        sales as they then are.
 
         `guards` are the marks of the user shards that the deltas come from: nothing is merged once one of them has changed.
         Raises `StateMoved` then, and `DamagedState` where a shard, a wanted row or sales lack what the unchanged marks say
@@ -120,7 +123,7 @@ class ItemShards:
         """
         touched = {table: np.unique(deltas.item) for table, deltas in given.deltas.items()}
         touched[VIEWED] = np.union1d(touched[VIEWED], wanted)
-        pending = Pending(touched, np.unique(given.told.item))
+        pending = Pending(touched, np.unique(given.told.item), np.unique(given.visits.item))
         done: list[Rows] = []
         resold: list[Sold] = []
         before: list[Sold] = []
@@ -139,7 +142,7 @@ class ItemShards:
             resold.append(sales.take(Sold(pending.sales, sold), stored.sales))
             before.append(sales.take(Sold(pending.sales, was), stored.sales))
             left = {table: items[~stored.rows[table]] for table, items in pending.rows.items()}
-            pending = Pending(left, pending.sales[~stored.sales])
+            pending = Pending(left, pending.sales[~stored.sales], pending.visitors[~stored.visitors])
             if pending.is_empty:
                 self._remember(done)
                 return Merged(rows.join(done), sales.join(resold), sales.join(before), committed)
@@ -213,7 +216,9 @@ class ItemShards:
             for table, items in pending.rows.items()
         }
         of_sales = Wanted(self._keys.sales, pending.sales, places_by_shard(pending.sales))
-        shards, replies, unproved, (*packed, packed_sales) = await self._read([*of_rows.values(), of_sales])
+        of_visitors = Wanted(self._keys.visitors, pending.visitors, places_by_shard(pending.visitors))
+        shards, replies, unproved, found = await self._read([*of_rows.values(), of_sales, of_visitors])
+        *packed, packed_sales, packed_visitors = found
         item_marks = {shard: marks.item_mark(reply[0]) for shard, reply in replies.items()}
         counted = counted_by_shard(item_marks, given.givings)
         loaded: dict[str, Rows] = {}
@@ -229,6 +234,11 @@ class ItemShards:
             for shard, at in of_sales.places.items():
                 for r in at[resold[at]].tolist():
                     written[shard][of_sales.key(shard, int(pending.sales[r]))] = sales.pack(sold, r)
+            came = merged_visitors(given, pending.visitors, packed_visitors, counted, self._rules)
+            for shard, at in of_visitors.places.items():
+                for r, item in zip(at.tolist(), pending.visitors[at].tolist(), strict=True):
+                    if (value := came[r]) is not None:
+                        written[shard][of_visitors.key(shard, item)] = value
         swaps = {}
         for shard, new in written.items():
             if not new:
@@ -247,11 +257,13 @@ class ItemShards:
         stored = Stored(
             {table: np.ones(len(items), np.bool_) for table, items in pending.rows.items()},
             np.ones(len(pending.sales), np.bool_),
+            np.ones(len(pending.visitors), np.bool_),
         )
         for shard, ok in swapped.items():
             for table, wanted in of_rows.items():
                 stored.rows[table][wanted.at(shard)] = ok
             stored.sales[of_sales.at(shard)] = ok
+            stored.visitors[of_visitors.at(shard)] = ok
         return loaded[VIEWED], sales.unpack(packed_sales), sold, stored, done[len(swaps) :]
 
     async def _read(

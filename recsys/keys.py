@@ -7,7 +7,7 @@ id can reach a key of another kind, user or shard.
 A state that was built anew beside another is a generation, and has a name (`recsys.generations`). The internal keys of the
 first one, `g1`, stand right under the prefix; those of another stand under `p g2:`. The public keys of whichever is live
 stand right under the prefix, those of another under its own name (`p g1:recs:<user>`). The keys of the catalogue (`item:`,
-`{c7}:`) are of no generation: it is read from its own topic, and a rebuild leaves it alone.
+`catalogue`, `{c7}:`) are of no generation: it is read from its own topic, and a rebuild leaves it alone.
 
 | key | type | lifetime | written by | what |
 |---|---|---|---|---|
@@ -26,6 +26,7 @@ stand right under the prefix, those of another under its own name (`p g1:recs:<u
 | `p trending` | string | none: one key | publish | public: the most popular items as JSON |
 | `p trending:<category>` | string | none: one a category | publish | public: the most popular items of a category as JSON |
 | `p item:<item>` | string | none: one an item | catalogue | public: the Item JSON of an item that is not deleted, as it came |
+| `p catalogue` | string | none: one key | catalogue | how many partitions `items` has; missing: nobody has read it |
 | `p {c7}:mark` | string | none: one a partition of `items` | catalogue | up to where its records have had their effects |
 | `p {c7}:deleted` | string | none: one a partition of `items` | catalogue | the items that are deleted up to there, as JSON |
 | `p state` | string | none: one key | first worker | what the state was built with (`recsys.layout.Layout`) |
@@ -43,6 +44,7 @@ stand right under the prefix, those of another under its own name (`p g1:recs:<u
 | `p {i7}:together:<hash>` | string | none: one an item | merge | what is in baskets with the item, packed (`recsys.rows`) |
 | `p {i7}:after:<hash>` | string | none: one an item | merge | what was bought after the item was met, packed likewise |
 | `p {i7}:sales:<hash>` | string | none: one an item | merge | how the item sells, packed (`recsys.returning.sales`) |
+| `p {i7}:visitors:<hash>` | string | none: one an item, capped | merge | who met the item last, packed (`recsys.visitors`) |
 | `p {i7}:top` | string | none: one a shard | merge | the shard's most popular items, packed (`recsys.popularity`) |
 """
 
@@ -105,6 +107,10 @@ class Keys(Struct, frozen=True):
     def published_lists(self) -> str:
         """A pattern of Redis for the recommendations and all lists, and few keys beside them."""
         return f"{literal(self.prefix)}[brst]*"
+
+    @property
+    def catalogue(self) -> str:
+        return f"{self.prefix}catalogue"
 
     def catalogue_mark(self, partition: int) -> str:
         """Of the topic `items`."""
@@ -194,6 +200,10 @@ class Keys(Struct, frozen=True):
     def sales(self, shard: int, item: int) -> str:
         """`item` is the 64-bit hash of the item's id."""
         return f"{self.internal}{{i{shard}}}:sales:{item:016x}"
+
+    def visitors(self, shard: int, item: int) -> str:
+        """`item` is the 64-bit hash of the item's id."""
+        return f"{self.internal}{{i{shard}}}:visitors:{item:016x}"
 
     def top(self, shard: int) -> str:
         return f"{self.internal}{{i{shard}}}:top"

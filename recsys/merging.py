@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from recsys import marks, rows
+from recsys import marks, rows, visitors
 from recsys.compiled import I64, U64, Bools
 from recsys.deltas import Deltas
 from recsys.keys import VIEWED
@@ -14,6 +14,7 @@ from recsys.returning import basket_fold, sales
 from recsys.returning.sales import BOUGHT_FIRST, Sales
 from recsys.rows import Rows
 from recsys.rules import Rules
+from recsys.visitors import Visits
 
 ITEM_SHARDS = 32
 """How many shards the items are spread over; part of the state, so a change needs a rebuild."""
@@ -59,6 +60,9 @@ class Given(NamedTuple):
     """For rows, by table; for the viewed ones always."""
     told: basket_fold.Deltas
     """For sales."""
+    visits: Visits
+    """For the visitors of items; their users stand in `users`."""
+    users: Sequence[str]
     givings: Sequence[Giving]
     """Of each partition that it comes from."""
     ids: Mapping[int, str]
@@ -109,7 +113,7 @@ def contains(items: U64, some: U64) -> Bools:
     return found
 
 
-def lacking(deltas: Deltas | basket_fold.Deltas, items: U64, counted: Counted) -> Bools:
+def lacking(deltas: Deltas | basket_fold.Deltas | Visits, items: U64, counted: Counted) -> Bools:
     """For each delta whether it is for one of the items (sorted hashes) and its shard lacks it."""
     has = counted.offsets[shards_of(deltas.item), np.searchsorted(counted.partitions, deltas.partition)]
     return contains(items, deltas.item) & (deltas.offset > has)
@@ -151,6 +155,15 @@ def merged_sales(given: Given, items: U64, packed: Sequence[bytes | None], count
             raise damaged(f"the sales of item {int(items[r]):016x} are missing")
     sales.merge(sold, told.time, told.what, told.weight, at)
     return sold, changed
+
+
+def merged_visitors(
+    given: Given, items: U64, packed: Sequence[bytes | None], counted: Counted, rules: Rules
+) -> list[bytes | None]:
+    """The visitors of `items` with those that they lack, as they are stored; None where they lacked none."""
+    fresh = lacking(given.visits, items, counted)
+    found = Visits._make(column[fresh] for column in given.visits)
+    return visitors.merge(packed, found, np.searchsorted(items, found.item), given.users, rules.visitors)
 
 
 def shards_of(items: U64) -> I64:

@@ -23,6 +23,7 @@ from recsys.returning.sales import BOUGHT_AGAIN, EXPOSED
 from recsys.rules import Rules
 from recsys.shards import Shards
 from recsys.store import Swap
+from recsys.visitors import Visits, visits
 
 
 class Chunk(NamedTuple):
@@ -87,6 +88,8 @@ class Folded(NamedTuple):
     """For the rows of items, by table."""
     told: basket_fold.Deltas
     """For the sales of items."""
+    visits: Visits
+    """For the visitors of items."""
     tables: Repurchase
     """Of each shard."""
     before: Before
@@ -193,8 +196,9 @@ def fold_batch(shards: Sequence[UserShard], users: Users, batch: Batch, rules: R
     table = np.repeat(np.arange(len(shards), dtype=np.int32), [len(shard.users) for shard in shards])
     lines = basket_fold.lines(batch, changed)
     told = basket_fold.count(users.purchases, tables, table, lines, float(rules.session_gap_ms))
+    met = visits(batch, changed, rules.visitors)
     again = set(zip(batch.partition[repeats].tolist(), batch.offset[repeats].tolist(), strict=True))
-    return Folded(batch, changed, opened, deltas, told, tables, before, again)
+    return Folded(batch, changed, opened, deltas, told, met, tables, before, again)
 
 
 def mark_after(shard: UserShard, folded: Folded, place: int) -> UserMark:

@@ -238,6 +238,7 @@ class CatalogueStream:
         if not new:
             return
         ends = await consumer.end_offsets(list(new))  # asked at once, for it waits for the fetch that is under way
+        await self._store.put([Entry(self._keys.catalogue, str(len(self._parts)).encode())])  # for who only looks
         marks = await self._store.read([[self._keys.catalogue_mark(part.number)] for part in new.values()])
         for (place, part), [mark] in zip(new.items(), marks, strict=True):
             part.stored, part.noted = mark, offset_of(mark)

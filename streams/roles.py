@@ -76,7 +76,7 @@ OPERATOR = Role(
     "operator",
     (
         Right("Write", "topic", EVENTS),
-        Right("Describe", "topic", ITEMS),
+        Right("Read", "topic", ITEMS),
         Right("Describe", "topic", RECOMMENDATIONS),
         Right("Describe", "topic", CUSTOMERS),
         Right("Describe", "topic", REJECTED),

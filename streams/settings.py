@@ -80,6 +80,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     rates: Annotated[
         str, Meta(description="what a unit of each currency is worth in the shop's own, as EUR=1,USD=0.9; empty: 1 each")
     ] = ""
+    visitors: Annotated[
+        int, Meta(description="newest visitors kept of each item, for user-based recommendation; 0: none", ge=0, le=1000)
+    ] = 100
     learner: Annotated[bool, Meta(description="true: ranking learns from what users do; false: by a fixed formula")] = True
     top_n: Annotated[int, Meta(description="items in a recommendation", ge=1, le=500)] = 20
     hide: Annotated[str, Meta(description="left out of recommendations: current, once, purchased, seen, or none")] = (
@@ -117,6 +120,7 @@ class Settings(Struct, frozen=True, kw_only=True):
             baskets=self.baskets,
             customers=self.customers,
             rates=rates(self.rates),
+            visitors=self.visitors,
             learner=self.learner,
             top_n=self.top_n,
             hide=hidden(self.hide),

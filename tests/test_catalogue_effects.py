@@ -210,7 +210,7 @@ def test_what_others_own_is_known_and_has_no_effect_here(log: Log) -> None:
         log.tell("c", 0)
         one = One(log, store, desk, owned=[1])
         await one.until(lambda: one.hides("a") and len(one.catalogue) == 1, "it was read")
-        assert (store.values, desk.rejected) == ({}, [])
+        assert (store.values, desk.rejected) == ({KEYS.catalogue: b"2"}, []), "only that there are two partitions"
         one.owned.add(0)  # a rebalance
         await one.noted(store)
         assert store.values[KEYS.item("c")] == b"{}"

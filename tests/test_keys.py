@@ -36,6 +36,7 @@ FORMS: dict[str, tuple[Callable[..., Any], int, bool]] = {
     "trending": (lambda keys: keys.trending, 0, False),
     "state": (lambda keys: keys.state, 0, False),
     "signer": (lambda keys: keys.signer, 0, False),
+    "catalogue": (lambda keys: keys.catalogue, 0, False),
 }
 """Every kind of key but those of one item: what builds it, how many numbers that takes, and whether it takes an id."""
 OF_ITEMS: dict[str, Callable[[Keys, int], str]] = {
@@ -43,6 +44,7 @@ OF_ITEMS: dict[str, Callable[[Keys, int], str]] = {
     "row of together": partial(row_key, table=TOGETHER),
     "row of after": partial(row_key, table=AFTER),
     "sales": lambda keys, item: keys.sales(item % ITEM_SHARDS, item),
+    "visitors": lambda keys, item: keys.visitors(item % ITEM_SHARDS, item),
 }
 IDS = st.one_of(
     st.sampled_from(STRANGE_IDS), st.text(min_size=1, max_size=128), st.text("{}:ui0recs\n", min_size=1, max_size=12)
@@ -67,9 +69,9 @@ def built(keys: Keys, name: tuple[Any, ...]) -> str:
 
 
 PARSED = re.compile(
-    r"(?P<kind>recs|similar|together|bought_after|item|worker|category):(?P<id>.+)|(?P<alone>trending|state|signer)"
+    r"(?P<kind>recs|similar|together|bought_after|item|worker|category):(?P<id>.+)|(?P<alone>trending|state|signer|catalogue)"
     r"|trending:(?P<trending_in>.+)|\{(?P<side>[uic])(?P<shard>\d+)\}:(?P<what>mark|published|learner|top|deleted)"
-    r"|\{u(?P<home>\d+)\}:(?P<of>user|bought):(?P<user>.+)|\{i(?P<at>\d+)\}:(?P<each>row|together|after|sales):(?P<item>[0-9a-f]{16})",
+    r"|\{u(?P<home>\d+)\}:(?P<of>user|bought):(?P<user>.+)|\{i(?P<at>\d+)\}:(?P<each>row|together|after|sales|visitors):(?P<item>[0-9a-f]{16})",
     re.DOTALL,
 )
 
@@ -127,7 +129,7 @@ def test_an_items_row_is_in_the_slot_of_its_shard_whatever_the_id(prefix: str, i
         key_slot(key.encode())
         for key in (
             *(row_key(keys, hash_id(item), table) for table in (VIEWED, TOGETHER, AFTER)),
-            *(keys.sales(shard, hash_id(item)), keys.item_mark(shard), keys.top(shard)),
+            *(keys.sales(shard, hash_id(item)), keys.visitors(shard, hash_id(item)), keys.item_mark(shard), keys.top(shard)),
         )
     }
     assert slots == {key_slot(f"i{shard}".encode())}

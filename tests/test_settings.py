@@ -24,6 +24,7 @@ DEFAULTS: dict[str, Any] = {
     "baskets": True,
     "customers": True,
     "rates": "",
+    "visitors": 100,
     "learner": True,
     "top_n": 20,
     "hide": "current,once",
@@ -51,6 +52,8 @@ ALLOWED: list[tuple[str, str, Any]] = [
     ("session_gap", "0.5", 0.5),
     ("neighbours", "1", 1),
     ("neighbours", "10000", 10_000),
+    ("visitors", "0", 0),
+    ("visitors", "1000", 1000),
     ("half_life", "0", 0.0),
     ("half_life", "7.5", 7.5),
     ("action_weights", "purchase=10", "purchase=10"),
@@ -84,7 +87,15 @@ REFUSED: list[tuple[str, str]] = [
         for name in ("partitions", "history", "window", "neighbours", "top_n")
         for value in [*NO_INTEGER, "0", "-1"]
     ),
-    *(("window", "21"), ("neighbours", "10001"), ("top_n", "501"), ("partitions", "1001"), ("history", "1001")),
+    *(
+        ("window", "21"),
+        ("neighbours", "10001"),
+        ("visitors", "1001"),
+        ("visitors", "-1"),
+        ("top_n", "501"),
+        ("partitions", "1001"),
+        ("history", "1001"),
+    ),
     *((name, value) for name in ("session_gap", "half_life", "retention") for value in NO_NUMBER),
     *(("session_gap", "0"), ("retention", "0")),
     *(("hide", value) for value in ("", "everything", "current,", "none,seen", "Seen", "current;seen")),
@@ -201,6 +212,7 @@ def test_the_rules_take_their_numbers_from_the_settings() -> None:
         "baskets": "false",
         "customers": "false",
         "rates": "USD=0.9,EUR=1",
+        "visitors": "7",
         "learner": "false",
         "action_weights": "purchase=7,browse=0.5",
     }
@@ -209,6 +221,7 @@ def test_the_rules_take_their_numbers_from_the_settings() -> None:
     assert (rules.half_life_ms, rules.top_n, rules.hide, rules.learner) == (2 * 86_400_000, 3, frozenset(), False)
     assert not rules.baskets
     assert (rules.customers, rules.rates) == (False, (("EUR", 1.0), ("USD", 0.9)))
+    assert rules.visitors == 7
     assert rules.action_weights == ActionWeights(0.5, 1.0, 1.0, 1.0, 7.0, 1.0)
 
 

@@ -37,7 +37,7 @@ def collaborative_answers(events: Events, rules: Rules, at: int, progress: Progr
 
 def user_based_answers(events: Events, rules: Rules, at: int, progress: Progress) -> I32:
     """By what users met who lately met the same items: `recsys.strategies.user_based`. It hides nothing."""
-    return user_based(events.trace, len(events.items), at, progress, rules.history)
+    return user_based(events.trace, len(events.items), at, progress, rules.history, rules.visitors)
 
 
 def trending_answers(events: Events, rules: Rules, at: int, progress: Progress) -> I32:
