@@ -8,6 +8,7 @@ import numpy as np
 
 from recsys import marks, popularity, rows
 from recsys.compiled import I64, U64, Bools
+from recsys.index import distinct
 from recsys.keys import VIEWED, Keys
 from recsys.merging import (
     ITEM_SHARDS,
@@ -118,9 +119,9 @@ class ItemShards:
         Raises `StateMoved` then, and `DamagedState` where a shard, a wanted row or sales lack what the unchanged marks say
         they have.
         """
-        touched = {table: np.unique(deltas.item) for table, deltas in given.deltas.items()}
+        touched = {table: distinct(deltas.item) for table, deltas in given.deltas.items()}
         touched[VIEWED] = np.union1d(touched[VIEWED], wanted)
-        pending = Pending(touched, np.unique(given.told.item))
+        pending = Pending(touched, distinct(given.told.item))
         done: list[Rows] = []
         resold: list[Sold] = []
         before: list[Sold] = []
@@ -153,6 +154,17 @@ class ItemShards:
 
     async def load(self, items: U64, table: str = VIEWED) -> tuple[Rows, I64]:
         """The rows of those of the items (sorted hashes) that have one, by `Shards.look`; for each its version."""
+        packed, version = await self._look(items, table)
+        there = np.array([value is not None for value in packed], np.bool_)
+        return rows.load(items[there], [value for value in packed if value is not None], 0, self._rules), version[there]
+
+    async def load_interactions(self, items: U64, table: str) -> I64:
+        """The interactions of items (hashes) alone, 0 of those without a row."""
+        packed, _ = await self._look(items, table)
+        return np.array([rows.packed_interactions(value) if value else 0 for value in packed], np.int64)
+
+    async def _look(self, items: U64, table: str) -> tuple[list[bytes | None], I64]:
+        """The packed rows of items (hashes), and the versions of their shards."""
         places = places_by_shard(items)
         groups = [
             [self._keys.item_mark(shard), *(self._keys.row(shard, i, table) for i in items[at].tolist())]
@@ -164,8 +176,7 @@ class ItemShards:
             version[at] = marks.item_mark(mark).progress
             for r, value in zip(at.tolist(), values, strict=True):
                 packed[r] = value
-        there = np.array([value is not None for value in packed], np.bool_)
-        return rows.load(items[there], [value for value in packed if value is not None], 0, self._rules), version[there]
+        return packed, version
 
     async def load_sales(self, items: U64) -> Sold:
         """The sales of items (hashes), as they stand in the store."""
@@ -184,20 +195,18 @@ class ItemShards:
         version = sum(marks.item_mark(mark).progress for mark, _ in replies)
         return popularity.unpack(self._rules, *(top for _, top in replies)), version
 
-    async def named(self, items: Iterable[int]) -> dict[int, str]:
-        """The ids of items by their hash.
+    async def named(self, items: Iterable[int]) -> Mapping[int, str]:
+        """The ids of items by their hash; there may be more in it.
 
         Shards are written one after the other, so a neighbour may have been stored before its own row is: it is left out, for
         it is not counted yet.
         """
-        wanted = set(items)
-        found = {item: self._names[item] for item in wanted & self._names.keys()}
-        unknown = list(wanted - found.keys())
+        names = self._names
+        unknown = [item for item in items if item not in names]
         if unknown:
             replies = await self._store.read([[row_key(self._keys, item)] for item in unknown])
-            found |= {item: rows.packed_id(value) for item, [value] in zip(unknown, replies, strict=True) if value}
-            self._names |= found
-        return found
+            names |= {item: rows.packed_id(value) for item, [value] in zip(unknown, replies, strict=True) if value}
+        return names
 
     async def partitions(self) -> set[int]:
         """The partitions whose deltas are in any shard."""
@@ -300,6 +309,6 @@ class ItemShards:
 
     def _remember(self, loaded: Iterable[Rows]) -> None:
         if len(self._names) > NAMES_REMEMBERED:
-            self._names.clear()
+            self._names = {}  # what was handed out stays whole
         for part in loaded:
             self._names.update((item, text) for item, text in zip(part.item.tolist(), part.ids, strict=True) if text)
