@@ -9,6 +9,7 @@ import numpy as np
 from recsys import marks, popularity, rows
 from recsys.compiled import I64, U64, Bools
 from recsys.index import distinct
+from recsys.item_names import ItemNames
 from recsys.keys import VIEWED, Keys
 from recsys.merging import (
     ITEM_SHARDS,
@@ -20,6 +21,7 @@ from recsys.merging import (
     merged_sales,
     missing_row,
     places_by_shard,
+    row_key,
 )
 from recsys.popularity import Popular
 from recsys.returning import sales
@@ -37,8 +39,6 @@ Packed = Sequence[bytes | None]
 NO_PLACES = np.empty(0, np.int64)
 OTHERS_S = 5.0
 """So long after others were seen to write, what is read may be from before."""
-NAMES_REMEMBERED = 500_000
-"""Item names (they never change) that a worker keeps; beyond that it starts anew."""
 
 
 class StateMoved(RuntimeError):
@@ -86,15 +86,6 @@ class Stored(NamedTuple):
     sales: Bools
 
 
-def row_key(keys: Keys, item: int, table: str = VIEWED) -> str:
-    """Where the row of an item (its hash) in a table is kept: in the shard that its hash names.
-
-    >>> row_key(Keys("freshet:"), 33)
-    'freshet:{i1}:row:0000000000000021'
-    """
-    return keys.row(item % ITEM_SHARDS, item, table)
-
-
 class ItemShards:
     """The rows and the most popular items in the store; remembers the ids of the items it met."""
 
@@ -104,7 +95,7 @@ class ItemShards:
         self._keys = keys
         self._rules = rules
         self._stages = stages
-        self._names: dict[int, str] = {}
+        self._names = ItemNames(store, keys)
 
     def old_since(self, now_s: float, fresh_s: float) -> float:
         """What was read before then, in seconds of `time.monotonic`, is to be read again: it is older than `fresh_s`, and from
@@ -142,7 +133,8 @@ class ItemShards:
             left = {table: items[~stored.rows[table]] for table, items in pending.rows.items()}
             pending = Pending(left, pending.sales[~stored.sales])
             if pending.is_empty:
-                self._remember(done)
+                for part in done:
+                    self._names.remember(part)
                 return Merged(rows.join(done), sales.join(resold), sales.join(before), committed)
             await self._check(guards)
 
@@ -201,12 +193,7 @@ class ItemShards:
         Shards are written one after the other, so a neighbour may have been stored before its own row is: it is left out, for
         it is not counted yet.
         """
-        names = self._names
-        unknown = [item for item in items if item not in names]
-        if unknown:
-            replies = await self._store.read([[row_key(self._keys, item)] for item in unknown])
-            names |= {item: rows.packed_id(value) for item, [value] in zip(unknown, replies, strict=True) if value}
-        return names
+        return await self._names.of(items)
 
     async def partitions(self) -> set[int]:
         """The partitions whose deltas are in any shard."""
@@ -306,9 +293,3 @@ class ItemShards:
         tops = popularity.update([replies[shard][1] for shard in places], loaded, [*places.values()], self._rules)
         for shard, top in zip(places, tops, strict=True):
             written[shard][self._keys.top(shard)] = top
-
-    def _remember(self, loaded: Iterable[Rows]) -> None:
-        if len(self._names) > NAMES_REMEMBERED:
-            self._names = {}  # what was handed out stays whole
-        for part in loaded:
-            self._names.update((item, text) for item, text in zip(part.item.tolist(), part.ids, strict=True) if text)

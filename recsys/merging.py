@@ -9,7 +9,7 @@ from recsys import growth, marks, rows
 from recsys.compiled import I32, I64, U64, Bools, compiled_maker
 from recsys.deltas import Deltas
 from recsys.index import NOWHERE, index, places
-from recsys.keys import VIEWED
+from recsys.keys import VIEWED, Keys
 from recsys.marks import ItemMark
 from recsys.returning import basket_fold, sales
 from recsys.returning.sales import BOUGHT_FIRST, Sales
@@ -161,6 +161,15 @@ def shards_of(items: U64) -> I64:
     """The shard of each item."""
     shards: I64 = (items % np.uint64(ITEM_SHARDS)).astype(np.int64)
     return shards
+
+
+def row_key(keys: Keys, item: int, table: str = VIEWED) -> str:
+    """Where the row of an item (its hash) in a table is kept: in the shard that its hash names.
+
+    >>> row_key(Keys("freshet:"), 33)
+    'freshet:{i1}:row:0000000000000021'
+    """
+    return keys.row(item % ITEM_SHARDS, item, table)
 
 
 def places_by_shard(items: U64) -> dict[int, I64]:
