@@ -64,4 +64,4 @@ async def looking(settings: Settings) -> AsyncIterator[Looking]:
         rules = msgspec.structs.replace(
             settings.rules, history=layout.history, window=layout.window, session_gap_ms=layout.session_gap_ms
         )
-        yield Looking(Onlooker(live, live.keys, rules, layout.partitions), layout.partitions)
+        yield Looking(Onlooker(live, live.keys, rules, layout.partitions, catalogue=settings.catalogue), layout.partitions)
