@@ -46,7 +46,7 @@ OF_ITEMS, OF_ROWS = slice(1, 8), slice(8, 12)
 """The columns with a place for each item, and the matrices."""
 
 
-def known_rows(rows: Rows, alike: Alike | None = None) -> Known:
+def known_rows(rows: Rows, alike: Alike = NOTHING_ALIKE) -> Known:
     """All of `rows`, the same columns: what is merged into them is known at once."""
     n = len(rows.item)
     return Known(
@@ -62,7 +62,7 @@ def known_rows(rows: Rows, alike: Alike | None = None) -> Known:
         rows.other,
         rows.weight,
         rows.counts,
-        alike or NOTHING_ALIKE,
+        alike,
     )
 
 

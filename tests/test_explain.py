@@ -293,7 +293,7 @@ def test_an_explanation_writes_nothing_and_needs_no_right_to(counter: Counter, n
     assert everything_in(namespace) == before
 
 
-def shelve(counter: Counter, *deleted: str, **items: dict[str, Any]) -> None:
+def shelve(counter: Counter, items: Mapping[str, Mapping[str, Any]], *deleted: str) -> None:
     """Has the catalogue as its owner makes it public: Item JSON under the items' keys, and what is deleted."""
 
     async def work() -> None:
@@ -312,7 +312,7 @@ def test_what_the_catalogue_hides_is_told_and_takes_no_place(counter: Counter) -
     counter.take(*LOOKER)
     ranked = [item["item_id"] for item in counter.published("me")]
     best, second, third = ranked[:3]
-    shelve(counter, best, **{second: {"title": "second", "available": False}, third: {"title": "third"}})
+    shelve(counter, {second: {"title": "second", "available": False}, third: {"title": "third"}}, best)
     first, other, shown = (counter.explain("me", item) for item in (best, second, third))
     assert (first["outcome"], first["hidden"], first["rank"], first["place"]) == ("left_out", "deleted", 1, None)
     assert first["sentence"].startswith("Not recommended: the shop has it no more. Else it would be in place 1: ")
@@ -327,7 +327,7 @@ def test_what_the_catalogue_hides_is_told_and_takes_no_place(counter: Counter) -
 
 def test_of_an_item_that_nobody_met_it_is_told_what_was_published(counter: Counter) -> None:
     counter.take(*LOOKER)
-    shelve(counter, cold={"title": "a new mug"}, colder={"title": "an old hat"})
+    shelve(counter, {"cold": {"title": "a new mug"}, "colder": {"title": "an old hat"}})
     message = json.loads(counter.run("recommend", "me", "--json").stdout)
     reason = {"kind": "similar_content", "share": 1.0, "item_id": "cup"}
     message["items"].insert(1, {"item_id": "cold", "score": 0.2, "reasons": [reason]})
