@@ -25,7 +25,7 @@ from recsys.customers.message import Customer
 from recsys.customers.standings import Known, Standings
 from recsys.hashing import NONE, hash_item
 from recsys.histories import Histories
-from recsys.index import among
+from recsys.index import among, distinct
 from recsys.item_shards import ItemShards, Merged, StateMoved, damaged
 from recsys.keys import AFTER, TOGETHER, VIEWED, Keys
 from recsys.marks import UserMark
@@ -173,7 +173,7 @@ class Engine:
         again = [] if all(shard.is_new for shard in shards) else [wanted, met_before(shards)]
         self._newest_ms = max(self._newest_ms, int(batch.time.max(initial=0)))
         touched = {
-            table: np.unique(np.concatenate([folded.deltas[table].item, *again] if table in folded.deltas else again))
+            table: distinct(np.concatenate([folded.deltas[table].item, *again] if table in folded.deltas else again))
             for table in ([VIEWED, TOGETHER, AFTER] if self._rules.baskets else [VIEWED])
             if again or table in folded.deltas
         }
@@ -232,7 +232,7 @@ class Engine:
             loaded = loaded._replace(other=np.where(among(loaded.other, gone), loaded.item[:, None], loaded.other))
         self._categories.note(loaded)
         shown = strongest(loaded, self._rules.top_n)
-        names = await self._items.named(set(np.unique(shown.other).tolist()) - {NONE})
+        names = await self._items.named(distinct(shown.other[shown.other != NONE]).tolist())
         return list(neighbours(loaded, shown, names, self._rules, version))
 
     async def around(self, items: Sequence[int]) -> list[int]:
@@ -316,7 +316,9 @@ class Engine:
     async def _named(self, items: set[int]) -> dict[int, str]:
         """The ids of items (hashes), also of those that nobody met yet."""
         described = {item: self._catalogue.names[item] for item in items & self._catalogue.names.keys()}
-        return described | await self._items.named(items - described.keys())
+        others = items - described.keys()
+        names = await self._items.named(others)
+        return described | {item: names[item] for item in others if item in names}
 
     def _is_missing(self, shard: UserShard) -> bool:
         """Whether Redis lost the shard's mark since counting began."""

@@ -8,6 +8,8 @@ import numpy as np
 
 from recsys import marks, popularity, rows
 from recsys.compiled import I64, U64, Bools
+from recsys.index import distinct
+from recsys.item_names import ItemNames
 from recsys.keys import VIEWED, Keys
 from recsys.merging import (
     ITEM_SHARDS,
@@ -20,6 +22,7 @@ from recsys.merging import (
     merged_visitors,
     missing_row,
     places_by_shard,
+    row_key,
 )
 from recsys.popularity import Popular
 from recsys.returning import sales
@@ -37,8 +40,6 @@ Packed = Sequence[bytes | None]
 NO_PLACES = np.empty(0, np.int64)
 OTHERS_S = 5.0
 """So long after others were seen to write, what is read may be from before."""
-NAMES_REMEMBERED = 500_000
-"""Item names (they never change) that a worker keeps; beyond that it starts anew."""
 
 
 class StateMoved(RuntimeError):
@@ -88,15 +89,6 @@ class Stored(NamedTuple):
     visitors: Bools
 
 
-def row_key(keys: Keys, item: int, table: str = VIEWED) -> str:
-    """Where the row of an item (its hash) in a table is kept: in the shard that its hash names.
-
-    >>> row_key(Keys("freshet:"), 33)
-    'freshet:{i1}:row:0000000000000021'
-    """
-    return keys.row(item % ITEM_SHARDS, item, table)
-
-
 class ItemShards:
     """The rows and the most popular items in the store; remembers the ids of the items it met."""
 
@@ -106,7 +98,7 @@ class ItemShards:
         self._keys = keys
         self._rules = rules
         self._stages = stages
-        self._names: dict[int, str] = {}
+        self._names = ItemNames(store, keys)
 
     def old_since(self, now_s: float, fresh_s: float) -> float:
         """What was read before then, in seconds of `time.monotonic`, is to be read again: it is older than `fresh_s`, and from
@@ -121,9 +113,9 @@ class ItemShards:
         Raises `StateMoved` then, and `DamagedState` where a shard, a wanted row or sales lack what the unchanged marks say
         they have.
         """
-        touched = {table: np.unique(deltas.item) for table, deltas in given.deltas.items()}
+        touched = {table: distinct(deltas.item) for table, deltas in given.deltas.items()}
         touched[VIEWED] = np.union1d(touched[VIEWED], wanted)
-        pending = Pending(touched, np.unique(given.told.item), np.unique(given.visits.item))
+        pending = Pending(touched, distinct(given.told.item), distinct(given.visits.item))
         done: list[Rows] = []
         resold: list[Sold] = []
         before: list[Sold] = []
@@ -144,7 +136,8 @@ class ItemShards:
             left = {table: items[~stored.rows[table]] for table, items in pending.rows.items()}
             pending = Pending(left, pending.sales[~stored.sales], pending.visitors[~stored.visitors])
             if pending.is_empty:
-                self._remember(done)
+                for part in done:
+                    self._names.remember(part)
                 return Merged(rows.join(done), sales.join(resold), sales.join(before), committed)
             await self._check(guards)
 
@@ -156,6 +149,17 @@ class ItemShards:
 
     async def load(self, items: U64, table: str = VIEWED) -> tuple[Rows, I64]:
         """The rows of those of the items (sorted hashes) that have one, by `Shards.look`; for each its version."""
+        packed, version = await self._look(items, table)
+        there = np.array([value is not None for value in packed], np.bool_)
+        return rows.load(items[there], [value for value in packed if value is not None], 0, self._rules), version[there]
+
+    async def load_interactions(self, items: U64, table: str) -> I64:
+        """The interactions of items (hashes) alone, 0 of those without a row."""
+        packed, _ = await self._look(items, table)
+        return np.array([rows.packed_interactions(value) if value else 0 for value in packed], np.int64)
+
+    async def _look(self, items: U64, table: str) -> tuple[list[bytes | None], I64]:
+        """The packed rows of items (hashes), and the versions of their shards."""
         places = places_by_shard(items)
         groups = [
             [self._keys.item_mark(shard), *(self._keys.row(shard, i, table) for i in items[at].tolist())]
@@ -167,8 +171,7 @@ class ItemShards:
             version[at] = marks.item_mark(mark).progress
             for r, value in zip(at.tolist(), values, strict=True):
                 packed[r] = value
-        there = np.array([value is not None for value in packed], np.bool_)
-        return rows.load(items[there], [value for value in packed if value is not None], 0, self._rules), version[there]
+        return packed, version
 
     async def load_sales(self, items: U64) -> Sold:
         """The sales of items (hashes), as they stand in the store."""
@@ -187,20 +190,13 @@ class ItemShards:
         version = sum(marks.item_mark(mark).progress for mark, _ in replies)
         return popularity.unpack(self._rules, *(top for _, top in replies)), version
 
-    async def named(self, items: Iterable[int]) -> dict[int, str]:
-        """The ids of items by their hash.
+    async def named(self, items: Iterable[int]) -> Mapping[int, str]:
+        """The ids of items by their hash; there may be more in it.
 
         Shards are written one after the other, so a neighbour may have been stored before its own row is: it is left out, for
         it is not counted yet.
         """
-        wanted = set(items)
-        found = {item: self._names[item] for item in wanted & self._names.keys()}
-        unknown = list(wanted - found.keys())
-        if unknown:
-            replies = await self._store.read([[row_key(self._keys, item)] for item in unknown])
-            found |= {item: rows.packed_id(value) for item, [value] in zip(unknown, replies, strict=True) if value}
-            self._names |= found
-        return found
+        return await self._names.of(items)
 
     async def partitions(self) -> set[int]:
         """The partitions whose deltas are in any shard."""
@@ -309,9 +305,3 @@ class ItemShards:
         tops = popularity.update([replies[shard][1] for shard in places], loaded, [*places.values()], self._rules)
         for shard, top in zip(places, tops, strict=True):
             written[shard][self._keys.top(shard)] = top
-
-    def _remember(self, loaded: Iterable[Rows]) -> None:
-        if len(self._names) > NAMES_REMEMBERED:
-            self._names.clear()
-        for part in loaded:
-            self._names.update((item, text) for item, text in zip(part.item.tolist(), part.ids, strict=True) if text)

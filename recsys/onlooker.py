@@ -1,6 +1,6 @@
 """The onlooker: what a worker would rank for one user, from what is stored alone. It writes nothing."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple, TypeAlias
 
 import msgspec
@@ -9,7 +9,7 @@ import numpy as np
 from recsys import histories, marks, popularity
 from recsys.alike import NOTHING_ALIKE, alike_of
 from recsys.catalogue.catalogue import Catalogue
-from recsys.catalogue.stored import deleted, unavailable
+from recsys.catalogue.shelf import EMPTY, Shelf, deleted, on_shelf, unavailable
 from recsys.compiled import U64
 from recsys.explanation import BoughtOnce, Explanation, Met, Seen, explained
 from recsys.hashing import NONE, hash_item
@@ -75,13 +75,17 @@ Look: TypeAlias = Callable[[U64], Awaitable[tuple[list[RecommendedItem], bool]]]
 
 
 class Onlooker:
-    """Reads the shards of a state that was counted by these rules on so many partitions. Each look is at what is there then."""
+    """Reads the shards of a state that was counted by these rules on so many partitions. Each look is at what is there then.
 
-    def __init__(self, store: Store, keys: Keys, rules: Rules, partitions: int) -> None:
+    `catalogue` says whether workers read the topic `items`: what it hides is told then.
+    """
+
+    def __init__(self, store: Store, keys: Keys, rules: Rules, partitions: int, *, catalogue: bool = True) -> None:
         self._store = store
         self._keys = keys
         self._rules = rules
         self._partitions = partitions
+        self._catalogue = catalogue
 
     async def recommend(
         self, user: str, partition: int, strategy: str, *, now_ms: int, n: int | None = None, catalogue: Catalogue | None = None
@@ -145,14 +149,16 @@ class Onlooker:
         It is what the worker would rank now: what it learned from that event itself, and what others did since, is in it. Of
         a basket that is longer than a history only what the history still holds is taken to be looked at.
 
-        Raises `Unknown` where the user has no history or the item no row.
+        What descriptions add only workers know: of that it tells what was published.
+
+        Raises `Unknown` where the user has no history, or the item neither a row nor a description.
         """
         found = await self._found(user, partition)
         items = item_shards(self._store, self._keys, self._rules)
         ranker = ranker_over(items, self._rules, partition, found.learned)
         number = hash_item(item)
         row, _ = await items.load(np.array([number], np.uint64))
-        if not len(row.item):
+        if not len(row.item) and not (await self._shelf([item])).described:
             raise Unknown(
                 f"item {item!r} is unknown under {self._keys.prefix!r}: no interaction with it was counted {NO_INTERACTION}"
             )
@@ -160,16 +166,21 @@ class Onlooker:
         overview = await ranker.look(found.asked, popularity.foremost(everything, self._rules), found.share)
         recent = met(found.asked.histories, self._rules)
         hashes = hashes_to_name(overview.everything) | hashes_to_name(overview.allowed) | recent.keys()
-        names = await items.named(hashes)
+        known = await items.named(hashes)
+        names = {each: known[each] for each in hashes if each in known}
         seen = Seen(
             overview,
             names,
-            int(row.interactions[0]),
+            int(row.interactions.sum()),
             [Met(names[each], *times) for each, times in recent.items() if each in names],
             await self._bought_once(items, found.asked, number, found.share),
             found.published,
+            await self._shelf([item, *names.values()]),
         )
         return explained(user, item, seen, self._rules.top_n)
+
+    async def _shelf(self, items: Sequence[str]) -> Shelf:
+        return await on_shelf(self._store, self._keys, items) if self._catalogue else EMPTY
 
     async def _found(self, user: str, partition: int) -> Found:
         """What is stored of a user. Raises `Unknown` where that is nothing."""

@@ -190,17 +190,13 @@ def listed(
 
     Those without a name are left out.
     """
-    scores = np.round(shown.weight * factor[:, None], DIGITS)
+    fallen = -np.round(shown.weight * factor[:, None], DIGITS)
     raised = repeat(repeat(None)) if lifts is None else np.round(lifts, DIGITS).tolist()
     columns = zip(rows.ids, rows.updated.tolist(), versions.tolist(), strict=True)
-    lists = zip(shown.other.tolist(), scores.tolist(), shown.counts.tolist(), strict=True)
+    lists = zip(shown.other.tolist(), fallen.tolist(), shown.counts.tolist(), strict=True)
     for (item_id, updated, version), (others, row, counts), lift in zip(columns, lists, raised, strict=False):
-        found = [
-            Neighbour(name, score, count, above)
-            for name, score, count, above in zip(map(names.get, others), row, counts, lift, strict=False)
-            if name is not None
-        ]
-        found.sort(key=_place)
+        ordered = sorted(zip(row, map(names.get, others, repeat("")), counts, lift, strict=False))
+        found = [Neighbour(name, -score, count, above) for score, name, count, above in ordered if name]
         yield Neighbours(instant(updated), found, item_id, version)
 
 

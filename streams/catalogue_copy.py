@@ -9,10 +9,10 @@ from kafka import KafkaConsumer, TopicPartition
 
 from recsys.catalogue.catalogue import Catalogue
 from recsys.catalogue.item import BadItem
-from recsys.catalogue.stored import Deleted, read_deleted
+from recsys.catalogue.shelf import Deleted, read_deleted
 from recsys.keys import Keys
 from recsys.store import Store
-from streams.catalogue import told_by
+from streams.item_parts import told_by
 from streams.settings import Settings
 from streams.topics import ANSWER_MS, ITEMS
 

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 import msgspec
 
 from recsys.catalogue.catalogue import Catalogue
-from recsys.catalogue.stored import is_told
+from recsys.catalogue.shelf import is_told
 from recsys.connection import open_store
 from recsys.events import ANONYMOUS
 from recsys.explanation import Explanation
@@ -99,4 +99,5 @@ async def looking(settings: Settings, shown: Shown = unseen) -> AsyncIterator[Lo
             is_there = settings.catalogue and await is_told(live, live.keys)
             return await read_catalogue(settings, live, live.keys, shown) if is_there else Catalogue()
 
-        yield Looking(Onlooker(live, live.keys, rules, layout.partitions), layout.partitions, read)
+        onlooker = Onlooker(live, live.keys, rules, layout.partitions, catalogue=settings.catalogue)
+        yield Looking(onlooker, layout.partitions, read)

@@ -34,10 +34,11 @@ from streams.chaos.summary import Spread, ended, spread
 from streams.chaos.verdict import findings, hanging, misplaced, stale
 from streams.chaos.watcher import Newest
 from streams.cli import main
+from streams.differences import Difference
 from streams.local import LocalSystem
 from streams.local.ports import HOST, free_port
 from streams.local.redis import local_redis
-from streams.recount import Difference, Last, Record
+from streams.recount import Last, Record
 
 KIND_NAMES = "kill-worker,end-worker,kill-redis,cut-redis,swallow-reply,delay-replies"
 NOW_MS = 1_800_000_000_000

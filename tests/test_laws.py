@@ -16,7 +16,7 @@ from strategies import NOW_MS, click, encoded, logs
 from visitor_lists import assert_visitors_are
 
 from recsys import fold as folding
-from recsys import histories, marks, rows
+from recsys import growth, histories, marks, rows
 from recsys.batch import Arrival, columns, matters
 from recsys.deltas import Deltas
 from recsys.engine import Chunk, Counted, Engine, LostPartition
@@ -590,10 +590,10 @@ def test_a_row_longer_than_the_limit_is_cut_and_its_neighbour_in_memory_stays_as
 
     before = rows.load(items, [None, None], 30, Rules())
     for place, item in enumerate(items.tolist()):
-        rows.merge(before, met(item, others), np.full(30, place), Rules())
+        growth.merge(before, met(item, others), np.full(30, place), Rules())
     packed = rows.pack(before, np.arange(2))
     fewer = Rules(neighbours=4)
     after = rows.load(items, packed, 1, fewer)
-    rows.merge(after, met(5, np.array([999], np.uint64)), np.zeros(1, np.int64), fewer)
+    growth.merge(after, met(5, np.array([999], np.uint64)), np.zeros(1, np.int64), fewer)
     assert after.length[0] == 4
     assert rows.pack(after, np.array([1])) == packed[1:]

@@ -9,7 +9,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from ranking_oracle import DAY, STRENGTH, Line, Shop, shares
 
-from recsys import histories, rows
+from recsys import growth, histories, rows
 from recsys.alike import ALIKE, Alike, alike
 from recsys.batch import Batch
 from recsys.compiled import F64, U64
@@ -85,7 +85,7 @@ def counted(lines: Sequence[Line], rules: Rules, but: Collection[int] = (), user
     deltas = type(deltas)._make(column[~np.isin(deltas.offset, list(but))] for column in deltas)
     items = np.unique(deltas.item)
     everything = rows.empty(items, rules.row_limit + 1)
-    rows.merge(everything, deltas, np.searchsorted(items, deltas.item), rules)
+    growth.merge(everything, deltas, np.searchsorted(items, deltas.item), rules)
     return Counted(found, everything, known_rows(everything))
 
 

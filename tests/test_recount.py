@@ -11,7 +11,8 @@ import pytest
 
 from recsys.rules import Rules
 from streams.demo.mishaps import sendings
-from streams.recount import Record, Recount, compare, home
+from streams.differences import compare
+from streams.recount import Record, Recount, home
 from streams.shop.catalogue import build_catalogue
 from streams.shop.shoppers import crowd
 from streams.shop.traffic import events

@@ -172,7 +172,7 @@ def test_every_kind_of_reason_is_told_in_words_in_the_table_and_in_sentences() -
             published=None,
         )  # fmt: skip
         assert in_words(reason).startswith(kind.replace("_", " "))
-        [clause] = clauses(e)
+        [clause] = clauses(e.reasons, e.recent)
         assert clause
         if kind == "similar_users":
             assert clause == "2 people who came to what you came to, came to this, too"

@@ -25,10 +25,11 @@ from streams.chaos.summary import Summary, by_kind, ended, spread, told
 from streams.chaos.verdict import Findings, findings
 from streams.chaos.watcher import Watcher
 from streams.demo.settling import NotSettled, exported, settle
+from streams.differences import differences
 from streams.lag import behind, read_published, read_spans
 from streams.local.ports import HOST
 from streams.local.system import LocalSystem
-from streams.recount import Recount, differences, read_topic, recount_topic
+from streams.recount import Recount, read_topic, recount_topic
 from streams.settings import Settings, read_settings
 from streams.topics import EVENTS, RECOMMENDATIONS, REJECTED, create_missing
 

@@ -9,7 +9,8 @@ from msgspec import Struct
 from streams.chaos.fleet import Ending, misbehaviour
 from streams.chaos.recovery import Wait
 from streams.chaos.watcher import Newest
-from streams.recount import Difference, Last, Record
+from streams.differences import Difference
+from streams.recount import Last, Record
 
 HUNG_S = 100.0
 """A worker that neither ends nor serves its partitions for so long has hung: its own watchdog waits for 60 s."""

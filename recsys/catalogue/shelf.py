@@ -1,7 +1,7 @@
-"""What the store has of the catalogue: enough for one who only looks to leave out what may not be shown."""
+"""The shelf: what Redis says of items of the catalogue, for one who has not read the topic."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Literal, NamedTuple
 
 import msgspec
 import numpy as np
@@ -13,6 +13,19 @@ from recsys.keys import Keys
 from recsys.marks import START
 from recsys.store import Store
 
+Hidden = Literal["deleted", "unavailable"]
+
+
+class Shelf(NamedTuple):
+    """Of the items that were asked for, which are described, and which are shown to nobody."""
+
+    described: frozenset[str]
+    hidden: dict[str, Hidden]
+
+
+EMPTY = Shelf(frozenset(), {})
+"""Where no catalogue is read."""
+
 
 class Deleted(NamedTuple):
     """What a partition of the topic `items` has deleted."""
@@ -22,8 +35,22 @@ class Deleted(NamedTuple):
     """Up to this offset."""
 
 
+async def on_shelf(store: Store, keys: Keys, items: Iterable[str]) -> Shelf:
+    """What is public of these items (ids): their Item JSON, and what is noted as deleted, at most half a second ago."""
+    asked = list(dict.fromkeys(items))
+    found = await store.read([[keys.item(item)] for item in asked]) if asked else []
+    stored = {item: value for item, [value] in zip(asked, found, strict=True) if value}
+    hidden: dict[str, Hidden] = {
+        item: "unavailable" for item, value in stored.items() if not decode(item.encode(), value).available
+    }
+    if len(stored) < len(asked):
+        gone = {item for part in await read_deleted(store, keys) for item in part.items}
+        hidden |= {item: "deleted" for item in asked if item in gone and item not in stored}
+    return Shelf(frozenset(stored), hidden)
+
+
 async def read_deleted(store: Store, keys: Keys) -> list[Deleted]:
-    """Of each partition; Kafka itself forgets that after a while."""
+    """What each partition has deleted; Kafka itself forgets that after a while."""
     [[partitions]] = await store.read([[keys.catalogue]])
     groups = [[keys.catalogue_mark(number), keys.catalogue_deleted(number)] for number in range(int(partitions or 0))]
     found = await store.read(groups) if groups else []
@@ -44,9 +71,8 @@ async def deleted(store: Store, keys: Keys) -> U64:
 
 async def unavailable(store: Store, keys: Keys, items: Sequence[str]) -> U64:
     """Those of the items (ids) that are described as not available: their hashes, rising."""
-    found = await store.read([[keys.item(item)] for item in items]) if items else []
-    described = [(item, decode(item.encode(), value)) for item, [value] in zip(items, found, strict=True) if value]
-    return sorted_hashes([item for item, told in described if not told.available])
+    hidden = (await on_shelf(store, keys, items)).hidden
+    return sorted_hashes([item for item, why in hidden.items() if why == "unavailable"])
 
 
 def sorted_hashes(items: Sequence[str]) -> U64:
