@@ -7,7 +7,7 @@ import numpy as np
 from recsys.compiled import F64, U64
 from recsys.index import Index, index
 
-ALIKE = 20
+ALIKE = 50
 """Items that are told to be like one."""
 
 
