@@ -110,7 +110,9 @@ def test_what_descriptions_add_to_cold_and_to_warm_items_is_counted_on_the_same_
         )
     )
     items.write_text(
-        "".join(json.dumps({"item_id": item, "title": item.lstrip("redosab") + " thing"}) + "\n" for _, item in visits)
+        "".join(
+            json.dumps({"item_id": item, "title": "".join(filter(str.isdigit, item)) + " thing"}) + "\n" for _, item in visits
+        )
     )
     options = ("--format", "jsonl", "--items", items, "--strategy", "collaborative", "--baselines", "none", "--at", 3)
     found = json.loads(run(events, *options, "--json").stdout)
