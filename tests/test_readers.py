@@ -53,7 +53,7 @@ def test_a_record_says_the_same_in_bytes_and_as_event(tmp_path: Path, name: str)
 @pytest.mark.parametrize("name", FORMATS)
 @pytest.mark.parametrize("other", [*FORMATS, "prefixes"])
 def test_a_file_of_another_format_is_an_error_that_names_it(tmp_path: Path, name: str, other: str) -> None:
-    if name == other:
+    if SAMPLES[name] == SAMPLES.get(other):
         return
     path = file_of(tmp_path, (SAMPLES | {"prefixes": "prefix\ttarget\n1 2\t3\n"})[other], "theirs")
     with pytest.raises(FormatError) as caught:
