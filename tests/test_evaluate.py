@@ -371,7 +371,14 @@ def test_json_names_what_was_evaluated_and_has_the_breakdowns(run: Run, sessions
     assert (found["task"], found["file"], found["breakdown_metric"]) == ("next-item", "sessions.tsv", "hit_rate")
     assert set(found["breakdowns"]) == {"freshet", "most_popular"}
     parts = found["breakdowns"]["freshet"]
-    assert set(parts) == {"session length", "time", "item age, without repeats", "times the item was met, without repeats"}
+    assert set(parts) == {
+        "session length",
+        "time",
+        "item age, without repeats",
+        "times the item was met, without repeats",
+        "cold and warm items",
+        "cold and warm items, without repeats",
+    }
     assert sum(part["questions"] for part in parts["session length"]) == found["predictions"]
     assert all(0 <= part["mean"] <= 1 for part in parts["time"])
 
