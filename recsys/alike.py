@@ -9,7 +9,7 @@ from recsys.compiled import F64, U64
 from recsys.hashing import NONE
 from recsys.index import Index, index
 
-ALIKE = 20
+ALIKE = 50
 """Items that are told to be like one."""
 
 
