@@ -19,7 +19,12 @@ from recsys.basket_lists import BasketLists
 from recsys.batch import Arrival, Batch, columns, matters
 from recsys.catalogue.catalogue import Catalogue
 from recsys.categories import Categories
+from recsys.cold.contexts import contexts, of_landing
+from recsys.cold.counting import ColdCounting
+from recsys.cold.lists import ColdList, filled
+from recsys.cold.window import Window
 from recsys.compiled import I32, U64, Bools
+from recsys.events import Event
 from recsys.hashing import NONE, hash_item
 from recsys.histories import Histories
 from recsys.index import among
@@ -27,11 +32,12 @@ from recsys.item_shards import ItemShards, Merged, StateMoved, damaged
 from recsys.keys import AFTER, TOGETHER, VIEWED, Keys
 from recsys.marks import UserMark
 from recsys.merging import Given
-from recsys.ranker import Ranker, asked
-from recsys.ranking.rank import recent_items
+from recsys.ranker import Asked, Ranker, asked
+from recsys.ranking.rank import Ranked, recent_items
 from recsys.recommendation import (
     Neighbours,
     Recommendation,
+    RecommendedItem,
     hashes_to_name,
     instant,
     neighbours,
@@ -86,8 +92,11 @@ class Engine:
     """Counts chunks into a store and ranks from it. Several engines share a store; each partition belongs to one at a time."""
 
     def __init__(
-        self, store: Store, keys: Keys, rules: Rules, retention_s: int = 90 * 86_400, catalogue: Catalogue | None = None
-    ) -> None:
+        self, store: Store, keys: Keys, rules: Rules, retention_s: int = 90 * 86_400, catalogue: Catalogue | None = None,
+        partitions: int = 0,
+    ) -> None:  # fmt: skip
+        """`partitions` is how many there are on all workers together, for what is summed up over all of them; without it, it
+        is over those that were counted here."""
         self._store = store
         self._keys = keys
         self._rules = rules
@@ -99,6 +108,9 @@ class Engine:
         self._items = ItemShards(store, self._shards, keys, rules, self.stages)
         self.baskets = BasketLists(store, self._items, keys, rules)
         self._categories = Categories(store, self._items, keys, rules, self._catalogue)
+        self._partitions = partitions
+        self.window = Window(store, self._items, keys, rules, self._catalogue, self._named)
+        self._cold_counting = ColdCounting(self._shards, keys, rules)
         self._popular = popularity.unpack(rules)
         self._ranker = Ranker(self._items, rules)
         self._lines: dict[int, tuple[int, int]] = {}
@@ -120,17 +132,18 @@ class Engine:
             self._shards.forget(self._keys.user_mark(shard.chunk.partition) for shard in shards)
             return nothing_counted(shards, users)
         with self.stages.timed("decode"):
-            batch = columns(
-                [(shard.chunk.partition, arrival) for shard in shards for arrival in uncounted(shard.chunk, shard.mark)],
-                [user for shard in shards for user in shard.users],
-            )
+            fresh = [(shard.chunk.partition, arrival) for shard in shards for arrival in uncounted(shard.chunk, shard.mark)]
+            batch = columns(fresh, [user for shard in shards for user in shard.users])
+        with self.stages.timed("read"):
+            opened = await self._cold_counting.open(shards, fresh)
         with self.stages.timed("fold"):
             folded = fold_batch(shards, users, batch, self._rules)
         wanted = self._wanted(shards, users.histories)
         guards = {self._keys.user_mark(shard.chunk.partition): shard.stored for shard in shards}
         given = Given(folded.deltas, folded.told, [shard.giving for shard in shards], batch.ids)
         with self.stages.timed("write"):
-            changes = self._users.changes(shards, users, folded)
+            cold = self._cold_counting.count(opened, fresh, folded)
+            changes = self._users.changes(shards, users, folded, cold)
         # Not in another life of Redis: the user shards may be as they were read, but item shards lack what was merged since.
         commit = Commit(list(changes.values()), life)
         try:
@@ -153,6 +166,7 @@ class Engine:
                 newest |= newest_events(shard, batch, folded.changed)
             self._lines[shard.chunk.partition] = shard.mark.bought, shard.mark.bought_again
         again = [] if all(shard.is_new for shard in shards) else [wanted, met_before(shards)]
+        self.window.note(met_contexts(shards))
         self._newest_ms = max(self._newest_ms, int(batch.time.max(initial=0)))
         touched = {
             table: np.unique(np.concatenate([folded.deltas[table].item, *again] if table in folded.deltas else again))
@@ -182,9 +196,10 @@ class Engine:
             told = self._alike(for_whom.histories)
             ranked = await self._ranker.rank(for_whom, counted.merged, popular, self._bought_again, gone, told)
             names = await self._named(hashes_to_name(ranked))
+            cold = await self._cold_starts(newest, for_whom, ranked)
         answers = []
         with self.stages.timed("encode"):
-            lists = recommended(ranked, names)
+            lists = [cold.get(n) or items for n, items in enumerate(recommended(ranked, names))]
             for (user, each), personal, items in zip(counted.newest.items(), ranked.personal.tolist(), lists, strict=True):
                 event = each.arrival.event
                 message = Recommendation(
@@ -206,6 +221,7 @@ class Engine:
         if len(gone):  # an item is no neighbour of itself
             loaded = loaded._replace(other=np.where(among(loaded.other, gone), loaded.item[:, None], loaded.other))
         self._categories.note(loaded)
+        self.window.note_rows(loaded)
         shown = strongest(loaded, self._rules.top_n)
         names = await self._items.named(set(np.unique(shown.other).tolist()) - {NONE})
         return list(neighbours(loaded, shown, names, self._rules, version))
@@ -230,6 +246,11 @@ class Engine:
     async def trending_by_category(self) -> list[tuple[str, Neighbours]]:
         """What is popular in each category with an item whose list was made since this was asked last."""
         return await self._categories.trending(self._newest_ms)
+
+    async def cold_lists(self, now_ms: float) -> list[tuple[str, ColdList]]:
+        """What to show first in each context that was changed since this was asked last (`recsys.cold`)."""
+        partitions = range(self._partitions) if self._partitions else sorted(self._lines)
+        return await self.window.made(self._popular, partitions, now_ms)
 
     async def position(self, partition: int) -> tuple[int, int]:
         """The last offset that was counted, and the last whose recommendations are out."""
@@ -281,6 +302,29 @@ class Engine:
         self._shards.forget([key])
         if not done[0]:
             raise LostPartition(f"partition {partition}: another worker changed it while lost records were passed over")
+
+    async def _cold_starts(self, newest: Sequence[Newest], for_whom: Asked, ranked: Ranked) -> dict[int, list[RecommendedItem]]:
+        """By place, what those are shown of whom nothing is known that leads to an item: the lists of the contexts that their
+        newest event has, without what is left out for them; none where no such list is published yet."""
+        places = np.flatnonzero(~ranked.personal).tolist()
+        if not places:
+            return {}
+        contexts = {n: self._contexts(newest[n].arrival.event) for n in places}
+        lists = await self.window.recent({context: None for each in contexts.values() for context in each})
+        out = self._ranker.left_out(for_whom, self._bought_again)
+        gone = self._catalogue.hidden
+        found = {}
+        for n in places:
+            named = [lists[context] for context in contexts[n] if context in lists]
+            ids = {item.item_id for each in named for item in each.items}
+            hidden = {i for i in ids if hash_item(i) in out[n] or among(np.array([hash_item(i)], np.uint64), gone)[0]}
+            found[n] = filled(named, hidden, self._rules.top_n)
+        return found
+
+    def _contexts(self, event: Event) -> tuple[str, ...]:
+        """The contexts of somebody who lands with this event, the most telling first."""
+        landing = self._catalogue.category(hash_item(event.lines[0].item_id)) if event.lines else ()
+        return of_landing(landing, event.source, event.country)
 
     @property
     def _bought_again(self) -> float:
@@ -343,3 +387,9 @@ def newest_events(shard: UserShard, batch: Batch, changed: Bools) -> dict[str, N
         for arrival in chunk.arrivals
         if matters(arrival.event.kind) and (arrival.offset <= shard.mark.offset or arrival.offset in offsets)
     }
+
+
+def met_contexts(shards: Sequence[UserShard]) -> set[str]:
+    """The contexts of the chunks' interactions, also of those that were counted before: their lists may be missing."""
+    events = (arrival.event for shard in shards for arrival in shard.chunk.arrivals)
+    return {name for event in events if event.kind.is_interaction for name in contexts(event.source, event.country)}

@@ -47,6 +47,8 @@ class Rules(Struct, frozen=True, kw_only=True):
     """Whether it is counted what was bought together, and after what (`recsys.baskets`)."""
     learner: bool = True
     """Whether ranking learns from what users turn to next; otherwise it is by F alone (`recsys.ranking.evidence`)."""
+    explore: float = 0.1
+    """The share of the places of a cold list that new items get (`recsys.cold`)."""
     top_n: int = 20
     """Items in a recommendation."""
     hide: frozenset[Hideable] = frozenset({"current", "once"})

@@ -1,6 +1,6 @@
 """The user shards: of each partition what its users did and bought, with the mark that says up to where. Committed together."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -47,6 +47,8 @@ class UserShard(NamedTuple):
     first: int
     stored: bytes | None
     mark: UserMark
+    contexts: bytes | None
+    """The contexts that were met on the partition (`recsys.cold.contexts`)."""
 
     @property
     def is_new(self) -> bool:
@@ -106,6 +108,7 @@ class UserShards:
             [
                 [
                     self._keys.user_mark(chunk.partition),
+                    self._keys.contexts(chunk.partition),
                     *(self._keys.user(chunk.partition, user) for user in here),
                     *(self._keys.bought(chunk.partition, user) for user in here),
                 ]
@@ -115,14 +118,17 @@ class UserShards:
         shards: list[UserShard] = []
         pasts: list[bytes | None] = []
         bought: list[bytes | None] = []
-        for chunk, here, (mark, *values) in zip(chunks, users, replies, strict=True):
-            shards.append(UserShard(chunk, here, len(pasts), mark, marks.user_mark(mark)))
+        for chunk, here, (mark, contexts, *values) in zip(chunks, users, replies, strict=True):
+            shards.append(UserShard(chunk, here, len(pasts), mark, marks.user_mark(mark), contexts))
             pasts += values[: len(here)]
             bought += values[len(here) :]
         return shards, Users(histories.unpack(pasts, self._rules.history), purchases.unpack(bought))
 
-    def changes(self, shards: Sequence[UserShard], users: Users, folded: Folded) -> dict[int, Swap]:
-        """By partition, what is to be written of users and marks, once what the batch gives to item shards is there."""
+    def changes(
+        self, shards: Sequence[UserShard], users: Users, folded: Folded, more: Mapping[int, Mapping[str, bytes]]
+    ) -> dict[int, Swap]:
+        """By partition, what is to be written of users and marks, once what the batch gives to item shards is there; and `more`
+        with it."""
         touched = np.unique(folded.batch.user[folded.changed]).astype(np.int64)
         swaps = {}
         for place, shard in enumerate(shards):
@@ -131,7 +137,7 @@ class UserShards:
             here = touched[(touched >= shard.first) & (touched < shard.first + len(shard.users))]
             key = self._keys.user_mark(shard.chunk.partition)
             mark = marks.encode(mark_after(shard, folded, place))
-            values = self._packed(shard, users, here)
+            values = self._packed(shard, users, here) | dict(more[shard.chunk.partition])
             swaps[shard.chunk.partition] = Swap(key, shard.stored, mark, values, self._retention_s)
         return swaps
 

@@ -62,12 +62,12 @@ def recommend(user: str, strategy: str | None, as_json: bool) -> None:
         table.add_column(heading, justify=justify, overflow="fold")  # type: ignore[arg-type]
     for item in message.items:
         table.add_row(printable(item.item_id), f"{item.score:.4f}", ", ".join(map(in_words, item.reasons)))
-    _console().print(table)
+    console().print(table)
 
 
 def published(settings: Settings, user: str) -> bytes:
     """The newest message for a user."""
-    stored = _get(settings, Keys(settings.key_prefix).recs(user))
+    stored = get(settings, Keys(settings.key_prefix).recs(user))
     if stored is None:
         raise Failure(
             f"nothing is recommended to user {user!r} under {settings.key_prefix!r}: no event of this user was counted in the "
@@ -91,7 +91,7 @@ async def ranked(settings: Settings, user: str, strategy: str) -> Recommendation
 def similar(item: str, as_json: bool) -> None:
     """Show what users who looked at ITEM also looked at."""
     settings = read_settings()
-    stored = _get(settings, Keys(settings.key_prefix).similar(item))
+    stored = get(settings, Keys(settings.key_prefix).similar(item))
     if stored is None:
         raise Failure(
             f"item {item!r} is unknown under {settings.key_prefix!r}: no interaction with it was counted. Check the id"
@@ -108,7 +108,7 @@ def together(item: str, as_json: bool) -> None:
     A lift of 2 says that the two are in one basket twice as often as they would be by chance.
     """
     settings = read_settings()
-    stored = _get(settings, Keys(settings.key_prefix).together(item))
+    stored = get(settings, Keys(settings.key_prefix).together(item))
     if stored is None:
         raise Failure(f"nothing is known of baskets with item {item!r} under {settings.key_prefix!r}: {_no_baskets(settings)}")
     _show(stored, f"{printable(item)}: bought together with it", "baskets with both", as_json=as_json)
@@ -120,7 +120,7 @@ def together(item: str, as_json: bool) -> None:
 def bought_after(item: str, as_json: bool) -> None:
     """Show what was bought after ITEM was looked at, in the same session."""
     settings = read_settings()
-    stored = _get(settings, Keys(settings.key_prefix).bought_after(item))
+    stored = get(settings, Keys(settings.key_prefix).bought_after(item))
     if stored is None:
         raise Failure(
             f"nothing is known to be bought after item {item!r} was looked at, under {settings.key_prefix!r}: "
@@ -136,7 +136,7 @@ def trending(category: str | None, as_json: bool) -> None:
     """Show what is popular now."""
     settings = read_settings()
     keys = Keys(settings.key_prefix)
-    stored = _get(settings, keys.trending if category is None else keys.trending_in(category))
+    stored = get(settings, keys.trending if category is None else keys.trending_in(category))
     if stored is None and category is not None:
         raise Failure(
             f"nothing is known of category {category!r} under {settings.key_prefix!r}: no item of it was met since a worker "
@@ -160,7 +160,7 @@ def _no_baskets(settings: Settings) -> str:
 def item(item: str, as_json: bool) -> None:
     """Show what the catalogue says of ITEM."""
     settings = read_settings()
-    stored = _get(settings, Keys(settings.key_prefix).item(item))
+    stored = get(settings, Keys(settings.key_prefix).item(item))
     if stored is None:
         raise Failure(
             f"item {item!r} is not in the catalogue under {settings.key_prefix!r}: it is deleted, or was never written to the "
@@ -186,7 +186,7 @@ def item(item: str, as_json: bool) -> None:
     for name, text in lines.items():
         if text:
             table.add_row(name, printable(text))
-    _console().print(table)
+    console().print(table)
 
 
 def in_words(reason: Reason) -> str:
@@ -200,6 +200,7 @@ def in_words(reason: Reason) -> str:
 def kind_of(reason: Reason) -> str:
     """The kind of a reason, and of which other item it is."""
     source = f" {printable(reason.item_id or '')}" if reason.kind in SOURCED else ""
+    source += f" in {printable(reason.context)}" if reason.context else ""
     return f"{reason.kind.replace('_', ' ')}{source}"
 
 
@@ -230,14 +231,14 @@ def _show(stored: bytes, title: str, count: str, *, as_json: bool) -> None:
     for row in message.items:
         lift = [f"{row.lift:.2f}"] if row.lift is not None else []
         table.add_row(printable(row.item_id), f"{row.score:.4f}", str(row.count), *lift)
-    _console().print(table)
+    console().print(table)
 
 
-def _get(settings: Settings, key: str) -> bytes | None:
+def get(settings: Settings, key: str) -> bytes | None:
     with open_client(settings.redis) as client:
         value: Any = client.get(key)
         return bytes(value) if value is not None else None
 
 
-def _console() -> Console:
+def console() -> Console:
     return Console(markup=False, highlight=False)
