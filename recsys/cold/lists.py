@@ -11,7 +11,8 @@ from recsys.cold.exploration import Candidates, explored_places, take, thompson
 from recsys.cold.trials import NO_TRIALS, Trials
 from recsys.compiled import F64, I64, U64
 from recsys.hashing import hash_id
-from recsys.popularity import Popular, first
+from recsys.index import among
+from recsys.popularity import Popular, first, without
 from recsys.ranking.rank import FILL, level_of
 from recsys.recommendation import Reason, RecommendedItem, instant, rounded
 from recsys.rules import Rules
@@ -84,10 +85,10 @@ def generator(context: str, version: int) -> np.random.Generator:
 
 def filled_up(popular: Popular, everything: Popular, top_n: int) -> Trending:
     """What is popular in a context, and, where that is too little, with everybody: at `FILL` of the last one's level."""
-    own, wide = first(popular, top_n), everything
-    if len(own.item) < top_n:
-        wide = Popular._make(column[~np.isin(everything.item, own.item)] for column in everything)
-    wide = first(wide, top_n - len(own.item))
+    own = first(popular, top_n)
+    lacking = top_n - len(own.item)
+    others = first(everything, top_n if lacking else 0)  # of so many, those that are not its own are enough
+    wide = first(without(others, np.sort(own.item)), lacking)
     level = level_of(own)
     scale = FILL * level[-1] if len(level) else 1.0
     return Trending(
@@ -104,8 +105,8 @@ def draw(popular: Trending, candidates: Candidates, rules: Rules, rng: np.random
     Where nothing is popular in the context, its new items come first. The score of a popular item is its level; that of a new
     one lies between its neighbours', and says no more than where it stands.
     """
-    may = ~np.isin(candidates.item, popular.item) if rules.explore else np.zeros(len(candidates.item), np.bool_)
-    candidates = take(candidates, may)
+    may = ~among(candidates.item, np.sort(popular.item[: rules.top_n]))
+    candidates = take(candidates, may if rules.explore else np.zeros(len(may), np.bool_))
     if popular.own:
         places = explored_places(len(popular.item), len(candidates.item), rules.top_n, rules.explore, rng)
     else:

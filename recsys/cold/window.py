@@ -4,6 +4,7 @@ Any worker makes any list, from what all have committed. It is drawn by a genera
 how far all partitions are counted: the same state gives the same list, and an older list never replaces a newer one.
 """
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 
@@ -76,16 +77,20 @@ class Window:
         version, popular = await self._popular(contexts, partitions)
         popular[EVERYBODY] = everything
         candidates = await self._newcomers.candidates(partitions)
+        places = self._by_category(candidates)
         drawn = {}
         wide = popularity.without(everything, self._catalogue.hidden)
         for context in contexts:
+            await asyncio.sleep(0)  # events have their turn between two lists
             theirs = popularity.without(popular[context], self._catalogue.hidden)
-            new = self._of(context, candidates)
+            new = candidates
+            if context.startswith(CATEGORY):
+                new = take(candidates, np.array(places.get(context, []), np.int64))
             trending = filled_up(theirs, wide, self._rules.top_n)
             drawn[context] = draw(trending, new, self._rules, generator(context, version))
             shown = [item for item, is_new in zip(drawn[context].item, drawn[context].is_new, strict=True) if is_new]
             self._newcomers.listed(shown)
-            candidates = turned(candidates, shown)
+            candidates.waiting[np.isin(candidates.item, shown)] = False
         items = {item for each in drawn.values() for item in each.item}
         names = await self._named(items | set(candidates.item.tolist()))
         tried = await self._newcomers.tried(sorted(items), partitions)
@@ -113,12 +118,13 @@ class Window:
             came = [*self._catalogue.newest][-new:]
             self.note(CATEGORY + path for item in came for path in self._catalogue.category(item))
 
-    def _of(self, context: str, candidates: Candidates) -> Candidates:
-        """Those that belong into a context: of a category its own, else all."""
-        if not context.startswith(CATEGORY):
-            return candidates
-        path = context.removeprefix(CATEGORY)
-        return take(candidates, np.array([path in self._catalogue.category(i) for i in candidates.item.tolist()], np.bool_))
+    def _by_category(self, candidates: Candidates) -> dict[str, list[int]]:
+        """By the context of each category, the places of the candidates in it."""
+        found: dict[str, list[int]] = {}
+        for place, item in enumerate(candidates.item.tolist()):
+            for path in self._catalogue.category(item):
+                found.setdefault(CATEGORY + path, []).append(place)
+        return found
 
     async def _popular(self, contexts: Sequence[str], partitions: Sequence[int]) -> tuple[int, dict[str, Popular]]:
         """How far all partitions are counted, and what is popular in each of the contexts but that of everybody."""
@@ -143,8 +149,3 @@ class Window:
         for context, [value] in zip(categories, read[len(groups) :], strict=True):
             popular[context] = popularity.unpack(self._rules, read_table(value).tobytes())
         return version, popular
-
-
-def turned(candidates: Candidates, listed: Collection[int]) -> Candidates:
-    """The candidates when these had their first turn."""
-    return candidates._replace(waiting=candidates.waiting & ~np.isin(candidates.item, np.array([*listed], np.uint64)))
