@@ -19,8 +19,8 @@ from recsys.basket_lists import BasketLists
 from recsys.batch import Arrival, Batch, columns, matters
 from recsys.catalogue.catalogue import Catalogue
 from recsys.categories import Categories
-from recsys.cold.contexts import contexts, of_landing
-from recsys.cold.counting import ColdCounting
+from recsys.cold.contexts import of_landing
+from recsys.cold.counting import ColdCounting, told
 from recsys.cold.lists import ColdList, filled
 from recsys.cold.window import Window
 from recsys.compiled import I32, U64, Bools
@@ -166,7 +166,7 @@ class Engine:
                 newest |= newest_events(shard, batch, folded.changed)
             self._lines[shard.chunk.partition] = shard.mark.bought, shard.mark.bought_again
         again = [] if all(shard.is_new for shard in shards) else [wanted, met_before(shards)]
-        self.window.note(met_contexts(shards))
+        self.window.note(told(opened, shards))
         self._newest_ms = max(self._newest_ms, int(batch.time.max(initial=0)))
         touched = {
             table: np.unique(np.concatenate([folded.deltas[table].item, *again] if table in folded.deltas else again))
@@ -387,9 +387,3 @@ def newest_events(shard: UserShard, batch: Batch, changed: Bools) -> dict[str, N
         for arrival in chunk.arrivals
         if matters(arrival.event.kind) and (arrival.offset <= shard.mark.offset or arrival.offset in offsets)
     }
-
-
-def met_contexts(shards: Sequence[UserShard]) -> set[str]:
-    """The contexts of the chunks' interactions, also of those that were counted before: their lists may be missing."""
-    events = (arrival.event for shard in shards for arrival in shard.chunk.arrivals)
-    return {name for event in events if event.kind.is_interaction for name in contexts(event.source, event.country)}

@@ -24,6 +24,7 @@ from recsys.cold.contexts import MOST_PLATFORMS, Directory
 from recsys.cold.exploration import Candidates, explored_places, thompson
 from recsys.cold.lists import ColdList, encode
 from recsys.cold.tables import ROOM, Lines
+from recsys.cold.window import AT_ONCE
 from recsys.engine import Engine
 from recsys.events import Event, Kind, Line, decode
 from recsys.hashing import hash_id
@@ -169,6 +170,7 @@ def test_invented_platforms_are_bounded_and_displace_none_that_is_used() -> None
     assert len(directory.slots) == MOST_PLATFORMS + 1
     assert sorted(directory.slots.values()) == list(range(MOST_PLATFORMS + 1))
     assert Directory(directory.pack()).pack() == directory.pack()
+    assert {name for name in directory.slots if directory.has_list(name)} == {"web", "ios", "country:DE"}
 
 
 @pytest.mark.parametrize(("field", "wrong"), [("country", "de"), ("country", "DEU"), ("country", ""), ("country", 49)])
@@ -327,6 +329,24 @@ def test_the_same_state_gives_the_same_list_and_a_newer_one_a_higher_version() -
     later = lists_of(shop.store, shop.catalogue)
     assert later["web"].version == first["web"].version + 1 == marks.user_mark(shop.store.values["p:{u0}:mark"]).offset + 1
     assert {*first} == {*later} == {"", "web"}
+
+
+def test_thousands_of_categories_do_not_keep_a_platforms_list_waiting() -> None:
+    shop = ColdShop(Rules())
+    shop.take(*(met(f"u{n}", f"i{n}", source="web") for n in range(3)))
+    for n in range(500):
+        shop.put(f"new{n}", f"category {n}")
+    shop.engine.window.note([f"category:category {n}" for n in range(500)])
+    shop.engine.window.note(["web"])
+    made = [context for context, _ in asyncio.run(shop.engine.cold_lists(START_MS))]
+    assert {"", "web"} <= set(made)
+    assert len(made) == AT_ONCE
+    rounds = 1
+    while shop.engine.window.is_due:
+        made += [context for context, _ in asyncio.run(shop.engine.cold_lists(START_MS))]
+        rounds += 1
+    assert len(made) == len(set(made)) == 502
+    assert rounds == -(-502 // AT_ONCE)
 
 
 def test_a_personal_recommendation_is_the_same_whether_new_items_are_explored_or_not() -> None:

@@ -15,8 +15,11 @@ LONGEST = 64
 """Characters of a platform's name; a longer one is none."""
 MOST_PLATFORMS, MOST_COUNTRIES = 32, 256
 """Counted on a partition; events may name others, and hostile ones will."""
+RARE = 1000
+"""A platform of fewer than one in so many of the interactions has no list: whoever invents platforms needs ever more events for
+each, so lists stay few."""
 
-_slots = msgspec.json.Decoder(list[tuple[str, int]])
+_slots = msgspec.json.Decoder(list[tuple[str, int, int]])
 
 
 def contexts(source: str | None, country: str | None) -> tuple[str, ...]:
@@ -64,8 +67,9 @@ class Directory:
 
     def __init__(self, stored: bytes | None) -> None:
         found = _slots.decode(stored) if stored else []
-        self.slots = {name: slot for slot, (name, _) in enumerate(found)}
-        self._met = [met for _, met in found]
+        self.slots = {name: slot for slot, (name, *_) in enumerate(found)}
+        self._met = [met for _, met, _ in found]
+        self._inherited = [inherited for *_, inherited in found]
 
     def meet(self, name: str) -> tuple[int, bool]:
         """One more interaction: the slot of the context, and whether it is new there."""
@@ -78,14 +82,26 @@ class Directory:
         if len(alike) < (MOST_COUNTRIES if is_country else MOST_PLATFORMS):
             slot = len(self._met)
             self._met.append(0)
+            self._inherited.append(0)
         else:
             least = min(alike, key=lambda other: (self._met[self.slots[other]], other))
             slot = self.slots.pop(least)
+            self._inherited[slot] = self._met[slot]
         self.slots[name] = slot
         self._met[slot] += 1
         return slot, True
 
+    def has_list(self, name: str) -> bool:
+        """Whether a context is told: each country is, and platforms that were met often enough for certain."""
+        slot = self.slots.get(name)
+        if slot is None or name.startswith(COUNTRY):
+            return slot is not None
+        everything = sum(self._met[at] for other, at in self.slots.items() if not other.startswith(COUNTRY))
+        return (self._met[slot] - self._inherited[slot]) * RARE >= everything
+
     def pack(self) -> bytes:
         """The bytes to store."""
         in_order = sorted(self.slots, key=self.slots.__getitem__)
-        return msgspec.json.encode([(name, self._met[self.slots[name]]) for name in in_order])
+        return msgspec.json.encode(
+            [(name, self._met[self.slots[name]], self._inherited[self.slots[name]]) for name in in_order]
+        )

@@ -90,6 +90,17 @@ class ColdCounting:
         return tally.values(self._keys, self._rules)
 
 
+def told(opened: Mapping[int, Opened], shards: Sequence[UserShard]) -> set[str]:
+    """The contexts of the chunks that have a list, also of what was counted before: perhaps only their lists are missing."""
+    found: set[str] = set()
+    for shard in shards:
+        events = (arrival.event for arrival in shard.chunk.arrivals)
+        met = {name for event in events if event.kind.is_interaction for name in contexts(event.source, event.country)}
+        directory = opened[shard.chunk.partition].directory
+        found.update(name for name in met - found if directory.has_list(name))
+    return found
+
+
 class Tally:
     """What a batch comes to."""
 

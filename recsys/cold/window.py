@@ -71,7 +71,7 @@ class Window:
         out: nothing was counted, and nothing came.
         """
         self._note_arrivals()
-        contexts = [*self._due][:AT_ONCE]
+        contexts = self._next()
         for context in contexts:
             del self._due[context]
         version, popular = await self._popular(contexts, partitions)
@@ -109,6 +109,14 @@ class Window:
                 self._recent[context] = now_s, decode(value) if value else None
         found = ((context, self._recent[context][1]) for context in contexts)
         return {context: message for context, message in found if message is not None}
+
+    def _next(self) -> list[str]:
+        """Those whose turn it is: of categories, which may be thousands, and of the others as many, where there are."""
+        others, categories = (
+            [context for context in self._due if context.startswith(CATEGORY) == is_category] for is_category in (False, True)
+        )
+        half = AT_ONCE // 2
+        return [*others[:half], *categories[:half], *others[half:], *categories[half:]][:AT_ONCE]
 
     def _note_arrivals(self) -> None:
         """New items change the lists of everybody and of their categories at once, others with their next event."""
