@@ -173,6 +173,21 @@ def test_invented_platforms_are_bounded_and_displace_none_that_is_used() -> None
     assert {name for name in directory.slots if directory.has_list(name)} == {"web", "ios", "country:DE"}
 
 
+@pytest.mark.parametrize("sizes", [[], [1] * 80, [7] * 20])
+def test_a_platform_that_takes_the_slot_of_another_begins_with_an_empty_table(sizes: list[int]) -> None:
+    values = [
+        encoded({"event_type": "view", "user_id": "u1", "item_id": ITEMS[n % 12], "source": f"platform{n % 37}"})
+        for n in range(80)
+    ]
+    log = [Record(0, n, NOW_MS + n, b"u1", value) for n, value in enumerate(values)]
+    store = MemoryStore()
+    asyncio.run(count_all(store, cut(log, 0, sizes, 1), RULES))
+    met, _, _ = stored(store.values, 1)
+    assert len(met) == MOST_PLATFORMS
+    for name, counts in met.items():
+        assert counts <= Counter(ITEMS[n % 12] for n in range(80) if f"platform{n % 37}" == name)
+
+
 @pytest.mark.parametrize(("field", "wrong"), [("country", "de"), ("country", "DEU"), ("country", ""), ("country", 49)])
 def test_a_country_is_two_capital_letters(field: str, wrong: object) -> None:
     value = {"event_type": "click", "user_id": "u", "item_id": "a"}

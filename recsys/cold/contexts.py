@@ -102,6 +102,4 @@ class Directory:
     def pack(self) -> bytes:
         """The bytes to store."""
         in_order = sorted(self.slots, key=self.slots.__getitem__)
-        return msgspec.json.encode(
-            [(name, self._met[self.slots[name]], self._inherited[self.slots[name]]) for name in in_order]
-        )
+        return msgspec.json.encode(list(zip(in_order, self._met, self._inherited, strict=True)))

@@ -84,7 +84,7 @@ def count(tables: Tables, lines: Lines, rules: Rules) -> None:
 
     >>> tables = unpack([None])
     >>> count(tables, Lines(np.zeros(2, np.int32), np.array([7, 7], np.uint64), np.zeros(2, np.int64)), Rules())
-    >>> tables.interactions[0, 0], together(tables, Rules()).item
+    >>> int(tables.interactions[0, 0]), together(tables, Rules()).item
     (2, array([7], dtype=uint64))
     """
     _count(tables, lines, rules.half_life_ms)
