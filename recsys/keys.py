@@ -23,6 +23,7 @@ stand right under the prefix, those of another under its own name (`p g1:recs:<u
 | `p together:<item>` | string | none: one an item | publish | public: what is bought together with the item, as JSON |
 | `p bought_after:<item>` | string | none: one an item | publish | public: what is bought after the item was met, as JSON |
 | `p customer:<user>` | string | retention | publish | public: the Customer JSON |
+| `p cold`, `p cold:<context>` | string | retention | publish | public: what to show first (`recsys.cold`), as JSON |
 | `p trending` | string | none: one key | publish | public: the most popular items as JSON |
 | `p trending:<category>` | string | none: one a category | publish | public: the most popular items of a category as JSON |
 | `p item:<item>` | string | none: one an item | catalogue | public: the Item JSON of an item that is not deleted, as it came |
@@ -37,6 +38,9 @@ stand right under the prefix, those of another under its own name (`p g1:recs:<u
 | `p {u7}:bought:<user>` | string | retention | commit | what the user bought and holds, packed (`recsys.returning.purchases`) |
 | `p {u7}:account:<user>` | string | retention | commit | what is counted of the customer, packed (`recsys.customers.account`) |
 | `p {u7}:spreads` | string | none: one a partition | commit | how its customers stand, packed (`recsys.customers.rfm`) |
+| `p {u7}:contexts` | string | retention | commit | the contexts that were met, as JSON (`recsys.cold.contexts`) |
+| `p {u7}:context:<slot>` | string | retention | commit | what is popular in one, packed (`recsys.cold.tables`) |
+| `p {u7}:trials:<hash>` | string | retention | commit | how often the item was shown and clicked (`recsys.cold.trials`) |
 | `p {u7}:learner` | string | retention | publish | what ranking learned on the partition, packed (`recsys.learners`) |
 | `p category:<category>` | string | none: one a category | publish | its most popular items, packed (`recsys.categories`) |
 | `p {i7}:mark` | string | none: one a shard | merge | the shard's version, its marks by partition (`recsys.marks.ItemMark`) |
@@ -54,7 +58,7 @@ LIVE = "live"
 """What follows the prefix in the key that names the live generation: the one key that is read before `Keys` are known."""
 
 
-PUBLIC = ("recs:", "similar:", "together:", "bought_after:", "trending", "customer:")
+PUBLIC = ("recs:", "similar:", "together:", "bought_after:", "trending", "cold", "customer:")
 """What public keys begin with after the prefix."""
 
 VIEWED, TOGETHER, AFTER = "row", "together", "after"
@@ -106,7 +110,7 @@ class Keys(Struct, frozen=True):
     @property
     def published_lists(self) -> str:
         """A pattern of Redis for the recommendations and all lists, and few keys beside them."""
-        return f"{literal(self.prefix)}[brst]*"
+        return f"{literal(self.prefix)}[bcrst]*"
 
     @property
     def catalogue(self) -> str:
@@ -125,6 +129,10 @@ class Keys(Struct, frozen=True):
 
     def trending_in(self, category: str) -> str:
         return f"{self.trending}:{category}"
+
+    def cold(self, context: str = "") -> str:
+        """What to show in a context (`recsys.cold.contexts`); the empty one is that of a visitor of whom nothing is known."""
+        return f"{self.prefix}cold:{context}" if context else f"{self.prefix}cold"
 
     @property
     def live(self) -> str:
@@ -174,6 +182,16 @@ class Keys(Struct, frozen=True):
 
     def learner(self, partition: int) -> str:
         return f"{self.internal}{{u{partition}}}:learner"
+
+    def contexts(self, partition: int) -> str:
+        return f"{self.internal}{{u{partition}}}:contexts"
+
+    def context(self, partition: int, slot: int) -> str:
+        return f"{self.internal}{{u{partition}}}:context:{slot}"
+
+    def trials(self, partition: int, item: int) -> str:
+        """`item` is the 64-bit hash of the item's id."""
+        return f"{self.internal}{{u{partition}}}:trials:{item:016x}"
 
     def user(self, partition: int, user: str) -> str:
         return f"{self.internal}{{u{partition}}}:user:{user}"

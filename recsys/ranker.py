@@ -134,6 +134,10 @@ class Ranker:
             self.learners.changed(partitions)
         return ranked
 
+    def hidden_from(self, asked: Asked, share: float) -> U64:
+        """Users × items that are not shown to these users, who have been ranked for just now."""
+        return self._left_out(asked, past(asked.histories, self._rules), share, self._rules)
+
     async def look(self, asked: Asked, popular: Popular, share: float) -> Overview:
         """Ranks as `rank` does and learns nothing, for one who counts nothing: of items it knows what it reads here."""
         now_s = time.monotonic()

@@ -40,10 +40,14 @@ class Reason(Struct, omit_defaults=True, gc=False):
     """A term of an item's score: what kind of evidence, from which item of the user's, its share of the score, and how often
     that was met which is behind it (`recsys.ranking.counts`)."""
 
-    kind: Literal["also_viewed", "repeat", "bought_again", "also_bought", "trending", "similar_content", "similar_users"]
+    kind: Literal[
+        "also_viewed", "repeat", "bought_again", "also_bought", "trending", "similar_content", "similar_users", "exploration"
+    ]
     share: float
     item_id: str | None = None
     count: int = 0
+    context: str | None = None
+    """Of what a visitor is shown first: in which context it is popular, or explored (`recsys.cold.contexts`)."""
 
 
 class RecommendedItem(Struct, gc=False):

@@ -53,6 +53,8 @@ class Rules(Struct, frozen=True, kw_only=True):
     """Visitors that are remembered of each item (`recsys.visitors`); 0: none. It changes nothing that is counted."""
     learner: bool = True
     """Whether ranking learns from what users turn to next; otherwise it is by F alone (`recsys.ranking.evidence`)."""
+    explore: float = 0.1
+    """The share of the places of a cold list that new items get (`recsys.cold`)."""
     top_n: int = 20
     """Items in a recommendation."""
     hide: frozenset[Hideable] = frozenset({"current", "once"})

@@ -1,12 +1,12 @@
 """The user shards: of each partition what its users did and bought, with the mark that says up to where. Committed together."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from recsys import histories, marks
-from recsys.batch import Arrival, Batch, matters
+from recsys.batch import Arrival, Batch
 from recsys.compiled import I32, I64, U64, Bools
 from recsys.customers.accounts import Settled, Stored, settle
 from recsys.deltas import Deltas
@@ -49,6 +49,8 @@ class UserShard(NamedTuple):
     first: int
     stored: bytes | None
     mark: UserMark
+    contexts: bytes | None
+    """The contexts that were met on the partition (`recsys.cold.contexts`)."""
     customers: Stored | None
     """What is kept of the users as customers; None where nothing is."""
 
@@ -109,21 +111,17 @@ class UserShards:
 
     async def open(self, chunks: Sequence[Chunk]) -> tuple[list[UserShard], Users]:
         """Reads the marks, and all users in the chunks."""
-        everybody = self._rules.customers
-        users = [
-            list(dict.fromkeys(a.event.user_id for a in chunk.arrivals if everybody or matters(a.event.kind)))
-            for chunk in chunks
-        ]
+        users = [list(dict.fromkeys(arrival.event.user_id for arrival in chunk.arrivals)) for chunk in chunks]
         replies, _ = await self._shards.read(
             [self._group(chunk.partition, here) for chunk, here in zip(chunks, users, strict=True)]
         )
         shards: list[UserShard] = []
         pasts: list[bytes | None] = []
         bought: list[bytes | None] = []
-        for chunk, here, (mark, *values) in zip(chunks, users, replies, strict=True):
+        for chunk, here, (mark, contexts, *values) in zip(chunks, users, replies, strict=True):
             n = len(here)
-            customers = Stored(dict(zip(here, values[2 * n :], strict=False)), values[-1]) if everybody else None
-            shards.append(UserShard(chunk, here, len(pasts), mark, marks.user_mark(mark), customers))
+            customers = Stored(dict(zip(here, values[2 * n :], strict=False)), values[-1]) if self._rules.customers else None
+            shards.append(UserShard(chunk, here, len(pasts), mark, marks.user_mark(mark), contexts, customers))
             pasts += values[:n]
             bought += values[n : 2 * n]
         return shards, Users(histories.unpack(pasts, self._rules.history), purchases.unpack(bought))
@@ -132,6 +130,7 @@ class UserShards:
         """The keys of these users, and before them that of the mark."""
         keys = [
             self._keys.user_mark(partition),
+            self._keys.contexts(partition),
             *(self._keys.user(partition, user) for user in users),
             *(self._keys.bought(partition, user) for user in users),
         ]
@@ -139,18 +138,25 @@ class UserShards:
             keys += [*(self._keys.account(partition, user) for user in users), self._keys.spreads(partition)]
         return keys
 
-    def settle(self, shard: UserShard, fresh: Sequence[Arrival], folded: Folded) -> Settled | None:
-        """Counts the shard's customers; None where no accounts are kept."""
+    def settle(self, shard: UserShard, fresh: Sequence[tuple[int, Arrival]], folded: Folded) -> Settled | None:
+        """Counts the shard's customers by the batch's arrivals that are not counted yet, each with its partition; None where no
+        accounts are kept."""
         if shard.customers is None:
             return None
         here = shard.chunk.partition
-        repeats = {offset for partition, offset in folded.repeats if partition == here}
-        return settle(shard.customers, fresh, repeats, self._rules.session_gap_ms, dict(self._rules.rates))
+        theirs = [arrival for partition, arrival in fresh if partition == here and (here, arrival.offset) not in folded.repeats]
+        return settle(shard.customers, theirs, self._rules.session_gap_ms, dict(self._rules.rates))
 
     def changes(
-        self, shards: Sequence[UserShard], users: Users, folded: Folded, settled: Sequence[Settled | None]
+        self,
+        shards: Sequence[UserShard],
+        users: Users,
+        folded: Folded,
+        settled: Sequence[Settled | None],
+        more: Mapping[int, Mapping[str, bytes]],
     ) -> dict[int, Swap]:
-        """By partition, what is to be written of users and marks, once what the batch gives to item shards is there."""
+        """By partition, what is to be written of users and marks, once what the batch gives to item shards is there; and `more`
+        with it."""
         changed = [folded.batch.user[folded.changed]]
         # What is kept of a user lives equally long, so of those of whom one thing has changed everything is written.
         changed += [
@@ -166,7 +172,7 @@ class UserShards:
             here = touched[(touched >= shard.first) & (touched < shard.first + len(shard.users))]
             key = self._keys.user_mark(shard.chunk.partition)
             mark = marks.encode(mark_after(shard, folded, place))
-            values, lasting = self._packed(shard, users, here), {}
+            values, lasting = self._packed(shard, users, here) | dict(more[shard.chunk.partition]), {}
             if customers is not None:
                 values |= {self._keys.account(shard.chunk.partition, user): value for user, value in customers.changed.items()}
                 if customers.spreads is not None:

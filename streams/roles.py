@@ -65,6 +65,8 @@ READER = Role(
         "freshet:bought_after:*",
         "freshet:trending",
         "freshet:trending:*",
+        "freshet:cold",
+        "freshet:cold:*",
         "freshet:item:*",
     ),
     ("get", "mget"),

@@ -26,6 +26,7 @@ DEFAULTS: dict[str, Any] = {
     "rates": "",
     "visitors": 100,
     "learner": True,
+    "explore": 0.1,
     "top_n": 20,
     "hide": "current,once",
     "retention": 90.0,
@@ -33,7 +34,7 @@ DEFAULTS: dict[str, Any] = {
     "accept_loss": False,
     "secret": "",
 }
-"""The contract's, but for the half-life, which is measured, and `once`, which came when it could be learned."""
+"""The contract's, but for the half-life, which is measured, `once`, which came when it could be learned, and `explore`."""
 
 ALLOWED: list[tuple[str, str, Any]] = [
     ("broker", "kafka://a:1;kafka://b", "kafka://a:1;kafka://b"),
@@ -62,6 +63,8 @@ ALLOWED: list[tuple[str, str, Any]] = [
     ("customers", "false", False),
     ("rates", "EUR=1, USD=0.9", "EUR=1, USD=0.9"),
     ("learner", "false", False),
+    ("explore", "0", 0.0),
+    ("explore", "0.5", 0.5),
     ("top_n", "1", 1),
     ("top_n", "500", 500),
     ("hide", "none", "none"),
@@ -93,10 +96,11 @@ REFUSED: list[tuple[str, str]] = [
         ("visitors", "1001"),
         ("visitors", "-1"),
         ("top_n", "501"),
+        ("explore", "0.51"),
         ("partitions", "1001"),
         ("history", "1001"),
     ),
-    *((name, value) for name in ("session_gap", "half_life", "retention") for value in NO_NUMBER),
+    *((name, value) for name in ("session_gap", "half_life", "retention", "explore") for value in NO_NUMBER),
     *(("session_gap", "0"), ("retention", "0")),
     *(("hide", value) for value in ("", "everything", "current,", "none,seen", "Seen", "current;seen")),
     *(("action_weights", value) for value in ("", "purchase", "purchase=", "=4", "purchase=4,", "purchase=4;click=1")),
@@ -208,6 +212,7 @@ def test_the_rules_take_their_numbers_from_the_settings() -> None:
         "session_gap": "1.5",
         "neighbours": "9",
         "half_life": "2",
+        "explore": "0.2",
         "top_n": "3",
         "baskets": "false",
         "customers": "false",
@@ -222,6 +227,7 @@ def test_the_rules_take_their_numbers_from_the_settings() -> None:
     assert not rules.baskets
     assert (rules.customers, rules.rates) == (False, (("EUR", 1.0), ("USD", 0.9)))
     assert rules.visitors == 7
+    assert rules.explore == 0.2
     assert rules.action_weights == ActionWeights(0.5, 1.0, 1.0, 1.0, 7.0, 1.0)
 
 

@@ -1,6 +1,6 @@
 """Accounts: those of the customers in a batch, as they are once it is counted. Pure; batches may begin and end anywhere."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from recsys.batch import Arrival
@@ -28,15 +28,12 @@ class Settled(NamedTuple):
     """Packed; None where nobody stands elsewhere than before."""
 
 
-def settle(
-    stored: Stored, fresh: Sequence[Arrival], repeats: Collection[int], session_gap_ms: int, rates: Mapping[str, float]
-) -> Settled:
-    """Counts a partition's events that are not counted yet; `repeats` are offsets of those that change nothing."""
+def settle(stored: Stored, fresh: Sequence[Arrival], session_gap_ms: int, rates: Mapping[str, float]) -> Settled:
+    """Counts a partition's events that are not counted yet and no repeats."""
     accounts = {user: account.unpack(value) for user, value in stored.accounts.items()}
     by_user: dict[str, list[Arrival]] = {}
     for arrival in fresh:
-        if arrival.offset not in repeats:
-            by_user.setdefault(arrival.event.user_id, []).append(arrival)
+        by_user.setdefault(arrival.event.user_id, []).append(arrival)
     spreads: Spreads | None = None
     for user, arrivals in by_user.items():
         theirs = accounts[user]

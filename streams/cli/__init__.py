@@ -22,6 +22,7 @@ COMMANDS = {
     "bought-after": ("streams.cli.lookup:bought_after", "Show what was bought after an item was looked at."),
     "trending": ("streams.cli.lookup:trending", "Show what is popular now."),
     "customer": ("streams.cli.customer:customer", "Show what is known of a customer."),
+    "cold": ("streams.cli.cold:cold", "Show what a new visitor is shown first."),
     "item": ("streams.cli.lookup:item", "Show what the catalogue says of an item."),
     "export": ("streams.cli.export:export", "Write the whole counted state as JSON lines."),
     "evaluate": ("streams.cli.evaluate:evaluate", "Measure how good the recommendations are, on files of events."),

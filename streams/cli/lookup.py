@@ -222,6 +222,7 @@ def in_words(reason: Reason) -> str:
 def kind_of(reason: Reason) -> str:
     """The kind of a reason, and of which other item it is."""
     source = f" {printable(reason.item_id or '')}" if reason.kind in SOURCED else ""
+    source += f" in {printable(reason.context)}" if reason.context else ""
     return f"{reason.kind.replace('_', ' ')}{source}"
 
 
