@@ -1,9 +1,11 @@
-"""Differences: the counts that `freshet export` gives, held against a recount of the topic."""
+"""Differences: the counts that `freshet export` gives, and what is known of customers, held against a recount of the topic."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import Any, NamedTuple
 
+import msgspec
 from msgspec import Struct
 
 from streams.recount import Pair, Recount
@@ -78,6 +80,37 @@ def row_differences(
         here, there = counts.get(other, 0), expected.get(other, 0)
         if here > there or (here < there and not cut):
             yield Difference(item, other, here, there, said)
+
+
+class Told(Struct):
+    """What of a Customer is counted again."""
+
+    events: dict[str, int]
+    spent: dict[str, Decimal] = {}
+    refunded: dict[str, Decimal] = {}
+
+
+def customer_differences(recount: Recount, published: Mapping[str, bytes | None]) -> Iterator[str]:
+    """Holds what Redis says of customers, by user, against a recount: a line for each who is not told right."""
+    for user, events in sorted(recount.customers.items()):
+        value = published.get(user)
+        if value is None:
+            yield f"{user}: has {events.total()} events, and nothing is known of the customer"
+            continue
+        told = msgspec.json.decode(value, type=Told)
+        if told.events != events:
+            yield f"{user}: the customer has {told.events}, recounted {dict(events)}"
+        paid = {(how, currency): amount for how in ("spent", "refunded") for currency, amount in getattr(told, how).items()}
+        if paid != recount.paid.get(user, {}):
+            yield f"{user}: the customer paid {in_words(paid)}, recounted {in_words(recount.paid.get(user, {}))}"
+
+
+def in_words(paid: Mapping[tuple[str, str], Decimal]) -> str:
+    """
+    >>> in_words({("spent", "EUR"): Decimal("1.50")})
+    '1.50 EUR spent'
+    """
+    return ", ".join(f"{amount} {currency} {how}" for (how, currency), amount in sorted(paid.items())) or "nothing"
 
 
 class Comparison(Struct, frozen=True):

@@ -3,8 +3,9 @@
 It shares no code with the engine's fold: plain Python, one record after the other.
 """
 
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
+from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any, NamedTuple
 
 from kafka import KafkaConsumer, TopicPartition
@@ -15,6 +16,7 @@ from recsys.rules import Rules
 from streams.brokers import Brokers
 from streams.seal import Origin, Seal
 
+MILLIONTH = Decimal("0.000001")
 POLL_MS = 200
 
 Pair = tuple[str, str]
@@ -82,6 +84,10 @@ class Recount:
         self.histories: dict[str, deque[Seen]] = {}
         self.forwarded: dict[tuple[int, int], int] = {}
         """By home and source partition, the offset of the last forwarded record that was counted."""
+        self.customers: dict[str, Counter[str]] = defaultdict(Counter)
+        """By user, the events of each type, also of those who only looked."""
+        self.paid: dict[str, dict[tuple[str, str], Decimal]] = defaultdict(dict)
+        """By user, what was `spent` and what `refunded`, by currency."""
         self.last: dict[str, Last] = {}
         """By user."""
 
@@ -113,12 +119,22 @@ class Recount:
             self.repeats += 1
             self.follow(event, record)
             return
+        self.know(event)
         if event.kind.is_interaction:
             self.last[event.user_id] = Last(record.partition, record.offset, [], [])
             for line in event.lines:
                 bought = event.kind is Kind.PURCHASE
                 self.interact(history, Seen(line.item_id, event.time_ms, event.session_id, event.event_id, bought))
         self.follow(event, record)
+
+    def know(self, event: Event) -> None:
+        """Counts an event for its customer, whatever it is."""
+        self.customers[event.user_id][event.kind.name.lower()] += 1
+        how = {Kind.PURCHASE: "spent", Kind.REFUND: "refunded"}.get(event.kind)
+        if how is None or not (worth := value_of(event)):
+            return
+        paid, name = self.paid[event.user_id], (how, event.currency or "XXX")
+        paid[name] = paid.get(name, Decimal(0)) + worth
 
     def follow(self, event: Event, record: Record) -> None:
         """Notes a record of a user who has interacted."""
@@ -155,6 +171,17 @@ class Recount:
         self.baskets[item] += 1
         self.together.update(pair(item, other) for other in basket)
         self.after.update((other, item) for other in {seen.item_id for seen in session if not seen.bought} - {item})
+
+
+def value_of(event: Event) -> Decimal:
+    """What an event is worth: its lines with a price, or where none has one its `value`; to the millionth."""
+    prices = [
+        Decimal(str(line.price)) * Decimal(str(1 if line.quantity is None else line.quantity))
+        for line in event.lines
+        if line.price is not None
+    ]
+    worth = prices or [Decimal(str(event.value or 0))]
+    return sum((each.quantize(MILLIONTH, ROUND_HALF_EVEN) for each in worth), Decimal(0))
 
 
 def session_of(history: Iterable[Seen], new: Seen, gap_ms: int) -> list[Seen]:

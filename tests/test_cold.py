@@ -75,12 +75,12 @@ def recounted(log: Sequence[Record], history: int) -> Recounted:
         event = json.loads(record.value or b"")
         items = [line["item_id"] for line in event.get("items", [])] or [event["item_id"]]
         answers = "recommendation_id" in event
+        past = pasts[event["user_id"]]
+        if event["event_id"] in past:
+            continue
         if event["event_type"] == "impression" and answers:
             shown.update(set(items))
         if event["event_type"] not in ("click", "view", "purchase"):
-            continue
-        past = pasts[event["user_id"]]
-        if event["event_id"] in past:
             continue
         past.extend([event["event_id"]] * len(items))
         names = [event["source"]] if event.get("source") in ("web", "ios") else []

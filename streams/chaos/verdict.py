@@ -31,6 +31,8 @@ class Findings(Struct, frozen=True, kw_only=True):
     doubled: int
     """How much they are too high."""
     counts: list[str]
+    customers: list[str]
+    """Customers of whom something else is known than what they did."""
     stale: list[str]
     """Users whose newest recommendation does not cover their last interaction."""
     rejected: list[str]
@@ -40,11 +42,12 @@ class Findings(Struct, frozen=True, kw_only=True):
 
     @property
     def all(self) -> list[str]:
-        return [*self.counts, *self.stale, *self.rejected, *self.workers]
+        return [*self.counts, *self.customers, *self.stale, *self.rejected, *self.workers]
 
 
 def findings(
     differences: Sequence[Difference],
+    customers: Iterable[str],
     last: Mapping[str, Last],
     newest: Mapping[str, Newest],
     kept: Mapping[str, bytes | None],
@@ -59,6 +62,7 @@ def findings(
         lost=sum(max(0, each.recounted - (each.counted or 0)) for each in differences),
         doubled=sum(max(0, (each.counted or 0) - each.recounted) for each in differences),
         counts=[str(each) for each in differences],
+        customers=list(customers),
         stale=stale(last, newest, kept),
         rejected=misplaced(bad, set_aside),
         workers=[
