@@ -165,13 +165,16 @@ class Publishing:
                 for newest, user, value in encoded
             ]
         of_customers = await self._about_customers(counted)
-        entries += [Entry(self._keys.customer(key.decode()), value, self._retention_s) for key, value, _ in of_customers]
         with self._engine.stages.timed("publish"):
             await asyncio.gather(
                 self._store.put(entries),
                 self._outbox.publish(self._recommendations, messages),
                 self._outbox.publish(self._customers, of_customers),
             )
+            # After the topic: what Redis has says which segment was told last, and a change is told twice rather than never.
+            known = [Entry(self._keys.customer(key.decode()), value, self._retention_s) for key, value, _ in of_customers]
+            if known:
+                await self._store.put(known)
         for table, items in counted.changed.items():
             self._changed[table].update(items.tolist())
         ours = outcome.ours() if now() - begun < LEASE_S else {}

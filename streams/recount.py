@@ -17,6 +17,8 @@ from streams.brokers import Brokers
 from streams.seal import Origin, Seal
 
 MILLIONTH = Decimal("0.000001")
+MOST = Decimal(2**63 - 1) * MILLIONTH
+"""What is known of amounts at most."""
 POLL_MS = 200
 
 Pair = tuple[str, str]
@@ -134,7 +136,7 @@ class Recount:
         if how is None or not (worth := value_of(event)):
             return
         paid, name = self.paid[event.user_id], (how, event.currency or "XXX")
-        paid[name] = paid.get(name, Decimal(0)) + worth
+        paid[name] = min(paid.get(name, Decimal(0)) + worth, MOST)
 
     def follow(self, event: Event, record: Record) -> None:
         """Notes a record of a user who has interacted."""
@@ -174,14 +176,17 @@ class Recount:
 
 
 def value_of(event: Event) -> Decimal:
-    """What an event is worth: its lines with a price, or where none has one its `value`; to the millionth."""
+    """What an event is worth: its lines with a price, or where none has one its `value`; to the millionth, and `MOST`."""
     prices = [
-        Decimal(str(line.price)) * Decimal(str(1 if line.quantity is None else line.quantity))
+        capped(capped(Decimal(str(line.price))) * Decimal(str(1 if line.quantity is None else line.quantity)))
         for line in event.lines
         if line.price is not None
     ]
-    worth = prices or [Decimal(str(event.value or 0))]
-    return sum((each.quantize(MILLIONTH, ROUND_HALF_EVEN) for each in worth), Decimal(0))
+    return min(sum(prices, Decimal(0)), MOST) if prices else capped(Decimal(str(event.value or 0)))
+
+
+def capped(number: Decimal) -> Decimal:
+    return min(number, MOST).quantize(MILLIONTH, ROUND_HALF_EVEN)
 
 
 def session_of(history: Iterable[Seen], new: Seen, gap_ms: int) -> list[Seen]:

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from recsys.batch import Arrival
 from recsys.customers.days import NO_DAYS, Days, day_of, with_day
-from recsys.customers.money import NO_CURRENCY, amount, micros
+from recsys.customers.money import MOST, NO_CURRENCY, amount, micros
 from recsys.events import Event, Kind
 from recsys.hashing import NONE, hash_session
 
@@ -103,7 +103,8 @@ def count(account: Account, event: Event, session_gap_ms: int) -> None:
     if kind is Kind.PURCHASE:
         account.orders += 1
         account.order_days = with_day(account.order_days, day_of(time_ms))
-        account.units += sum(micros(1.0 if line.quantity is None else line.quantity) for line in event.lines)
+        units = sum(micros(1.0 if line.quantity is None else line.quantity) for line in event.lines)
+        account.units = min(account.units + units, MOST)
         _pay(account.spent, event)
     elif kind is Kind.REFUND:
         _pay(account.refunded, event)
@@ -140,7 +141,7 @@ def _add(counts: dict[str, int], name: str, count: int) -> None:
     """Adds to what stands under a name; names are strangers' words, so beyond `MOST_NAMES` they are not told apart."""
     if name not in counts and len(counts) >= MOST_NAMES:
         name = OTHERS
-    counts[name] = counts.get(name, 0) + count
+    counts[name] = min(counts.get(name, 0) + count, MOST)
 
 
 def count_all(account: Account, arrivals: Iterable[Arrival], session_gap_ms: int) -> None:

@@ -7,10 +7,12 @@ import numpy as np
 from recsys.compiled import F64
 
 DAY_MS = 86_400_000
+LONGEST = 20 * 366
+"""Days from the first to the last of a set: clocks that are wrong by thousands of years must not make it large."""
 
 
 class Days(NamedTuple):
-    """Days since 1970 that are in the set; a year of them takes 46 bytes at most.
+    """Days since 1970 that are in the set, 20 years at most from the first to the last; a year takes 46 bytes at most.
 
     >>> days = with_day(with_day(with_day(NO_DAYS, 20_000), 20_003), 19_999)
     >>> how_many(days), days.first, days.last, with_day(days, 20_003) == days
@@ -45,9 +47,15 @@ def how_many(days: Days) -> int:
 
 
 def with_day(days: Days, day: int) -> Days:
-    """The set with a day more."""
+    """The set with a day more; one that is too far from the others is left out.
+
+    >>> with_day(Days(9_000, b"\x01"), 9_000 + LONGEST) == with_day(Days(9_000, b"\x01"), 9_000 - LONGEST)
+    True
+    """
     if not days.bits:
         return Days(day, b"\x01")
+    if day >= days.first + LONGEST or day <= days.last - LONGEST:
+        return days
     if day < days.first:
         return Days(day, _packed(int.from_bytes(days.bits, "little") << (days.first - day) | 1))
     place, bit = divmod(day - days.first, 8)

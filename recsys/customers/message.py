@@ -14,6 +14,7 @@ from recsys.customers.rfm import Rfm
 from recsys.events import Kind
 from recsys.recommendation import instant
 
+NO_GAPS = np.empty(0)
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
@@ -74,7 +75,7 @@ class Customer(Struct, omit_defaults=True):
 
 def customer(user: str, account: Account, updated_ms: int, rfm: Rfm | None, segment: str | None) -> Customer:
     """The message for a customer who has an account with at least one event."""
-    between = gaps(account.order_days)
+    between = gaps(account.order_days) if account.orders > 1 else NO_GAPS
     answers = account.shown, account.clicked, account.taken
     return Customer(
         user_id=user,
