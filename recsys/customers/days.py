@@ -2,10 +2,6 @@
 
 from typing import NamedTuple
 
-import numpy as np
-
-from recsys.compiled import F64
-
 DAY_MS = 86_400_000
 LONGEST = 20 * 366
 """Days from the first to the last of a set: clocks that are wrong by thousands of years must not make it large."""
@@ -76,14 +72,19 @@ def contains(days: Days, day: int) -> bool:
     return 0 <= place < len(days.bits) and bool(days.bits[place] >> bit & 1)
 
 
-def gaps(days: Days) -> F64:
+def gaps(days: Days) -> list[int]:
     """Days from each day of the set to the next.
 
     >>> gaps(with_day(with_day(with_day(NO_DAYS, 7), 9), 14))
-    array([2., 5.])
+    [2, 5]
     """
-    bits = np.unpackbits(np.frombuffer(days.bits, np.uint8), bitorder="little")
-    found: F64 = np.diff(np.flatnonzero(bits)).astype(np.float64)
+    left, found, before = int.from_bytes(days.bits, "little"), [], None
+    while left:
+        day = (left & -left).bit_length()
+        left &= left - 1
+        if before is not None:
+            found.append(day - before)
+        before = day
     return found
 
 
