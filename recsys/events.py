@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from recsys.record import MAX_ID, Amount, Currency, Form, Id, id_text, quoted
+from recsys.record import MAX_ID, Amount, Country, Currency, Form, Id, id_text, quoted
 
 MAX_AHEAD_MS = 10 * 60 * 1000
 EARLIEST_MS = 788_918_400_000
@@ -75,6 +75,7 @@ class Event(Struct, frozen=True, kw_only=True):
     rating: float | None = None
     query: str | None = None
     source: str | None = None
+    country: str | None = None
     recommendation_id: str | None = None
     position: int | None = None
 
@@ -111,6 +112,7 @@ class _Wire(Struct):
     rating: Annotated[float, Meta(ge=1, le=5)] | None = None
     query: Annotated[str, Meta(max_length=512)] | None = None
     source: str | None = None
+    country: Country | None = None
     recommendation_id: Annotated[str, Meta(min_length=1)] | None = None
     position: int | None = None
 
@@ -152,6 +154,7 @@ def decode(value: bytes | None, recorded_ms: int) -> Event:
         rating=wire.rating,
         query=wire.query,
         source=wire.source,
+        country=wire.country,
         recommendation_id=wire.recommendation_id,
         position=wire.position,
     )
