@@ -28,6 +28,8 @@ FORMS: dict[str, tuple[Callable[..., Any], int, bool]] = {
     "category": (Keys.category, 0, True),
     "user": (Keys.user, 1, True),
     "bought": (Keys.bought, 1, True),
+    "account": (Keys.account, 1, True),
+    "ledger": (Keys.ledger, 1, True),
     "user_mark": (Keys.user_mark, 1, False),
     "published": (Keys.published, 1, False),
     "learner": (Keys.learner, 1, False),
@@ -69,7 +71,7 @@ def built(keys: Keys, name: tuple[Any, ...]) -> str:
 PARSED = re.compile(
     r"(?P<kind>recs|similar|together|bought_after|item|worker|category):(?P<id>.+)|(?P<alone>trending|state|signer)"
     r"|trending:(?P<trending_in>.+)|\{(?P<side>[uic])(?P<shard>\d+)\}:(?P<what>mark|published|learner|top|deleted)"
-    r"|\{u(?P<home>\d+)\}:(?P<of>user|bought):(?P<user>.+)|\{i(?P<at>\d+)\}:(?P<each>row|together|after|sales):(?P<item>[0-9a-f]{16})",
+    r"|\{u(?P<home>\d+)\}:(?P<of>user|bought|account|ledger):(?P<user>.+)|\{i(?P<at>\d+)\}:(?P<each>row|together|after|sales):(?P<item>[0-9a-f]{16})",
     re.DOTALL,
 )
 
