@@ -1,5 +1,6 @@
 """The calendar: the hours, days, weeks and months (UTC) of event times, and their names."""
 
+from calendar import monthrange
 from datetime import date, timedelta
 from functools import lru_cache
 from typing import NamedTuple
@@ -41,12 +42,12 @@ def hour_name(hour: int) -> str:
 @lru_cache(maxsize=4096)
 def month_of(day: int) -> Month:
     """
-    >>> month_of(14_979)
-    Month(name='2011-01', first=14975, last=15005)
+    >>> month_of(14_979), month_of(2_932_896).name
+    (Month(name='2011-01', first=14975, last=15005), '9999-12')
     """
     there = EPOCH + timedelta(days=day)
     first = day - there.day + 1
-    return Month(f"{there:%Y-%m}", first, (date(there.year + there.month // 12, there.month % 12 + 1, 1) - EPOCH).days - 1)
+    return Month(there.isoformat()[:7], first, first + monthrange(there.year, there.month)[1] - 1)
 
 
 def week_of(day: int) -> int:

@@ -111,7 +111,7 @@ def amounts(paid: Mapping[str, int]) -> Amounts:
 def encode(message: Customer) -> bytes:
     """The JSON of a message; amounts are numbers of exact decimal text.
 
-    >>> encode(Customer("u", "2026-01-01T00:00:00Z", "", "", 1, 1, {}, spent={"EUR": Decimal("0.30")}))[-23:]
+    >>> encode(Customer("u", "2026-01-01T00:00:00Z", "", "", 1, 1, {}, spent={"EUR": Decimal("0.30")}))[-22:]
     b',"spent":{"EUR":0.30}}'
     """
     return _encode(message)
