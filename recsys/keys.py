@@ -41,6 +41,7 @@ stand right under the prefix, those of another under its own name (`p g1:recs:<u
 | `p {u7}:contexts` | string | retention | commit | the contexts that were met, as JSON (`recsys.cold.contexts`) |
 | `p {u7}:context:<slot>` | string | retention | commit | what is popular in one, packed (`recsys.cold.tables`) |
 | `p {u7}:trials:<hash>` | string | retention | commit | how often the item was shown and clicked (`recsys.cold.trials`) |
+| `p {u7}:ledger:<scope>` | string | none, or retention | commit | what its customers together did (`recsys.ledger.scopes`) |
 | `p {u7}:learner` | string | retention | publish | what ranking learned on the partition, packed (`recsys.learners`) |
 | `p category:<category>` | string | none: one a category | publish | its most popular items, packed (`recsys.categories`) |
 | `p {i7}:mark` | string | none: one a shard | merge | the shard's version, its marks by partition (`recsys.marks.ItemMark`) |
@@ -204,6 +205,14 @@ class Keys(Struct, frozen=True):
 
     def spreads(self, partition: int) -> str:
         return f"{self.internal}{{u{partition}}}:spreads"
+
+    def ledger(self, partition: int, scope: str) -> str:
+        """`scope` is one of `recsys.ledger.scopes`."""
+        return f"{self.internal}{{u{partition}}}:ledger:{scope}"
+
+    def ledgers(self, kind: str) -> str:
+        """A pattern of Redis for all scopes that begin with `kind`, of all partitions."""
+        return f"{literal(self.internal)}{{u*}}:ledger:{kind}*"
 
     def category(self, category: str) -> str:
         return f"{self.internal}category:{category}"

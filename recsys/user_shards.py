@@ -14,6 +14,7 @@ from recsys.fold import FIRST_OTHER, fold
 from recsys.hashing import hash_item
 from recsys.histories import Histories
 from recsys.keys import Keys
+from recsys.ledger.scopes import scopes
 from recsys.marks import UserMark
 from recsys.merging import Giving, given_after
 from recsys.returning import basket_fold, purchases, repurchase
@@ -112,22 +113,29 @@ class UserShards:
     async def open(self, chunks: Sequence[Chunk]) -> tuple[list[UserShard], Users]:
         """Reads the marks, and all users in the chunks."""
         users = [list(dict.fromkeys(arrival.event.user_id for arrival in chunk.arrivals)) for chunk in chunks]
+        touched = [
+            list(dict.fromkeys(scope for a in chunk.arrivals for scope in scopes(a.event))) if self._rules.customers else []
+            for chunk in chunks
+        ]
         replies, _ = await self._shards.read(
-            [self._group(chunk.partition, here) for chunk, here in zip(chunks, users, strict=True)]
+            [self._group(chunk.partition, here, there) for chunk, here, there in zip(chunks, users, touched, strict=True)]
         )
         shards: list[UserShard] = []
         pasts: list[bytes | None] = []
         bought: list[bytes | None] = []
-        for chunk, here, (mark, contexts, *values) in zip(chunks, users, replies, strict=True):
+        for chunk, here, there, (mark, contexts, *values) in zip(chunks, users, touched, replies, strict=True):
             n = len(here)
-            customers = Stored(dict(zip(here, values[2 * n :], strict=False)), values[-1]) if self._rules.customers else None
+            customers = None
+            if self._rules.customers:
+                accounts, ledger = values[2 * n : 3 * n], values[3 * n + 1 :]
+                customers = Stored(dict(zip(here, accounts, strict=True)), values[3 * n], dict(zip(there, ledger, strict=True)))
             shards.append(UserShard(chunk, here, len(pasts), mark, marks.user_mark(mark), contexts, customers))
             pasts += values[:n]
             bought += values[n : 2 * n]
         return shards, Users(histories.unpack(pasts, self._rules.history), purchases.unpack(bought))
 
-    def _group(self, partition: int, users: Sequence[str]) -> list[str]:
-        """The keys of these users, and before them that of the mark."""
+    def _group(self, partition: int, users: Sequence[str], touched: Sequence[str]) -> list[str]:
+        """The keys of these users and of the scopes that they touch, and before them that of the mark."""
         keys = [
             self._keys.user_mark(partition),
             self._keys.contexts(partition),
@@ -136,6 +144,7 @@ class UserShards:
         ]
         if self._rules.customers:
             keys += [*(self._keys.account(partition, user) for user in users), self._keys.spreads(partition)]
+            keys += [self._keys.ledger(partition, scope) for scope in touched]
         return keys
 
     def settle(self, shard: UserShard, fresh: Sequence[tuple[int, Arrival]], folded: Folded) -> Settled | None:
@@ -169,14 +178,18 @@ class UserShards:
         for place, (shard, customers) in enumerate(zip(shards, settled, strict=True)):
             if shard.chunk.end <= shard.mark.offset:
                 continue
-            here = touched[(touched >= shard.first) & (touched < shard.first + len(shard.users))]
+            places = touched[(touched >= shard.first) & (touched < shard.first + len(shard.users))]
+            lasting: dict[str, bytes] = {}
             key = self._keys.user_mark(shard.chunk.partition)
             mark = marks.encode(mark_after(shard, folded, place))
-            values, lasting = self._packed(shard, users, here) | dict(more[shard.chunk.partition]), {}
+            values = self._packed(shard, users, places) | dict(more[shard.chunk.partition])
             if customers is not None:
-                values |= {self._keys.account(shard.chunk.partition, user): value for user, value in customers.changed.items()}
+                here = shard.chunk.partition
+                values |= {self._keys.account(here, user): value for user, value in customers.changed.items()}
+                values |= {self._keys.ledger(here, scope): value for scope, value in customers.ledger.brief.items()}
+                lasting = {self._keys.ledger(here, scope): value for scope, value in customers.ledger.lasting.items()}
                 if customers.spreads is not None:
-                    lasting = {self._keys.spreads(shard.chunk.partition): customers.spreads}
+                    lasting[self._keys.spreads(here)] = customers.spreads
             swaps[shard.chunk.partition] = Swap(key, shard.stored, mark, values, self._retention_s, lasting)
         return swaps
 

@@ -220,6 +220,9 @@ def events(draw: st.DrawFn, now_ms: int = NOW_MS) -> dict[str, Any]:
     event["session_id"] = draw(st.sampled_from([None, None, None, "s1", "s1", "s1", "s2"]))
     event["event_time"] = draw(times(now_ms))
     event["source"] = draw(st.sampled_from([None, None, "web", "ios", ""]))
+    event["country"] = draw(st.sampled_from([None, None, "DE", "FR"]))
+    if kind == "search":
+        event["query"] = draw(st.sampled_from([None, "shoes", " Shoes ", "blue  shoes"]))
     event["recommendation_id"] = draw(st.sampled_from([None] * 3 + ["r1"]))
     if kind in ("purchase", "refund"):
         event["currency"] = draw(st.sampled_from([None, "EUR", "EUR", "JPY"]))

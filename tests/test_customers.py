@@ -26,6 +26,7 @@ from recsys.customers.days import NO_DAYS, Days, contains, gaps, how_many, with_
 from recsys.customers.rfm import Rfm, Spreads, Standing
 from recsys.engine import Engine
 from recsys.events import Kind, decode
+from recsys.hashing import NONE
 from recsys.rules import Rules
 from recsys.store import MemoryStore
 from streams.bench.timing import records
@@ -202,7 +203,7 @@ def test_clocks_that_are_wrong_by_thousands_of_years_do_not_make_an_account_larg
     kept = Account()
     for year in (2020, 9999, 1995, 2021):
         event = {"event_type": "order", "user_id": "u", "item_id": "a", "event_time": f"{year}-01-01T00:00:00Z"}
-        account.count(kept, decode(encoded(event), 253_402_300_000_000), 1_800_000)
+        account.count(kept, decode(encoded(event), 253_402_300_000_000), NONE, begins_session=False)
     assert days_of(kept.order_days) == {date(2020, 1, 1), date(2021, 1, 1)}
     assert kept.orders == 4
 
@@ -211,7 +212,7 @@ def test_strangers_words_do_not_make_an_account_grow_without_end() -> None:
     kept = Account()
     for n in range(100):
         event = {"event_type": "click", "user_id": "u", "item_id": "a", "source": f"source {n} " + "x" * 1000}
-        account.count(kept, decode(encoded(event), NOW_MS), 1_800_000)
+        account.count(kept, decode(encoded(event), NOW_MS), NONE, begins_session=False)
     assert len(kept.sources) == MOST_NAMES + 1
     assert kept.sources[OTHERS] == 100 - MOST_NAMES
     assert len(account.pack(kept)) < 1500

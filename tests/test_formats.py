@@ -51,6 +51,7 @@ def test_online_retail_becomes_a_basket_for_each_invoice_and_a_refund_for_each_c
         "user_id": "17850",
         "event_time": "2010-12-01T08:26:00Z",
         "currency": "GBP",
+        "country": "GB",
         "items": [
             {"item_id": "85123A", "quantity": 6, "price": 2.55},
             {"item_id": "84406B", "quantity": 8, "price": 2.75},

@@ -32,6 +32,8 @@ FORMS: dict[str, tuple[Callable[..., Any], int, bool]] = {
     "contexts": (Keys.contexts, 1, False),
     "context": (Keys.context, 2, False),
     "trials": (Keys.trials, 2, False),
+    "account": (Keys.account, 1, True),
+    "ledger": (Keys.ledger, 1, True),
     "user_mark": (Keys.user_mark, 1, False),
     "published": (Keys.published, 1, False),
     "learner": (Keys.learner, 1, False),
@@ -78,7 +80,7 @@ PARSED = re.compile(
     r"|(?P<alone>trending|cold|state|signer|catalogue)|trending:(?P<trending_in>.+)|cold:(?P<cold_in>.+)"
     r"|\{u(?P<met>\d+)\}:context:(?P<slot>\d+)|\{u(?P<shown>\d+)\}:trials:(?P<tried>[0-9a-f]{16})"
     r"|\{(?P<side>[uic])(?P<shard>\d+)\}:(?P<what>mark|published|learner|contexts|spreads|top|deleted)"
-    r"|\{u(?P<home>\d+)\}:(?P<of>user|bought|account):(?P<user>.+)"
+    r"|\{u(?P<home>\d+)\}:(?P<of>user|bought|account|ledger):(?P<user>.+)"
     r"|\{i(?P<at>\d+)\}:(?P<each>row|together|after|sales|visitors):(?P<item>[0-9a-f]{16})",
     re.DOTALL,
 )

@@ -1,28 +1,24 @@
 """The account of a customer: everything that is kept of one, whole numbers all of it, and how an event changes it."""
 
-from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
 from msgspec import Struct
 
-from recsys.batch import Arrival
+from recsys.calendar import HOUR_MS, MONDAY
 from recsys.customers.days import NO_DAYS, Days, day_of, with_day
 from recsys.customers.money import MOST, NO_CURRENCY, amount, micros
 from recsys.events import Event, Kind
-from recsys.hashing import NONE, hash_session
+from recsys.hashing import NONE
 
 VERSION: Literal[1] = 1
 MOST_NAMES = 20
 """Sources, and currencies, that are told apart; what comes after them is counted as `OTHERS`."""
 LONGEST_NAME = 32
 OTHERS = "others"
-HOUR_MS = 3_600_000
-MONDAY = 3
-"""The weekday of the first of January 1970, if Monday is 0."""
 
 
-class Account(Struct, array_like=True):
+class Account(Struct, array_like=True, gc=False):
     """What was counted of a customer. Times are event times in milliseconds since 1970, amounts millionths by currency."""
 
     version: Literal[1] = VERSION
@@ -57,6 +53,24 @@ class Account(Struct, array_like=True):
     """Clicks and views that answer a recommendation."""
     taken: int = 0
     """Purchases that do."""
+    view_days: Days = NO_DAYS
+    """With a view or click."""
+    cart_days: Days = NO_DAYS
+    """With something put into the cart."""
+    hours_there: int = 0
+    """The last hours with an event, as bits back from that of `last_ms`: see `recsys.ledger.steps`, for the steps, too."""
+    minutes_there: int = 0
+    """Likewise."""
+    steps: int = 0
+    """Taken ever."""
+    session_steps: int = 0
+    """Taken in the session that `newest_ms` is of."""
+    places: dict[str, int] = {}
+    """Steps taken ever, by source and country as `recsys.ledger.scopes` names them."""
+    cohort: int = 0
+    """The week since 1970 of the order that was counted first."""
+    bought: bytes = b""
+    """The hashes of the items that were bought, in the order in which they first were."""
 
 
 _decoder = msgspec.msgpack.Decoder(Account)
@@ -79,14 +93,14 @@ def pack(account: Account) -> bytes:
     return _encode(account)
 
 
-def count(account: Account, event: Event, session_gap_ms: int) -> None:
-    """Counts an event of the customer that is no repeat.
+def count(account: Account, event: Event, session: int, *, begins_session: bool) -> None:
+    """Counts an event of the customer that is no repeat; `session` is the hash of its session id.
 
     >>> from recsys.events import decode
     >>> account = Account()
     >>> for second in (0, 10):
     ...     order = b'{"event_type": "order", "user_id": 1, "item_id": 2, "price": 0.1, "currency": "EUR"}'
-    ...     count(account, decode(order, 10**12 + second * 1000), 1_800_000)
+    ...     count(account, decode(order, 10**12 + second * 1000), NONE, begins_session=second == 0)
     >>> account.orders, account.sessions, account.spent
     (2, 1, {'EUR': 200000})
     """
@@ -99,7 +113,8 @@ def count(account: Account, event: Event, session_gap_ms: int) -> None:
     if event.source is not None:
         _add(account.sources, event.source[:LONGEST_NAME], 1)
     if kind.is_interaction:
-        _interact(account, event, session_gap_ms)
+        account.sessions += begins_session
+        _interact(account, event, session)
     if kind is Kind.PURCHASE:
         account.orders += 1
         account.order_days = with_day(account.order_days, day_of(time_ms))
@@ -114,10 +129,7 @@ def count(account: Account, event: Event, session_gap_ms: int) -> None:
         account.taken += kind is Kind.PURCHASE
 
 
-def _interact(account: Account, event: Event, session_gap_ms: int) -> None:
-    session = hash_session(event.session_id) if event.session_id else NONE
-    if not account.sessions or _other_session(account, session, event.time_ms, session_gap_ms):
-        account.sessions += 1
+def _interact(account: Account, event: Event, session: int) -> None:
     account.newest_ms, account.session = event.time_ms, session
     if not account.hours:
         account.hours, account.weekdays = [0] * 24, [0] * 7
@@ -125,7 +137,10 @@ def _interact(account: Account, event: Event, session_gap_ms: int) -> None:
     account.weekdays[(day_of(event.time_ms) + MONDAY) % 7] += 1
 
 
-def _other_session(account: Account, session: int, time_ms: int, gap_ms: int) -> bool:
+def other_session(account: Account, session: int, time_ms: int, gap_ms: int) -> bool:
+    """Whether an interaction that is not counted yet begins a session, by the contract's rule."""
+    if not account.sessions:
+        return True
     if session and account.session:
         return session != account.session
     return abs(time_ms - account.newest_ms) > gap_ms
@@ -142,9 +157,3 @@ def _add(counts: dict[str, int], name: str, count: int) -> None:
     if name not in counts and len(counts) >= MOST_NAMES:
         name = OTHERS
     counts[name] = min(counts.get(name, 0) + count, MOST)
-
-
-def count_all(account: Account, arrivals: Iterable[Arrival], session_gap_ms: int) -> None:
-    """Counts a customer's events, in the order of the topic."""
-    for arrival in arrivals:
-        count(account, arrival.event, session_gap_ms)

@@ -4,9 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from recsys.batch import Arrival
-from recsys.customers import account, rfm
+from recsys.customers import account, firsts, rfm
 from recsys.customers.account import Account
-from recsys.customers.rfm import Spreads
+from recsys.customers.rfm import Standing
+from recsys.ledger.ledger import Ledger, Written
+from recsys.ledger.steps import SEEN
 
 
 class Stored(NamedTuple):
@@ -15,6 +17,8 @@ class Stored(NamedTuple):
     accounts: Mapping[str, bytes | None]
     spreads: bytes | None
     """How all of them stand."""
+    ledger: Mapping[str, bytes | None]
+    """Figures of all of them, by scope."""
 
 
 class Settled(NamedTuple):
@@ -26,23 +30,31 @@ class Settled(NamedTuple):
     """Of these the ones that have something new, packed."""
     spreads: bytes | None
     """Packed; None where nobody stands elsewhere than before."""
+    ledger: Written
+    """The figures that are other ones."""
 
 
 def settle(stored: Stored, fresh: Sequence[Arrival], session_gap_ms: int, rates: Mapping[str, float]) -> Settled:
     """Counts a partition's events that are not counted yet and no repeats."""
     accounts = {user: account.unpack(value) for user, value in stored.accounts.items()}
-    by_user: dict[str, list[Arrival]] = {}
-    for arrival in fresh:
-        by_user.setdefault(arrival.event.user_id, []).append(arrival)
-    spreads: Spreads | None = None
-    for user, arrivals in by_user.items():
-        theirs = accounts[user]
-        before = rfm.standing(theirs, rates)
-        account.count_all(theirs, arrivals, session_gap_ms)
-        after = rfm.standing(theirs, rates)
-        if before != after:
-            if spreads is None:
-                spreads = rfm.unpack(stored.spreads)
-            rfm.stand(spreads, before, after)
-    changed = {user: account.pack(accounts[user]) for user in by_user}
-    return Settled(accounts, changed, None if spreads is None else rfm.pack(spreads))
+    before: dict[str, Standing | None] = {}
+    ledger = Ledger(stored.ledger)
+    for _, event, _ in fresh:
+        theirs = accounts[event.user_id]
+        if event.user_id not in before:
+            before[event.user_id] = rfm.standing(theirs, rates)
+        first = firsts.note(theirs, event, session_gap_ms)
+        ledger.count(event, theirs, first)
+        account.count(theirs, event, first.session_id, begins_session=bool(first.session & SEEN))
+    spreads = _spreads(stored.spreads, before, {user: rfm.standing(accounts[user], rates) for user in before})
+    return Settled(accounts, {user: account.pack(accounts[user]) for user in before}, spreads, ledger.written())
+
+
+def _spreads(stored: bytes | None, before: Mapping[str, Standing | None], after: Mapping[str, Standing | None]) -> bytes | None:
+    """How all stand after some of them moved, packed; None where nobody did."""
+    if before == after:
+        return None
+    spreads = rfm.unpack(stored)
+    for user, standing in after.items():
+        rfm.stand(spreads, before[user], standing)
+    return rfm.pack(spreads)

@@ -18,11 +18,11 @@ class Days(NamedTuple):
     first: int
     """Of the bits, not for certain in the set before one is."""
     bits: bytes
-    """Little-endian: bit n is the day n after the first."""
+    """Little-endian: bit n is the day n after the first. The last byte is not 0."""
 
     @property
     def last(self) -> int:
-        return self.first + int.from_bytes(self.bits, "little").bit_length() - 1
+        return self.first + 8 * len(self.bits) - 9 + self.bits[-1].bit_length() if self.bits else self.first - 1
 
 
 NO_DAYS = Days(0, b"")
@@ -70,6 +70,31 @@ def contains(days: Days, day: int) -> bool:
     """
     place, bit = divmod(day - days.first, 8)
     return 0 <= place < len(days.bits) and bool(days.bits[place] >> bit & 1)
+
+
+def any_between(days: Days, first: int, last: int) -> bool:
+    """Whether one of these days, both included, is in the set.
+
+    >>> days = with_day(with_day(NO_DAYS, 20), 40)
+    >>> any_between(days, 21, 40), any_between(days, 21, 39), any_between(days, 0, 19), any_between(days, 20, 20)
+    (True, False, False, True)
+    """
+    if not days.bits or days.first > last or days.last < first:
+        return False
+    if days.last <= last:
+        return True
+    bits = int.from_bytes(days.bits, "little")
+    bits = bits >> (first - days.first) if first > days.first else bits << (days.first - first)
+    return bits & ((1 << (last - first + 1)) - 1) != 0
+
+
+def each_day(days: Days) -> list[int]:
+    """The days of the set, in order.
+
+    >>> each_day(with_day(with_day(NO_DAYS, 9), 7))
+    [7, 9]
+    """
+    return [day for day in range(days.first, days.last + 1) if contains(days, day)]
 
 
 def gaps(days: Days) -> list[int]:

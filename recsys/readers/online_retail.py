@@ -12,6 +12,15 @@ from recsys.record import MAX_ID
 COLUMNS = ("InvoiceNo", "StockCode", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID")
 MAX_ITEMS = 500
 """Items of one event, by the contract."""
+COUNTRIES = {
+    "Australia": "AU", "Austria": "AT", "Bahrain": "BH", "Belgium": "BE", "Brazil": "BR", "Canada": "CA", "Cyprus": "CY",
+    "Czech Republic": "CZ", "Denmark": "DK", "EIRE": "IE", "European Community": "EU", "Finland": "FI", "France": "FR",
+    "Germany": "DE", "Greece": "GR", "Hong Kong": "HK", "Iceland": "IS", "Israel": "IL", "Italy": "IT", "Japan": "JP",
+    "Lebanon": "LB", "Lithuania": "LT", "Malta": "MT", "Netherlands": "NL", "Norway": "NO", "Poland": "PL", "Portugal": "PT",
+    "RSA": "ZA", "Saudi Arabia": "SA", "Singapore": "SG", "Spain": "ES", "Sweden": "SE", "Switzerland": "CH", "USA": "US",
+    "United Arab Emirates": "AE", "United Kingdom": "GB",
+}  # fmt: skip
+"""ISO 3166-1 alpha-2 of the countries that the file names; `EU` is reserved there, the Channel Islands have two codes."""
 
 
 def events(source: Source) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -26,7 +35,8 @@ def events(source: Source) -> Iterator[tuple[int, dict[str, Any]]]:
     | `UnitPrice` | `price` of the line; `currency` is `GBP` |
     | `InvoiceDate` | `event_time`: that of the event's first line; the file names no offset, it is taken as UTC |
     | `CustomerID` | `user_id` |
-    | `Description`, `Country` | nothing: they belong to the item and the customer, not to the event |
+    | `Country` | `country`, where the name is one country's and the file has the column: it is that of the event's first line |
+    | `Description` | nothing: it belongs to the item |
 
     An invoice has several events where it has more than 500 lines, or where another invoice stands between its lines.
 
@@ -61,6 +71,8 @@ def events(source: Source) -> Iterator[tuple[int, dict[str, Any]]]:
                 "currency": "GBP",
                 "items": [],
             }
+            if row.get("Country") in COUNTRIES:
+                event["country"] = COUNTRIES[row["Country"]]
         event["items"].append(item)
     if event:
         yield start, event
