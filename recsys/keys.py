@@ -23,6 +23,7 @@ stand right under the prefix, those of another under its own name (`p g1:recs:<u
 | `p together:<item>` | string | none: one an item | publish | public: what is bought together with the item, as JSON |
 | `p bought_after:<item>` | string | none: one an item | publish | public: what is bought after the item was met, as JSON |
 | `p customer:<user>` | string | retention | publish | public: the Customer JSON |
+| `p lifetimes` | string | 90 days | lifetimes | how long customers stay, as fitted, as JSON (`recsys.customers.outlook`) |
 | `p trending` | string | none: one key | publish | public: the most popular items as JSON |
 | `p trending:<category>` | string | none: one a category | publish | public: the most popular items of a category as JSON |
 | `p item:<item>` | string | none: one an item | catalogue | public: the Item JSON of an item that is not deleted, as it came |
@@ -97,6 +98,10 @@ class Keys(Struct, frozen=True):
 
     def customer(self, user: str) -> str:
         return f"{self.prefix}customer:{user}"
+
+    @property
+    def lifetimes(self) -> str:
+        return f"{self.prefix}lifetimes"
 
     def item(self, item: str) -> str:
         return f"{self.prefix}item:{item}"
@@ -177,6 +182,11 @@ class Keys(Struct, frozen=True):
 
     def account(self, partition: int, user: str) -> str:
         return f"{self.internal}{{u{partition}}}:account:{user}"
+
+    @property
+    def accounts(self) -> str:
+        """A pattern of Redis for the accounts of all customers."""
+        return f"{literal(self.internal)}{{u*}}:account:*"
 
     def spreads(self, partition: int) -> str:
         return f"{self.internal}{{u{partition}}}:spreads"

@@ -69,7 +69,8 @@ READER = Role(
     ),
     ("get", "mget"),
 )
-ANALYST = Role("analyst", (Right("Read", "topic", CUSTOMERS),), ("freshet:customer:*",), ("get", "mget"))
+ANALYST = Role("analyst", (Right("Read", "topic", CUSTOMERS),), ("freshet:customer:*", "freshet:lifetimes"), ("get", "mget"))
+FORECASTER = Role("forecaster", (), ("freshet:live", "freshet:*{u*}:account:*", "freshet:lifetimes"), ("mget", "scan", "set"))
 PRODUCER = Role("producer", (Right("Write", "topic", EVENTS),), (), ())
 CATALOGUE = Role("catalogue", (Right("Write", "topic", ITEMS),), (), ())
 OPERATOR = Role(
@@ -85,7 +86,7 @@ OPERATOR = Role(
     ("freshet:*",),
     ("ping", "mget", "getrange", "scan", "info"),
 )
-ROLES = (WORKER, READER, ANALYST, PRODUCER, CATALOGUE, OPERATOR)
+ROLES = (WORKER, READER, ANALYST, FORECASTER, PRODUCER, CATALOGUE, OPERATOR)
 
 IMPLYING = {"Describe": ("Read", "Write", "Describe"), "Read": ("Read",), "Write": ("Write",)}
 

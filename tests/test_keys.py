@@ -33,6 +33,7 @@ FORMS: dict[str, tuple[Callable[..., Any], int, bool]] = {
     "learner": (Keys.learner, 1, False),
     "item_mark": (Keys.item_mark, 1, False),
     "top": (Keys.top, 1, False),
+    "lifetimes": (lambda keys: keys.lifetimes, 0, False),
     "trending": (lambda keys: keys.trending, 0, False),
     "state": (lambda keys: keys.state, 0, False),
     "signer": (lambda keys: keys.signer, 0, False),
@@ -67,7 +68,7 @@ def built(keys: Keys, name: tuple[Any, ...]) -> str:
 
 
 PARSED = re.compile(
-    r"(?P<kind>recs|similar|together|bought_after|item|worker|category):(?P<id>.+)|(?P<alone>trending|state|signer)"
+    r"(?P<kind>recs|similar|together|bought_after|item|worker|category):(?P<id>.+)|(?P<alone>trending|lifetimes|state|signer)"
     r"|trending:(?P<trending_in>.+)|\{(?P<side>[uic])(?P<shard>\d+)\}:(?P<what>mark|published|learner|top|deleted)"
     r"|\{u(?P<home>\d+)\}:(?P<of>user|bought):(?P<user>.+)|\{i(?P<at>\d+)\}:(?P<each>row|together|after|sales):(?P<item>[0-9a-f]{16})",
     re.DOTALL,

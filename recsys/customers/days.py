@@ -1,12 +1,14 @@
 """Days: a set of calendar days (UTC), as a first day and a bit for each day from it on."""
 
+from datetime import date, timedelta
 from typing import NamedTuple
 
 import numpy as np
 
-from recsys.compiled import F64
+from recsys.compiled import F64, I64
 
 DAY_MS = 86_400_000
+EPOCH = date(1970, 1, 1)
 
 
 class Days(NamedTuple):
@@ -39,6 +41,24 @@ def day_of(time_ms: int) -> int:
     return time_ms // DAY_MS
 
 
+def date_of(day: int) -> str:
+    """How messages write a day.
+
+    >>> date_of(20_000)
+    '2024-10-04'
+    """
+    return (EPOCH + timedelta(days=day)).isoformat()
+
+
+def day_on(date_text: str) -> int:
+    """The day that messages write so.
+
+    >>> day_on("2024-10-04")
+    20000
+    """
+    return (date.fromisoformat(date_text) - EPOCH).days
+
+
 def how_many(days: Days) -> int:
     """The days in the set."""
     return int.from_bytes(days.bits, "little").bit_count()
@@ -68,14 +88,24 @@ def contains(days: Days, day: int) -> bool:
     return 0 <= place < len(days.bits) and bool(days.bits[place] >> bit & 1)
 
 
+def days_in(days: Days, until: int) -> I64:
+    """The days of the set up to one of them, in order.
+
+    >>> days_in(with_day(with_day(NO_DAYS, 7), 9), 8), days_in(with_day(with_day(NO_DAYS, 7), 9), 9)
+    (array([7]), array([7, 9]))
+    """
+    bits = np.unpackbits(np.frombuffer(days.bits, np.uint8), bitorder="little")
+    found: I64 = np.flatnonzero(bits[: max(until - days.first + 1, 0)]) + days.first
+    return found
+
+
 def gaps(days: Days) -> F64:
     """Days from each day of the set to the next.
 
     >>> gaps(with_day(with_day(with_day(NO_DAYS, 7), 9), 14))
     array([2., 5.])
     """
-    bits = np.unpackbits(np.frombuffer(days.bits, np.uint8), bitorder="little")
-    found: F64 = np.diff(np.flatnonzero(bits)).astype(np.float64)
+    found: F64 = np.diff(days_in(days, days.last)).astype(np.float64)
     return found
 
 

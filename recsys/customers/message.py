@@ -8,7 +8,7 @@ import numpy as np
 from msgspec import Struct
 
 from recsys.customers.account import Account
-from recsys.customers.days import gaps, how_many
+from recsys.customers.days import date_of, gaps, how_many
 from recsys.customers.money import decimal
 from recsys.customers.rfm import Rfm
 from recsys.events import Kind
@@ -60,6 +60,11 @@ class Customer(Struct, omit_defaults=True):
     """Of the day, UTC, with the most interactions; the earliest of several."""
     best_weekday: str | None = None
     orders: int = 0
+    order_days: int = 0
+    """Days with an order."""
+    first_order: str | None = None
+    last_order: str | None = None
+    """These days, as 2026-11-23."""
     units: Decimal | None = None
     spent: Amounts = {}
     refunded: Amounts = {}
@@ -74,7 +79,8 @@ class Customer(Struct, omit_defaults=True):
 
 def customer(user: str, account: Account, updated_ms: int, rfm: Rfm | None, segment: str | None) -> Customer:
     """The message for a customer who has an account with at least one event."""
-    between = gaps(account.order_days)
+    days = account.order_days
+    between = gaps(days)
     answers = account.shown, account.clicked, account.taken
     return Customer(
         user_id=user,
@@ -88,6 +94,9 @@ def customer(user: str, account: Account, updated_ms: int, rfm: Rfm | None, segm
         best_hour=account.hours.index(max(account.hours)) if account.hours else None,
         best_weekday=WEEKDAYS[account.weekdays.index(max(account.weekdays))] if account.weekdays else None,
         orders=account.orders,
+        order_days=how_many(days),
+        first_order=date_of(days.first) if account.orders else None,
+        last_order=date_of(days.last) if account.orders else None,
         units=decimal(account.units) if account.units else None,
         spent=amounts(account.spent),
         refunded=amounts(account.refunded),
@@ -111,7 +120,7 @@ def amounts(paid: Mapping[str, int]) -> Amounts:
 def encode(message: Customer) -> bytes:
     """The JSON of a message; amounts are numbers of exact decimal text.
 
-    >>> encode(Customer("u", "2026-01-01T00:00:00Z", "", "", 1, 1, {}, spent={"EUR": Decimal("0.30")}))[-23:]
+    >>> encode(Customer("u", "2026-01-01T00:00:00Z", "", "", 1, 1, {}, spent={"EUR": Decimal("0.30")}))[-22:]
     b',"spent":{"EUR":0.30}}'
     """
     return _encode(message)

@@ -22,6 +22,7 @@ COMMANDS = {
     "bought-after": ("streams.cli.lookup:bought_after", "Show what was bought after an item was looked at."),
     "trending": ("streams.cli.lookup:trending", "Show what is popular now."),
     "customer": ("streams.cli.customer:customer", "Show what is known of a customer."),
+    "lifetimes": ("streams.cli.lifetimes:lifetimes", "Find out how long customers stay, and keep it for the look-ups."),
     "item": ("streams.cli.lookup:item", "Show what the catalogue says of an item."),
     "export": ("streams.cli.export:export", "Write the whole counted state as JSON lines."),
     "evaluate": ("streams.cli.evaluate:evaluate", "Measure how good the recommendations are, on files of events."),
