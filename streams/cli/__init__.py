@@ -14,6 +14,7 @@ COMMANDS = {
     "down": ("streams.cli.local:down", "Stop the local Kafka and Redis."),
     "worker": ("streams.cli.worker:worker", "Run one worker in the foreground."),
     "replay": ("streams.cli.replay:replay", "Produce a file of real events to the topic."),
+    "quality": ("streams.cli.quality:quality", "Say how good the events of a file are."),
     "items": ("streams.cli.items:items", "Produce a file of items to the catalogue."),
     "recommend": ("streams.cli.lookup:recommend", "Show what is recommended to a user."),
     "explain": ("streams.cli.explain:explain", "Show why an item is recommended to a user, or why not."),
