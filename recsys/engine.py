@@ -91,8 +91,10 @@ class Engine:
     """Counts chunks into a store and ranks from it. Several engines share a store; each partition belongs to one at a time."""
 
     def __init__(
-        self, store: Store, keys: Keys, rules: Rules, retention_s: int = 90 * 86_400, catalogue: Catalogue | None = None
-    ) -> None:
+        self, store: Store, keys: Keys, rules: Rules, retention_s: int = 90 * 86_400, catalogue: Catalogue | None = None,
+        described: Keys | None = None,
+    ) -> None:  # fmt: skip
+        """`described` are the keys under which users are described, if those are not `keys`."""
         self._store = store
         self._keys = keys
         self._rules = rules
@@ -106,7 +108,7 @@ class Engine:
         self._categories = Categories(store, self._items, keys, rules, self._catalogue)
         self._popular = popularity.unpack(rules)
         self._ranker = Ranker(self._items, rules)
-        self._standings = Standings(store, self._items, keys, rules)
+        self._standings = Standings(store, self._items, keys, rules, described or keys)
         self._lines: dict[int, tuple[int, int]] = {}
         """By partition, how many lines were bought, and how many of them again."""
         self._newest_ms = 0

@@ -7,7 +7,8 @@ id can reach a key of another kind, user or shard.
 A state that was built anew beside another is a generation, and has a name (`recsys.generations`). The internal keys of the
 first one, `g1`, stand right under the prefix; those of another stand under `p g2:`. The public keys of whichever is live
 stand right under the prefix, those of another under its own name (`p g1:recs:<user>`). The keys of the catalogue (`item:`,
-`{c7}:`) are of no generation: it is read from its own topic, and a rebuild leaves it alone.
+`{c7}:`) and of described users (`user:`, `{p7}:`) are of no generation: they are read from topics of their own, and a rebuild
+leaves them alone.
 
 | key | type | lifetime | written by | what |
 |---|---|---|---|---|
@@ -29,6 +30,8 @@ stand right under the prefix, those of another under its own name (`p g1:recs:<u
 | `p item:<item>` | string | none: one an item | catalogue | public: the Item JSON of an item that is not deleted, as it came |
 | `p {c7}:mark` | string | none: one a partition of `items` | catalogue | up to where its records have had their effects |
 | `p {c7}:deleted` | string | none: one a partition of `items` | catalogue | the items that are deleted up to there, as JSON |
+| `p user:<user>` | string | none: one a described user | users | public: the User JSON of a user who is not deleted |
+| `p {p7}:mark` | string | none: one a partition of `users` | users | up to where its records have had their effects |
 | `p state` | string | none: one key | first worker | what the state was built with (`recsys.layout.Layout`) |
 | `p signer` | string | none: one key | worker | whose signature forwarded records have: a fingerprint of the secret |
 | `p {u7}:mark` | string | none: one a partition | commit | the shard's version, mark, counters (`recsys.marks.UserMark`) |
@@ -105,6 +108,13 @@ class Keys(Struct, frozen=True):
 
     def item(self, item: str) -> str:
         return f"{self.prefix}item:{item}"
+
+    def described(self, user: str) -> str:
+        return f"{self.prefix}user:{user}"
+
+    def users_mark(self, partition: int) -> str:
+        """Of the topic `users`."""
+        return f"{self.prefix}{{p{partition}}}:mark"
 
     @property
     def published_lists(self) -> str:

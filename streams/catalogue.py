@@ -10,7 +10,7 @@ See docs/decisions/0017-the-catalogue-is-read-by-every-worker.md.
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import NoReturn
 
 import msgspec
@@ -263,15 +263,7 @@ class CatalogueStream:
 
     async def _write(self, part: Part, values: dict[str, bytes | None], rejected: Iterable[Rejected]) -> None:
         """Makes items public, with their values as they came (None: not any more), and sets bad records aside."""
-        entries = [Entry(self._keys.item(item), value) for item, value in values.items() if value is not None]
-        if entries:
-            await self._store.put(entries)
-        removed = [self._keys.item(item) for item, value in values.items() if value is None]
-        if removed:
-            found = zip(removed, await self._store.read([[key] for key in removed]), strict=True)
-            there = [Replacement(key, value, None) for key, [value] in found if value is not None]
-            if there:
-                await self._store.replace(there)
+        await write(self._store, {self._keys.item(item): value for item, value in values.items()})
         letters = [Letter(part.number % self._rejected_partitions, *fitting(each)) for each in rejected]
         if letters:
             await self._outbox.deliver(self._rejected, letters)
@@ -331,6 +323,19 @@ class CatalogueStream:
             [[stored]] = await self._store.read([[key]])
             if offset_of(stored) <= offset or (await self._store.swap([Swap(key, stored, str(offset).encode(), {})]))[0]:
                 return
+
+
+async def write(store: Store, values: Mapping[str, bytes | None]) -> None:
+    """Writes values by key, whatever is there; None: takes away what is there."""
+    entries = [Entry(key, value) for key, value in values.items() if value is not None]
+    if entries:
+        await store.put(entries)
+    removed = [key for key, value in values.items() if value is None]
+    if removed:
+        found = zip(removed, await store.read([[key] for key in removed]), strict=True)
+        there = [Replacement(key, value, None) for key, [value] in found if value is not None]
+        if there:
+            await store.replace(there)
 
 
 def offset_of(mark: bytes | None) -> int:

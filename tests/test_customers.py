@@ -108,9 +108,9 @@ def orders(*sizes: int, user: str = "u") -> list[Record]:
     return log
 
 
-def told(log: list[Record], rules: Rules | None = None) -> dict[str, dict[str, object]]:
+def told(log: list[Record], rules: Rules | None = None, store: MemoryStore | None = None) -> dict[str, dict[str, object]]:
     """The messages on these records, by user."""
-    engine = Engine(MemoryStore(), KEYS, rules or Rules())
+    engine = Engine(store or MemoryStore(), KEYS, rules or Rules())
 
     async def messages() -> dict[str, dict[str, object]]:
         counted = await engine.count(chunk(0, 0, log[-1].offset, log, 1))

@@ -21,6 +21,8 @@ FORMS: dict[str, tuple[Callable[..., Any], int, bool]] = {
     "together": (Keys.together, 0, True),
     "bought_after": (Keys.bought_after, 0, True),
     "item": (Keys.item, 0, True),
+    "described": (Keys.described, 0, True),
+    "users_mark": (Keys.users_mark, 1, False),
     "catalogue_mark": (Keys.catalogue_mark, 1, False),
     "catalogue_deleted": (Keys.catalogue_deleted, 1, False),
     "worker": (Keys.worker, 0, True),
@@ -68,8 +70,8 @@ def built(keys: Keys, name: tuple[Any, ...]) -> str:
 
 
 PARSED = re.compile(
-    r"(?P<kind>recs|similar|together|bought_after|item|worker|category):(?P<id>.+)|(?P<alone>trending|lifetimes|state|signer)"
-    r"|trending:(?P<trending_in>.+)|\{(?P<side>[uic])(?P<shard>\d+)\}:(?P<what>mark|published|learner|top|deleted)"
+    r"(?P<kind>recs|similar|together|bought_after|item|user|worker|category):(?P<id>.+)|(?P<alone>trending|lifetimes|state|signer)"
+    r"|trending:(?P<trending_in>.+)|\{(?P<side>[uicp])(?P<shard>\d+)\}:(?P<what>mark|published|learner|top|deleted)"
     r"|\{u(?P<home>\d+)\}:(?P<of>user|bought):(?P<user>.+)|\{i(?P<at>\d+)\}:(?P<each>row|together|after|sales):(?P<item>[0-9a-f]{16})",
     re.DOTALL,
 )
@@ -80,7 +82,7 @@ def read_back(key: str, prefix: str) -> tuple[Any, ...]:
     found = PARSED.fullmatch(key.removeprefix(prefix))
     assert found is not None, key
     if found["kind"]:
-        return found["kind"], found["id"]
+        return {"user": "described"}.get(found["kind"], found["kind"]), found["id"]
     if found["trending_in"]:
         return "trending_in", found["trending_in"]
     if found["alone"]:
@@ -95,6 +97,7 @@ def read_back(key: str, prefix: str) -> tuple[Any, ...]:
         "u": {"mark": "user_mark", "published": "published", "learner": "learner"},
         "i": {"mark": "item_mark", "top": "top"},
         "c": {"mark": "catalogue_mark", "deleted": "catalogue_deleted"},
+        "p": {"mark": "users_mark"},
     }
     return kind[found["side"]][found["what"]], int(found["shard"])
 

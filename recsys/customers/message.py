@@ -11,10 +11,12 @@ from recsys.customers.account import Account
 from recsys.customers.days import date_of, gaps, how_many
 from recsys.customers.money import decimal
 from recsys.customers.rfm import Rfm
+from recsys.customers.user import Attribute, Consent, User
 from recsys.events import Kind
 from recsys.recommendation import instant
 
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_users = msgspec.json.Decoder(User)
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 Amounts = Mapping[str, Decimal]
@@ -75,6 +77,9 @@ class Customer(Struct, omit_defaults=True):
     segment: str | None = None
     previous_segment: str | None = None
     """Where this message says that the segment has changed."""
+    attributes: Mapping[str, Attribute] = {}
+    consent: Consent | None = None
+    """What the shop said of the customer on the topic `users`, as of this message."""
 
 
 def customer(user: str, account: Account, updated_ms: int, rfm: Rfm | None, segment: str | None) -> Customer:
@@ -106,6 +111,18 @@ def customer(user: str, account: Account, updated_ms: int, rfm: Rfm | None, segm
         rfm=None if rfm is None else Scores(*rfm),
         segment=segment,
     )
+
+
+def describe(message: Customer, by_shop: bytes) -> None:
+    """Adds to a message what the shop said of the customer, as Redis keeps it.
+
+    >>> message = Customer("u", "2026-01-01T00:00:00Z", "", "", 1, 1, {})
+    >>> describe(message, b'{"user_id": "u", "attributes": {"age": 34}}')
+    >>> message.attributes
+    {'age': 34}
+    """
+    user = _users.decode(by_shop)
+    message.attributes, message.consent = user.attributes, user.consent
 
 
 def amounts(paid: Mapping[str, int]) -> Amounts:

@@ -30,6 +30,7 @@ from recsys.readers.source import NOT_UTF8, Example, FormatError, Passed, Source
 __all__ = [
     "FORMATS",
     "ITEMS",
+    "USERS",
     "Example",
     "FormatError",
     "Passed",
@@ -60,6 +61,9 @@ ITEMS: dict[str, Callable[[Source], Iterator[tuple[int, dict[str, Any]]]]] = {
     "movielens": movielens.items,
 }
 """Those that say something of their items: from a source to (number of the line, fields of the Item JSON)."""
+
+USERS: dict[str, Callable[[Source], Iterator[tuple[int, bytes]]]] = {"jsonl": Source.lines, "movielens": movielens.users}
+"""Those that say something of their users: from a source to (number of the line, the User JSON as bytes)."""
 
 
 class Record(Struct, frozen=True):

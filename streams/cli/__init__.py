@@ -16,6 +16,7 @@ COMMANDS = {
     "replay": ("streams.cli.replay:replay", "Produce a file of real events to the topic."),
     "quality": ("streams.cli.quality:quality", "Say how good the events of a file are."),
     "items": ("streams.cli.items:items", "Produce a file of items to the catalogue."),
+    "users": ("streams.cli.users:users", "Produce a file of users: what the shop knows of them."),
     "recommend": ("streams.cli.lookup:recommend", "Show what is recommended to a user."),
     "explain": ("streams.cli.explain:explain", "Show why an item is recommended to a user, or why not."),
     "similar": ("streams.cli.lookup:similar", "Show what users who looked at an item also looked at."),

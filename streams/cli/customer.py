@@ -9,6 +9,7 @@ from rich.table import Table
 
 from recsys.connection import open_client, read_values
 from recsys.customers.message import Customer
+from recsys.customers.user import Attribute, Consent
 from recsys.keys import Keys
 from streams.cli.failure import Failure
 from streams.cli.lifetimes import demand_scipy
@@ -89,9 +90,30 @@ def lines(found: Customer) -> Iterator[tuple[str, str]]:
     if found.days_between_orders is not None:
         between = found.days_between_orders
         yield "days between orders", f"mean {between.mean:g}, median {between.median:g}"
+    if found.attributes:
+        yield "described as", ", ".join(f"{name} {described(content)}" for name, content in found.attributes.items())
+    if found.consent is not None:
+        yield "consent", ", ".join(f"{name}: {'yes' if given else 'no'}" for name, given in consents(found.consent))
     if found.recommendations is not None:
         answers = found.recommendations
         yield "recommendations", f"{answers.shown:,} shown, {answers.clicked:,} clicked, {answers.bought:,} bought"
+
+
+def described(content: Attribute) -> str:
+    """
+    >>> described(["a", "b"]), described(True), described(34)
+    ('a and b', 'yes', '34')
+    """
+    if isinstance(content, bool):
+        return "yes" if content else "no"
+    return " and ".join(content) if isinstance(content, list) else str(content)
+
+
+def consents(consent: Consent) -> Iterator[tuple[str, bool]]:
+    """What was said of each thing that a customer may allow or not."""
+    for name, given in (("personalise", consent.personalise), ("analyse", consent.analyse)):
+        if given is not None:
+            yield name, given
 
 
 def outlook_lines(expected: "Outlook") -> Iterator[tuple[str, str]]:
