@@ -98,10 +98,10 @@ class Engine:
 
     def __init__(
         self, store: Store, keys: Keys, rules: Rules, retention_s: int = 90 * 86_400, catalogue: Catalogue | None = None,
-        partitions: int = 0,
+        partitions: int = 0, described: Keys | None = None,
     ) -> None:  # fmt: skip
         """`partitions` is how many there are on all workers together, for what is summed up over all of them; without it, it
-        is over those that were counted here."""
+        is over those that were counted here. `described` are the keys under which users are described, if not `keys`."""
         self._store = store
         self._keys = keys
         self._rules = rules
@@ -118,7 +118,7 @@ class Engine:
         self._cold_counting = ColdCounting(self._shards, keys, rules)
         self._popular = popularity.unpack(rules)
         self._ranker = Ranker(self._items, rules)
-        self._standings = Standings(store, self._items, keys, rules)
+        self._standings = Standings(store, self._items, keys, rules, described or keys)
         self._lines: dict[int, tuple[int, int]] = {}
         """By partition, how many lines were bought, and how many of them again."""
         self._newest_ms = 0

@@ -117,6 +117,9 @@ class _Wire(Struct):
     position: int | None = None
 
 
+FIELDS = _Wire.__struct_fields__
+"""The names of all fields of an event."""
+
 _form = Form(_Wire, "an event", InvalidEvent, {"items": list[dict[str, Raw]]})
 
 

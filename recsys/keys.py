@@ -7,7 +7,8 @@ id can reach a key of another kind, user or shard.
 A state that was built anew beside another is a generation, and has a name (`recsys.generations`). The internal keys of the
 first one, `g1`, stand right under the prefix; those of another stand under `p g2:`. The public keys of whichever is live
 stand right under the prefix, those of another under its own name (`p g1:recs:<user>`). The keys of the catalogue (`item:`,
-`catalogue`, `{c7}:`) are of no generation: it is read from its own topic, and a rebuild leaves it alone.
+`catalogue`, `{c7}:`) and of described users (`user:`, `{p7}:`) are of no generation: they are read from topics of their own,
+and a rebuild leaves them alone.
 
 | key | type | lifetime | written by | what |
 |---|---|---|---|---|
@@ -24,12 +25,15 @@ stand right under the prefix, those of another under its own name (`p g1:recs:<u
 | `p bought_after:<item>` | string | none: one an item | publish | public: what is bought after the item was met, as JSON |
 | `p customer:<user>` | string | retention | publish | public: the Customer JSON |
 | `p cold`, `p cold:<context>` | string | retention | publish | public: what to show first (`recsys.cold`), as JSON |
+| `p lifetimes` | string | 90 days | lifetimes | how long customers stay, as fitted, as JSON (`recsys.customers.outlook`) |
 | `p trending` | string | none: one key | publish | public: the most popular items as JSON |
 | `p trending:<category>` | string | none: one a category | publish | public: the most popular items of a category as JSON |
 | `p item:<item>` | string | none: one an item | catalogue | public: the Item JSON of an item that is not deleted, as it came |
 | `p catalogue` | string | none: one key | catalogue | how many partitions `items` has; missing: nobody has read it |
 | `p {c7}:mark` | string | none: one a partition of `items` | catalogue | up to where its records have had their effects |
 | `p {c7}:deleted` | string | none: one a partition of `items` | catalogue | the items that are deleted up to there, as JSON |
+| `p user:<user>` | string | none: one a described user | users | public: the User JSON of a user who is not deleted |
+| `p {p7}:mark` | string | none: one a partition of `users` | users | up to where its records have had their effects |
 | `p state` | string | none: one key | first worker | what the state was built with (`recsys.layout.Layout`) |
 | `p signer` | string | none: one key | worker | whose signature forwarded records have: a fingerprint of the secret |
 | `p {u7}:mark` | string | none: one a partition | commit | the shard's version, mark, counters (`recsys.marks.UserMark`) |
@@ -105,8 +109,19 @@ class Keys(Struct, frozen=True):
     def customer(self, user: str) -> str:
         return f"{self.prefix}customer:{user}"
 
+    @property
+    def lifetimes(self) -> str:
+        return f"{self.prefix}lifetimes"
+
     def item(self, item: str) -> str:
         return f"{self.prefix}item:{item}"
+
+    def described(self, user: str) -> str:
+        return f"{self.prefix}user:{user}"
+
+    def users_mark(self, partition: int) -> str:
+        """Of the topic `users`."""
+        return f"{self.prefix}{{p{partition}}}:mark"
 
     @property
     def published_lists(self) -> str:
@@ -202,6 +217,11 @@ class Keys(Struct, frozen=True):
 
     def account(self, partition: int, user: str) -> str:
         return f"{self.internal}{{u{partition}}}:account:{user}"
+
+    @property
+    def accounts(self) -> str:
+        """A pattern of Redis for the accounts of all customers."""
+        return f"{literal(self.internal)}{{u*}}:account:*"
 
     def spreads(self, partition: int) -> str:
         return f"{self.internal}{{u{partition}}}:spreads"

@@ -21,11 +21,11 @@ from recsys.catalogue.item import BadItem, CatalogueItem
 from recsys.hashing import hash_item
 from recsys.keys import Keys
 from recsys.marks import START
-from recsys.store import Entry, Replacement, Store, Swap
+from recsys.store import Entry, Store, Swap
 from streams import topics
 from streams.counting import fitting
 from streams.home import Rejected
-from streams.item_parts import Part, Pending, has_read, move_back, offset_of, opened, told_by
+from streams.item_parts import Part, Pending, has_read, move_back, offset_of, opened, told_by, write
 from streams.lease import LEASE_S, now
 from streams.outbox import Letter, Outbox
 from streams.publishing import Publishing
@@ -237,15 +237,7 @@ class CatalogueStream:
 
     async def _write(self, part: Part, values: dict[str, bytes | None], rejected: Iterable[Rejected]) -> None:
         """Makes items public, with their values as they came (None: not any more), and sets bad records aside."""
-        entries = [Entry(self._keys.item(item), value) for item, value in values.items() if value is not None]
-        if entries:
-            await self._store.put(entries)
-        removed = [self._keys.item(item) for item, value in values.items() if value is None]
-        if removed:
-            found = zip(removed, await self._store.read([[key] for key in removed]), strict=True)
-            there = [Replacement(key, value, None) for key, [value] in found if value is not None]
-            if there:
-                await self._store.replace(there)
+        await write(self._store, {self._keys.item(item): value for item, value in values.items()})
         letters = [Letter(part.number % self._rejected_partitions, *fitting(each)) for each in rejected]
         if letters:
             await self._outbox.deliver(self._rejected, letters)

@@ -1,6 +1,6 @@
 """The partitions of the topic `items` as a worker has them: what it has read, up to where the effects are had, what waits."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -9,7 +9,7 @@ from msgspec import Struct, field
 from recsys.catalogue.item import CatalogueItem, decode, item_id
 from recsys.keys import Keys
 from recsys.marks import START
-from recsys.store import Store, Swap
+from recsys.store import Entry, Replacement, Store, Swap
 
 
 class Part(Struct):
@@ -83,3 +83,16 @@ async def has_read(consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) 
         if await consumer.position(place) < end:
             return False
     return True
+
+
+async def write(store: Store, values: Mapping[str, bytes | None]) -> None:
+    """Writes values by key, whatever is there; None: takes away what is there."""
+    entries = [Entry(key, value) for key, value in values.items() if value is not None]
+    if entries:
+        await store.put(entries)
+    removed = [key for key, value in values.items() if value is None]
+    if removed:
+        found = zip(removed, await store.read([[key] for key in removed]), strict=True)
+        there = [Replacement(key, value, None) for key, [value] in found if value is not None]
+        if there:
+            await store.replace(there)

@@ -15,7 +15,7 @@ from recsys.keys import Keys
 from streams.access import Refused, knock
 from streams.cli.failure import one_line
 from streams.settings import Settings
-from streams.topics import ANSWER_MS, CUSTOMERS, EVENTS, ITEMS, RECOMMENDATIONS, REJECTED
+from streams.topics import ANSWER_MS, CUSTOMERS, EVENTS, ITEMS, RECOMMENDATIONS, REJECTED, USERS
 
 GROUP = "freshet"
 """The workers' group where no prefixes are set; `group_id` says what it is where they are."""
@@ -47,6 +47,7 @@ WORKER = Role(
         Right("Read", "topic", EVENTS),
         Right("Write", "topic", EVENTS),
         Right("Read", "topic", ITEMS),
+        Right("Read", "topic", USERS),
         Right("Write", "topic", RECOMMENDATIONS),
         Right("Write", "topic", CUSTOMERS),
         Right("Write", "topic", REJECTED),
@@ -71,14 +72,22 @@ READER = Role(
     ),
     ("get", "mget"),
 )
-ANALYST = Role("analyst", (Right("Read", "topic", CUSTOMERS),), ("freshet:customer:*",), ("get", "mget"))
+ANALYST = Role(
+    "analyst",
+    (Right("Read", "topic", CUSTOMERS),),
+    ("freshet:customer:*", "freshet:user:*", "freshet:lifetimes"),
+    ("get", "mget"),
+)
+FORECASTER = Role("forecaster", (), ("freshet:live", "freshet:*{u*}:account:*", "freshet:lifetimes"), ("mget", "scan", "set"))
 PRODUCER = Role("producer", (Right("Write", "topic", EVENTS),), (), ())
 CATALOGUE = Role("catalogue", (Right("Write", "topic", ITEMS),), (), ())
+REGISTRY = Role("registry", (Right("Write", "topic", USERS),), (), ())
 OPERATOR = Role(
     "operator",
     (
         Right("Write", "topic", EVENTS),
         Right("Read", "topic", ITEMS),
+        Right("Describe", "topic", USERS),
         Right("Describe", "topic", RECOMMENDATIONS),
         Right("Describe", "topic", CUSTOMERS),
         Right("Describe", "topic", REJECTED),
@@ -87,7 +96,7 @@ OPERATOR = Role(
     ("freshet:*",),
     ("ping", "mget", "getrange", "scan", "info"),
 )
-ROLES = (WORKER, READER, ANALYST, PRODUCER, CATALOGUE, OPERATOR)
+ROLES = (WORKER, READER, ANALYST, FORECASTER, PRODUCER, CATALOGUE, REGISTRY, OPERATOR)
 
 IMPLYING = {"Describe": ("Read", "Write", "Describe"), "Read": ("Read",), "Write": ("Write",)}
 

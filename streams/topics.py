@@ -10,11 +10,19 @@ from streams.settings import Settings
 
 EVENTS = "events"
 ITEMS = "items"
+USERS = "users"
 RECOMMENDATIONS = "recommendations"
 CUSTOMERS = "customers"
 REJECTED = "rejected"
 
-CLEANUP = {EVENTS: "delete", ITEMS: "compact", RECOMMENDATIONS: "compact", CUSTOMERS: "compact", REJECTED: "delete"}
+CLEANUP = {
+    EVENTS: "delete",
+    ITEMS: "compact",
+    USERS: "compact",
+    RECOMMENDATIONS: "compact",
+    CUSTOMERS: "compact",
+    REJECTED: "delete",
+}
 """Every topic of this version with its `cleanup.policy`."""
 
 ANSWER_MS = 10_000

@@ -29,6 +29,7 @@ from streams.publishing import Publishing
 from streams.roles import WORKER, demand, demand_commands
 from streams.seal import Seal
 from streams.settings import Settings
+from streams.users import UserStream
 from streams.warmup import warm_up
 from streams.watchdog import watch
 
@@ -55,7 +56,7 @@ async def run(
     """Runs a worker until it is cancelled. Raises what ended it otherwise.
 
     `outbox_over` makes what writes to Kafka; `when_ready` is called once, with the partitions that it has, in words.
-    `catalogue_of` is the prefix of a system whose workers keep the catalogue: then this one only reads it.
+    `catalogue_of` is the prefix of a system whose workers keep the catalogue and the users: then this one only reads them.
     """
     async with AsyncExitStack() as stack:
         await asyncio.to_thread(demand_commands, settings, WORKER)
@@ -75,7 +76,8 @@ async def run(
         await claim(store, keys, layout_of(events, partitions, settings.rules))
         await claim_signer(store, keys, Seal.of(settings.secret, events, partitions).signers)
         catalogue = Catalogue()
-        engine = Engine(store, keys, settings.rules, settings.retention_s, catalogue, partitions)
+        theirs = keys if catalogue_of is None else Keys(catalogue_of)
+        engine = Engine(store, keys, settings.rules, settings.retention_s, catalogue, partitions, theirs)
         rejected_partitions = await outbox.partitions(settings.topic(topics.REJECTED))
         counting = Counting(settings, engine, outbox, partitions, rejected_partitions)
         publishing = Publishing(settings, keys, engine, store, outbox)
@@ -98,12 +100,14 @@ async def run(
             )
         ]
         if settings.catalogue:
-            theirs = keys if catalogue_of is None else Keys(catalogue_of)
             stream = CatalogueStream(
                 settings, theirs, catalogue, store, outbox, publishing, partitions, rejected_partitions,
                 publishing.marks.offsets.keys() if catalogue_of is None else frozenset(),
             )  # fmt: skip
             background += [asyncio.create_task(stream.run()), asyncio.create_task(stream.run_rounds())]
+        if catalogue_of is None:
+            users = UserStream(settings, keys, store, outbox, partitions, rejected_partitions, publishing.marks.offsets.keys())
+            background.append(asyncio.create_task(users.run()))
         try:
             done, _ = await asyncio.wait(background, return_when=asyncio.FIRST_COMPLETED)
             for task in done:

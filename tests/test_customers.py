@@ -116,6 +116,10 @@ def test_scores_part_customers_as_fifths_of_their_values_do_also_where_many_are_
     assert [rfm.rfm(each, rfm.fifths(spreads)) for each in everybody] == expected
 
 
+def day_before(days: int) -> str:
+    return (EPOCH + timedelta(milliseconds=NOW_MS, days=-days)).isoformat()
+
+
 def orders(*sizes: int, user: str = "u") -> list[Record]:
     """So many orders a day of one user, for some days."""
     log: list[Record] = []
@@ -129,9 +133,9 @@ def orders(*sizes: int, user: str = "u") -> list[Record]:
     return log
 
 
-def told(log: list[Record], rules: Rules | None = None) -> dict[str, dict[str, object]]:
+def told(log: list[Record], rules: Rules | None = None, store: MemoryStore | None = None) -> dict[str, dict[str, object]]:
     """The messages on these records, by user."""
-    engine = Engine(MemoryStore(), KEYS, rules or Rules())
+    engine = Engine(store or MemoryStore(), KEYS, rules or Rules())
 
     async def messages() -> dict[str, dict[str, object]]:
         counted = await engine.count(chunk(0, 0, log[-1].offset, log, 1))
@@ -142,9 +146,12 @@ def told(log: list[Record], rules: Rules | None = None) -> dict[str, dict[str, o
 
 def test_a_message_says_what_an_account_has() -> None:
     said = told(orders(1, 0, 2))["u"]
-    assert said | {"updated_at": "", "first_seen": "", "last_seen": "", "best_hour": 0, "best_weekday": ""} == {
+    assert said | {
+        **dict.fromkeys(("updated_at", "first_seen", "last_seen", "best_weekday"), ""), "best_hour": 0,
+    } == {
         "user_id": "u", "updated_at": "", "first_seen": "", "last_seen": "", "best_hour": 0, "best_weekday": "",
-        "days_active": 2, "sessions": 2, "events": {"purchase": 3}, "orders": 3, "units": 3, "spent": {"EUR": 0.3},
+        "days_active": 2, "sessions": 2, "events": {"purchase": 3}, "orders": 3, "units": 3,
+        "order_days": 2, "first_order": day_before(3), "last_order": day_before(1), "spent": {"EUR": 0.3},
         "average_order": {"EUR": 0.1}, "days_between_orders": {"mean": 2.0, "median": 2.0},
         "rfm": {"recency": 5, "frequency": 1, "monetary": 1}, "segment": "new",
     }  # fmt: skip

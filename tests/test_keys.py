@@ -21,6 +21,8 @@ FORMS: dict[str, tuple[Callable[..., Any], int, bool]] = {
     "together": (Keys.together, 0, True),
     "bought_after": (Keys.bought_after, 0, True),
     "item": (Keys.item, 0, True),
+    "described": (Keys.described, 0, True),
+    "users_mark": (Keys.users_mark, 1, False),
     "catalogue_mark": (Keys.catalogue_mark, 1, False),
     "catalogue_deleted": (Keys.catalogue_deleted, 1, False),
     "worker": (Keys.worker, 0, True),
@@ -39,6 +41,7 @@ FORMS: dict[str, tuple[Callable[..., Any], int, bool]] = {
     "learner": (Keys.learner, 1, False),
     "item_mark": (Keys.item_mark, 1, False),
     "top": (Keys.top, 1, False),
+    "lifetimes": (lambda keys: keys.lifetimes, 0, False),
     "trending": (lambda keys: keys.trending, 0, False),
     "cold": (lambda keys: keys.cold(), 0, False),
     "state": (lambda keys: keys.state, 0, False),
@@ -76,10 +79,10 @@ def built(keys: Keys, name: tuple[Any, ...]) -> str:
 
 
 PARSED = re.compile(
-    r"(?P<kind>recs|similar|together|bought_after|item|worker|category|customer):(?P<id>.+)"
-    r"|(?P<alone>trending|cold|state|signer|catalogue)|trending:(?P<trending_in>.+)|cold:(?P<cold_in>.+)"
+    r"(?P<kind>recs|similar|together|bought_after|item|user|worker|category|customer):(?P<id>.+)"
+    r"|(?P<alone>trending|cold|lifetimes|state|signer|catalogue)|trending:(?P<trending_in>.+)|cold:(?P<cold_in>.+)"
     r"|\{u(?P<met>\d+)\}:context:(?P<slot>\d+)|\{u(?P<shown>\d+)\}:trials:(?P<tried>[0-9a-f]{16})"
-    r"|\{(?P<side>[uic])(?P<shard>\d+)\}:(?P<what>mark|published|learner|contexts|spreads|top|deleted)"
+    r"|\{(?P<side>[uicp])(?P<shard>\d+)\}:(?P<what>mark|published|learner|contexts|spreads|top|deleted)"
     r"|\{u(?P<home>\d+)\}:(?P<of>user|bought|account|ledger):(?P<user>.+)"
     r"|\{i(?P<at>\d+)\}:(?P<each>row|together|after|sales|visitors):(?P<item>[0-9a-f]{16})",
     re.DOTALL,
@@ -91,7 +94,7 @@ def read_back(key: str, prefix: str) -> tuple[Any, ...]:
     found = PARSED.fullmatch(key.removeprefix(prefix))
     assert found is not None, key
     if found["kind"]:
-        return found["kind"], found["id"]
+        return {"user": "described"}.get(found["kind"], found["kind"]), found["id"]
     if found["trending_in"]:
         return "trending_in", found["trending_in"]
     if found["cold_in"]:
@@ -112,6 +115,7 @@ def read_back(key: str, prefix: str) -> tuple[Any, ...]:
         "u": {"mark": "user_mark", "published": "published", "learner": "learner", "contexts": "contexts"},
         "i": {"mark": "item_mark", "top": "top"},
         "c": {"mark": "catalogue_mark", "deleted": "catalogue_deleted"},
+        "p": {"mark": "users_mark"},
     }
     return kind[found["side"]][found["what"]], int(found["shard"])
 

@@ -42,6 +42,7 @@ from streams.local.ports import HOST, free_port
 from streams.roles import (
     ANALYST,
     CATALOGUE,
+    FORECASTER,
     OPERATOR,
     PRODUCER,
     READER,
@@ -144,6 +145,16 @@ def test_with_the_least_rights_everything_works(shop: Shop, worker: Worker, tmp_
     assert json.loads(recommended.stdout)["user_id"] == "u9"
     ranked = run(shop.environ(OPERATOR), "recommend", "u9", "--strategy", "content-based", "--json")
     assert ranked.returncode == 0, ranked.stderr
+
+    few = run(shop.environ(FORECASTER), "lifetimes")
+    assert "0 customers ordered on more than one day" in few.stderr
+    order = {"event_type": "order", "item_id": "i1"}
+    orders = [order | {"user_id": n, "event_time": 86_400 * day} for n in range(200) for day in (11_000, 12_000)]
+    file.write_text("\n".join(map(json.dumps, orders)))
+    fitted = run(shop.environ(FORECASTER), "lifetimes", str(file), "--format", "jsonl")
+    assert fitted.returncode == 0, fitted.stderr
+    known = run(shop.environ(ANALYST), "customer", "u9", "--json")
+    assert json.loads(known.stdout)["user_id"] == "u9"
 
     examined = run(shop.environ(OPERATOR), "doctor", "--json")
     assert examined.returncode == 0, examined.stderr

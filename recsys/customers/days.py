@@ -1,8 +1,11 @@
 """Days: a set of calendar days (UTC), as a first day and a bit for each day from it on."""
 
+from datetime import date, timedelta
+from itertools import pairwise
 from typing import NamedTuple
 
 DAY_MS = 86_400_000
+EPOCH = date(1970, 1, 1)
 LONGEST = 20 * 366
 """Days from the first to the last of a set: clocks that are wrong by thousands of years must not make it large."""
 
@@ -35,6 +38,24 @@ def day_of(time_ms: int) -> int:
     (0, 1)
     """
     return time_ms // DAY_MS
+
+
+def date_of(day: int) -> str:
+    """How messages write a day.
+
+    >>> date_of(20_000)
+    '2024-10-04'
+    """
+    return (EPOCH + timedelta(days=day)).isoformat()
+
+
+def day_on(date_text: str) -> int:
+    """The day that messages write so.
+
+    >>> day_on("2024-10-04")
+    20000
+    """
+    return (date.fromisoformat(date_text) - EPOCH).days
 
 
 def how_many(days: Days) -> int:
@@ -88,13 +109,20 @@ def any_between(days: Days, first: int, last: int) -> bool:
     return bits & ((1 << (last - first + 1)) - 1) != 0
 
 
-def each_day(days: Days) -> list[int]:
-    """The days of the set, in order.
+def each_day(days: Days, until: int | None = None) -> list[int]:
+    """The days of the set, or those up to one of them, in order.
 
-    >>> each_day(with_day(with_day(NO_DAYS, 9), 7))
-    [7, 9]
+    >>> each_day(with_day(with_day(NO_DAYS, 9), 7)), each_day(with_day(with_day(NO_DAYS, 9), 7), until=8)
+    ([7, 9], [7])
     """
-    return [day for day in range(days.first, days.last + 1) if contains(days, day)]
+    left, found = int.from_bytes(days.bits, "little"), []
+    while left:
+        day = days.first + (left & -left).bit_length() - 1
+        if until is not None and day > until:
+            break
+        found.append(day)
+        left &= left - 1
+    return found
 
 
 def gaps(days: Days) -> list[int]:
@@ -103,14 +131,8 @@ def gaps(days: Days) -> list[int]:
     >>> gaps(with_day(with_day(with_day(NO_DAYS, 7), 9), 14))
     [2, 5]
     """
-    left, found, before = int.from_bytes(days.bits, "little"), [], None
-    while left:
-        day = (left & -left).bit_length()
-        left &= left - 1
-        if before is not None:
-            found.append(day - before)
-        before = day
-    return found
+    found = each_day(days)
+    return [after - before for before, after in pairwise(found)]
 
 
 def _packed(bits: int) -> bytes:

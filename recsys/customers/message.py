@@ -8,13 +8,15 @@ import msgspec
 from msgspec import Struct
 
 from recsys.customers.account import Account
-from recsys.customers.days import gaps, how_many
+from recsys.customers.days import date_of, gaps, how_many
 from recsys.customers.money import decimal
 from recsys.customers.rfm import Rfm
+from recsys.customers.user import Attribute, Consent, User
 from recsys.events import Kind
 from recsys.recommendation import instant
 
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_users = msgspec.json.Decoder(User)
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 Amounts = Mapping[str, Decimal]
@@ -60,6 +62,11 @@ class Customer(Struct, omit_defaults=True):
     """Of the day, UTC, with the most interactions; the earliest of several."""
     best_weekday: str | None = None
     orders: int = 0
+    order_days: int = 0
+    """Days with an order."""
+    first_order: str | None = None
+    last_order: str | None = None
+    """These days, as 2026-11-23."""
     units: Decimal | None = None
     spent: Amounts = {}
     refunded: Amounts = {}
@@ -70,11 +77,15 @@ class Customer(Struct, omit_defaults=True):
     segment: str | None = None
     previous_segment: str | None = None
     """Where this message says that the segment has changed."""
+    attributes: Mapping[str, Attribute] = {}
+    consent: Consent | None = None
+    """What the shop said of the customer on the topic `users`, as of this message."""
 
 
 def customer(user: str, account: Account, updated_ms: int, rfm: Rfm | None, segment: str | None) -> Customer:
     """The message for a customer who has an account with at least one event."""
-    between = gaps(account.order_days) if account.orders > 1 else []
+    days = account.order_days
+    between = gaps(days) if account.orders > 1 else []
     answers = account.shown, account.clicked, account.taken
     return Customer(
         user_id=user,
@@ -88,6 +99,9 @@ def customer(user: str, account: Account, updated_ms: int, rfm: Rfm | None, segm
         best_hour=account.hours.index(max(account.hours)) if account.hours else None,
         best_weekday=WEEKDAYS[account.weekdays.index(max(account.weekdays))] if account.weekdays else None,
         orders=account.orders,
+        order_days=how_many(days),
+        first_order=date_of(days.first) if account.orders else None,
+        last_order=date_of(days.last) if account.orders else None,
         units=decimal(account.units) if account.units else None,
         spent=amounts(account.spent),
         refunded=amounts(account.refunded),
@@ -97,6 +111,18 @@ def customer(user: str, account: Account, updated_ms: int, rfm: Rfm | None, segm
         rfm=None if rfm is None else Scores(*rfm),
         segment=segment,
     )
+
+
+def describe(message: Customer, by_shop: bytes) -> None:
+    """Adds to a message what the shop said of the customer, as Redis keeps it.
+
+    >>> message = Customer("u", "2026-01-01T00:00:00Z", "", "", 1, 1, {})
+    >>> describe(message, b'{"user_id": "u", "attributes": {"age": 34}}')
+    >>> message.attributes
+    {'age': 34}
+    """
+    user = _users.decode(by_shop)
+    message.attributes, message.consent = user.attributes, user.consent
 
 
 def amounts(paid: Mapping[str, int]) -> Amounts:

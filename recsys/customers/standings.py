@@ -31,12 +31,15 @@ class Known(NamedTuple):
 
 
 class Standings:
-    """Knows what parts the fifths of all customers, and what segment the newest message of a customer named."""
+    """Knows what parts the fifths of all customers, what segment the newest message of a customer named, and what the shop told
+    of a customer: that stands under keys of the live system, `described`, also while another state is built.
+    """
 
-    def __init__(self, store: Store, items: ItemShards, keys: Keys, rules: Rules) -> None:
+    def __init__(self, store: Store, items: ItemShards, keys: Keys, rules: Rules, described: Keys) -> None:
         self._store = store
         self._items = items
         self._keys = keys
+        self._described = described
         self._rates = dict(rules.rates)
         self._fifths: Fifths | None = None
         self._read_s = 0.0
@@ -44,8 +47,13 @@ class Standings:
     async def messages(self, customers: Sequence[Known]) -> list[tuple[Known, Customer]]:
         """A message for each of the customers."""
         found: list[tuple[Known, Customer]] = []
-        before = await self._segments_before([known.user for known in customers if known.account.orders])
-        for n, known in enumerate(customers):
+        ordered = [known.user for known in customers if known.account.orders]
+        keys = [self._keys.customer(user) for user in ordered]
+        keys += [self._described.described(known.user) for known in customers]
+        replies = [value for [value] in await self._store.read([[key] for key in keys])]
+        newest = zip(ordered, replies[: len(ordered)], strict=True)
+        before = {user: message.segment_of(value) for user, value in newest if value is not None}
+        for n, (known, by_shop) in enumerate(zip(customers, replies[len(ordered) :], strict=True)):
             if n % AT_ONCE == AT_ONCE - 1:
                 await asyncio.sleep(0)
             standing = rfm.standing(known.account, self._rates)
@@ -54,15 +62,10 @@ class Standings:
             told = message.customer(known.user, known.account, known.arrival.event.time_ms, scores, segment)
             if before.get(known.user, segment) != segment:
                 told.previous_segment = before[known.user]
+            if by_shop is not None:
+                message.describe(told, by_shop)
             found.append((known, told))
         return found
-
-    async def _segments_before(self, users: Sequence[str]) -> dict[str, str | None]:
-        """By user, the segment that the last message named, of those for whom there is one."""
-        if not users:
-            return {}
-        replies = await self._store.read([[self._keys.customer(user)] for user in users])
-        return {user: message.segment_of(value) for user, [value] in zip(users, replies, strict=True) if value is not None}
 
     async def _all(self) -> Fifths:
         now_s = time.monotonic()

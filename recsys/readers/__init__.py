@@ -30,12 +30,14 @@ from recsys.readers.source import NOT_UTF8, Example, FormatError, Passed, Source
 __all__ = [
     "FORMATS",
     "ITEMS",
+    "USERS",
     "Example",
     "FormatError",
     "Passed",
     "Prefix",
     "Reader",
     "Record",
+    "Refused",
     "read",
     "read_items",
     "read_prefixes",
@@ -61,6 +63,9 @@ ITEMS: dict[str, Callable[[Source], Iterator[tuple[int, dict[str, Any]]]]] = {
 }
 """Those that say something of their items: from a source to (number of the line, fields of the Item JSON)."""
 
+USERS: dict[str, Callable[[Source], Iterator[tuple[int, bytes]]]] = {"jsonl": Source.lines, "movielens": movielens.users}
+"""Those that say something of their users: from a source to (number of the line, the User JSON as bytes)."""
+
 
 class Record(Struct, frozen=True):
     """One event of a file: the JSON that goes to Kafka, what it says, and the number of the line where it began."""
@@ -68,6 +73,15 @@ class Record(Struct, frozen=True):
     value: bytes
     event: Event
     line: int
+
+
+class Refused(Struct, frozen=True):
+    """What a file says is an event and is none: its JSON (None where it cannot be written as such), and why."""
+
+    value: bytes | None
+    reason: str
+    line: int
+    text: str
 
 
 class Reader:
@@ -111,19 +125,31 @@ class Reader:
     def __next__(self) -> Record:
         return next(self._records)
 
-    def _read(self) -> Iterator[Record]:
+    def judged(self) -> Iterator[Record | Refused]:
+        """Everything that the file says is an event, also what is refused, which is not counted in `bad` then.
+
+        In place of iterating. Raises `FormatError` as that does, but not where nothing in the file is an event.
+        """
         encode = msgspec.json.Encoder().encode
-        good = False
         for line, fields in FORMATS[self._format](self._source):
+            value = None
             try:
                 value = encode(fields)
                 event = decode(value, self._now_ms)
             except (InvalidEvent, UnicodeEncodeError) as error:
                 reason = NOT_UTF8 if isinstance(error, UnicodeEncodeError) else str(error)
-                self.bad.add(line, reason, _shown(fields))
+                yield Refused(value, reason, line, _shown(fields))
+            else:
+                yield Record(value, event, line)
+
+    def _read(self) -> Iterator[Record]:
+        good = False
+        for each in self.judged():
+            if isinstance(each, Refused):
+                self.bad.add(each.line, each.reason, each.text)
                 continue
             good = True
-            yield Record(value, event, line)
+            yield each
         if not good and self.bad.total:
             first = self.bad.examples[0]
             raise FormatError(

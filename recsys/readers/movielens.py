@@ -1,9 +1,10 @@
-"""`movielens`: the ratings of MovieLens 100k, the file `u.data`, and its films, the file `u.item`."""
+"""`movielens`: the ratings of MovieLens 100k, the file `u.data`, its films, `u.item`, and its users, `u.user`."""
 
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from msgspec import Raw
 
 from recsys.readers.source import Source
@@ -33,6 +34,17 @@ def films_file(path: Path) -> Path:
     if path.is_dir():
         return path / "u.item"
     return path.with_name("u.item") if path.name == "u.data" else path
+
+
+def users_file(path: Path) -> Path:
+    """The file of users: the one in the folder, or beside the ratings, or `path` itself.
+
+    >>> users_file(Path("somewhere/u.data")) == users_file(Path("somewhere/u.user"))
+    True
+    """
+    if path.is_dir():
+        return path / "u.user"
+    return path.with_name("u.user") if path.name == "u.data" else path
 
 
 def events(source: Source) -> Iterator[tuple[int, Raw]]:
@@ -77,6 +89,33 @@ def items(source: Source) -> Iterator[tuple[int, dict[str, Any]]]:
         if released:
             fields["attributes"] = {"year": released[-4:]}
         yield number, fields
+
+
+def users(source: Source) -> Iterator[tuple[int, bytes]]:
+    """Each user as User JSON, with the number of its line.
+
+    | column, separated by bars | becomes |
+    |---|---|
+    | 1 user id | `user_id` |
+    | 2 age | the attribute `age` |
+    | 3 gender, `F` or `M` | the attribute `gender` |
+    | 4 occupation | the attribute `occupation` |
+    | 5 zip code | the attribute `zip_code` |
+    """
+    begun = False
+    for number, line in source.lines():
+        text = line.decode("iso-8859-1")
+        parts = text.split("|")
+        if len(parts) != 5:
+            if not begun:
+                raise source.wrong(text, "MovieLens' u.user: user, age, gender, occupation and zip code separated by |")
+            source.bad.add(number, "not 5 columns", text)
+            continue
+        begun = True
+        user, age, gender, occupation, zip_code = parts
+        attributes: dict[str, Any] = {"age": int(age) if age.isascii() and age.isdigit() and len(age) < 18 else age}
+        attributes |= {"gender": gender, "occupation": occupation, "zip_code": zip_code}
+        yield number, msgspec.json.encode({"user_id": user, "attributes": attributes})
 
 
 def _timed(source: Source) -> Iterator[tuple[int, int, dict[str, Any]]]:

@@ -1,17 +1,23 @@
 """`freshet customer`: what is known of one, as a table for people."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 from rich.table import Table
 
+from recsys.connection import open_client, read_values
 from recsys.customers.message import Customer
+from recsys.customers.user import Attribute, Consent
 from recsys.keys import Keys
 from streams.cli.failure import Failure
-from streams.cli.lookup import as_json, console, get, printable
+from streams.cli.lifetimes import demand_scipy
+from streams.cli.lookup import as_json, console, printable
 from streams.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from recsys.customers.outlook import Outlook
 
 
 @click.command()
@@ -21,21 +27,37 @@ def customer(user: str, as_json: bool) -> None:
     """Show what is known of the customer USER. An anonymous visitor is anon:ID.
 
     Times and days are UTC. R, F and M say how lately, how often and for how much the customer bought, from 1 to 5 (best)
-    among all customers who ever bought.
+    among all customers who ever bought. Whether the customer will order again is told where `freshet lifetimes` was run.
     """
     settings = read_settings()
-    stored = get(settings, Keys(settings.key_prefix).customer(user))
+    keys = Keys(settings.key_prefix)
+    with open_client(settings.redis) as client:
+        stored, fitted = read_values(client, [keys.customer(user), keys.lifetimes])
     if stored is None:
         raise Failure(_unknown(user, settings))
+    known = msgspec.json.decode(stored, type=Customer)
+    expected = outlook_of(known, fitted) if fitted is not None else None
     if as_json:
-        click.echo(stored)
+        click.echo(stored if expected is None else msgspec.json.encode(msgspec.json.decode(stored) | {"outlook": expected}))
         return
     table = Table(title=printable(user), show_header=False)
     table.add_column()
     table.add_column(overflow="fold")
-    for name, text in lines(msgspec.json.decode(stored, type=Customer)):
+    for name, text in (*lines(known), *(outlook_lines(expected) if expected is not None else ())):
         table.add_row(name, printable(text))
     console().print(table)
+
+
+def outlook_of(known: Customer, fitted: bytes) -> "Outlook | None":
+    """What is to be expected of a customer, by what `freshet lifetimes` kept; None, and said, where it cannot be computed."""
+    try:
+        demand_scipy()
+    except Failure as failure:
+        failure.show()
+        return None
+    from recsys.customers.outlook import outlook, unpack
+
+    return outlook(unpack(fitted), known)
 
 
 def _unknown(user: str, settings: Settings) -> str:
@@ -68,9 +90,37 @@ def lines(found: Customer) -> Iterator[tuple[str, str]]:
     if found.days_between_orders is not None:
         between = found.days_between_orders
         yield "days between orders", f"mean {between.mean:g}, median {between.median:g}"
+    if found.attributes:
+        yield "described as", ", ".join(f"{name} {described(content)}" for name, content in found.attributes.items())
+    if found.consent is not None:
+        yield "consent", ", ".join(f"{name}: {'yes' if given else 'no'}" for name, given in consents(found.consent))
     if found.recommendations is not None:
         answers = found.recommendations
         yield "recommendations", f"{answers.shown:,} shown, {answers.clicked:,} clicked, {answers.bought:,} bought"
+
+
+def described(content: Attribute) -> str:
+    """
+    >>> described(["a", "b"]), described(True), described(34)
+    ('a and b', 'yes', '34')
+    """
+    if isinstance(content, bool):
+        return "yes" if content else "no"
+    return " and ".join(content) if isinstance(content, list) else str(content)
+
+
+def consents(consent: Consent) -> Iterator[tuple[str, bool]]:
+    """What was said of each thing that a customer may allow or not."""
+    for name, given in (("personalise", consent.personalise), ("analyse", consent.analyse)):
+        if given is not None:
+            yield name, given
+
+
+def outlook_lines(expected: "Outlook") -> Iterator[tuple[str, str]]:
+    """The same of what is to be expected."""
+    yield "alive", f"{100 * expected.alive:.3g} % to order ever again (as of {expected.as_of})"
+    soon = f"{expected.expected_orders_90_days:.3g} days with an order in the next 90 days"
+    yield "expected", soon + (f"; if at all, as likely as not by {expected.next_order}" if expected.next_order else "")
 
 
 def counts(numbers: Mapping[str, int]) -> str:

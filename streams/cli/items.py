@@ -1,13 +1,9 @@
 """`freshet items`: a file of items, produced to the topic of the catalogue."""
 
-import asyncio
-import itertools
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import click
 import msgspec
@@ -17,34 +13,15 @@ from recsys.catalogue.catalogue import Catalogue
 from recsys.catalogue.item import BadItem, decode, item_id
 from recsys.readers import read_items
 from recsys.readers.source import FormatError, Source
-from streams.bulk import open_bulk
+from streams.cli.describing import Described, Told, opened, produce, report, summary
 from streams.cli.failure import Failure
 from streams.cli.producing import refusals_told
-from streams.cli.progress import Progress
-from streams.cli.replay import passed
-from streams.roles import CATALOGUE, demand
-from streams.settings import Settings, read_settings
-from streams.topics import ITEMS, create_missing
+from streams.roles import CATALOGUE
+from streams.settings import read_settings
+from streams.topics import ITEMS
 
 JSONL = "jsonl"
 """The name of Item JSON, a line for each, among formats of items."""
-SHOW_EVERY = 1000
-"""Items between two looks at the progress."""
-
-
-class Told(NamedTuple):
-    """A line of the file as a record: its key, and the Item JSON as its value; None deletes the item."""
-
-    item_id: str
-    value: bytes | None
-
-
-class Produced(Struct):
-    """What was produced."""
-
-    items: int = 0
-    deleted: int = 0
-    seconds: float = 0.0
 
 
 class Head(Struct):
@@ -65,19 +42,13 @@ def items(*, file: Path, limit: int | None, as_json: bool) -> None:
     holds, so a file may be produced twice.
     """
     settings = read_settings()
-    with closing(opened(Path("/dev/stdin") if str(file) == "-" else file)) as source, refusals_told():
-        produced = produce(settings, source, limit)
+    with closing(opened(file)) as source, refusals_told():
+        described = Described(source, told(source), ITEMS, CATALOGUE, "items")
+        produced = produce(settings, described, limit)
     if as_json:
-        click.echo(json.dumps(summary(produced, source, settings.topic(ITEMS))))
+        click.echo(json.dumps(summary(produced, described, settings)))
     else:
-        click.echo("\n".join(report(produced, source)))
-
-
-def opened(file: Path) -> Source:
-    try:
-        return Source(file)
-    except OSError as error:
-        raise Failure(f"{file} cannot be read: {error.strerror or error}") from None
+        click.echo("\n".join(report(produced, described)))
 
 
 def catalogue_of(file: Path, format_name: str) -> Catalogue:
@@ -88,7 +59,7 @@ def catalogue_of(file: Path, format_name: str) -> Catalogue:
     try:
         if format_name == JSONL:
             with closing(Source(file)) as source:
-                items = [decode(line.item_id.encode(), line.value) for line in told(source) if line.value]
+                items = [decode(line.key.encode(), line.value) for line in told(source) if line.value]
             bad = source.bad
         else:
             items, bad = read_items(file, format_name)
@@ -126,10 +97,10 @@ def told(source: Source) -> Iterator[Told]:
 def read_line(line: bytes) -> Told:
     """What a line says of an item. Raises `BadItem`.
 
-    >>> read_line(b'{"item_id": 7, "title": "Red mug"}').item_id
+    >>> read_line(b'{"item_id": 7, "title": "Red mug"}').key
     '7'
     >>> read_line(b'{"item_id": "i1", "deleted": true}')
-    Told(item_id='i1', value=None)
+    Told(key='i1', value=None)
     >>> read_line(b'{"item_id": "i1", "deleted": "yes"}')
     Traceback (most recent call last):
     ...
@@ -148,62 +119,3 @@ def read_line(line: bytes) -> Told:
     if head.deleted:
         return Told(item_id(key), None)
     return Told(decode(key, line).item_id, line)
-
-
-def produce(settings: Settings, source: Source, limit: int | None) -> Produced:
-    """Produces what the file says. Its first item is read before anything is done to Kafka: another file leaves no traces."""
-    with Progress("producing", "items") as progress:
-        everything = told(source)
-        first = list(itertools.islice(everything, 1))
-        demand(settings, CATALOGUE)
-        create_missing(settings, {ITEMS})
-
-        def show(count: int) -> None:
-            progress.show(max(source.progress or 0.0, count / limit) if limit else source.progress, count)
-
-        begun = time.monotonic()
-        produced = asyncio.run(_produce(settings, itertools.islice(itertools.chain(first, everything), limit), show))
-        produced.seconds = time.monotonic() - begun
-        return produced
-
-
-async def _produce(settings: Settings, everything: Iterator[Told], show: Callable[[int], None]) -> Produced:
-    bulk = await open_bulk(settings.brokers, settings.topic(ITEMS))
-    produced = Produced()
-    try:
-        for each in everything:
-            await bulk.put(each.item_id, each.value)
-            produced.items += each.value is not None
-            produced.deleted += each.value is None
-            if (produced.items + produced.deleted) % SHOW_EVERY == 0:
-                show(produced.items + produced.deleted)
-    except BaseException:
-        await bulk.abandon()
-        raise
-    await bulk.close()
-    show(produced.items + produced.deleted)
-    return produced
-
-
-def summary(produced: Produced, source: Source, topic: str) -> dict[str, Any]:
-    """What `--json` prints."""
-    total = produced.items + produced.deleted
-    return {
-        "topic": topic,
-        "items": produced.items,
-        "deleted": produced.deleted,
-        "seconds": round(produced.seconds, 3),
-        "items_per_second": round(total / produced.seconds) if produced.seconds else 0,
-        "bad": passed(source.bad),
-    }
-
-
-def report(produced: Produced, source: Source) -> list[str]:
-    """The same for people, as lines."""
-    total = produced.items + produced.deleted
-    lines = [
-        f"{total:,} items produced in {produced.seconds:.1f} s, {total / max(produced.seconds, 1e-3):,.0f} a second"
-        + (f"; {produced.deleted:,} of them deleted" if produced.deleted else "")
-    ]
-    lines += [f"{count:,} lines bad: {reason}" for reason, count in source.bad.reasons.items()]
-    return lines + [f"  line {each.line}: {each.text} ({each.reason})" for each in source.bad.examples]

@@ -1,0 +1,108 @@
+"""`freshet quality`: how good the events of a file are; needs no broker and no Redis."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+from rich.table import Table
+
+from recsys.readers import FORMATS, FormatError
+from streams.cli.failure import Failure
+from streams.cli.lookup import as_json, console, printable
+from streams.cli.progress import Progress
+from streams.cli.replay import opened
+
+if TYPE_CHECKING:
+    from recsys.quality.profile import Quality
+
+SHOW_EVERY = 5_000
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--format", "format_name", type=click.Choice(list(FORMATS)), required=True, help="Format of the file.")
+@click.option("--limit", type=click.IntRange(1), help="Events at most.")
+@click.option("--report", type=click.Path(path_type=Path), help="Write tables and charts, as .html.")
+@as_json
+def quality(*, file: Path, format_name: str, limit: int | None, report: Path | None, as_json: bool) -> None:
+    """Say how good the events of FILE (- is stdin) are: what is missing or wrong in each field, numbers out of the ordinary,
+    repeats, order.
+
+    What is wrong is what a worker would refuse. Nothing is changed, and nothing is sent anywhere.
+    """
+    if report is not None:
+        check(report, file)
+    found = profiled(Path("/dev/stdin") if str(file) == "-" else file, format_name, limit)
+    if report is not None:
+        write(report, found)
+    if as_json:
+        click.echo(msgspec.json.encode(found))
+    else:
+        show(found)
+
+
+def check(report: Path, file: Path) -> None:
+    """Ends the command where a report cannot be written there: better now than after the whole file."""
+    if report.suffix.lower() != ".html":
+        raise click.BadParameter(f"a report is .html, not {report.name}", param_hint="--report")
+    if report.exists() and file.exists() and report.samefile(file):
+        raise click.UsageError(f"{report} is read: write to another file")
+    if not report.absolute().parent.is_dir():
+        raise Failure(f"{report} cannot be written: {report.parent} is no folder")
+    from recsys.evaluation.charts import chart_library
+
+    try:
+        chart_library()
+    except ModuleNotFoundError as error:
+        raise Failure(str(error)) from None
+
+
+def profiled(file: Path, format_name: str, limit: int | None) -> "Quality":
+    """What is to be said of a file."""
+    from recsys.quality.profile import Profile
+
+    profile = Profile()
+    try:
+        with opened(file, format_name) as reader, Progress("reading", "events") as progress:
+            for n, judged in enumerate(reader.judged(), 1):
+                profile.take(judged)
+                if n % SHOW_EVERY == 0:
+                    progress.show(reader.progress, n)
+                if n == limit:
+                    break
+            bad, left_out = reader.bad, reader.left_out
+    except FormatError as error:
+        raise Failure(str(error)) from None
+    if not profile.taken and not bad.total:
+        raise Failure(f"{file} has no events")
+    return profile.told(file.name, bad, left_out)
+
+
+def write(report: Path, found: "Quality") -> None:
+    from recsys.quality.page import page
+
+    try:
+        report.write_text(page(found), encoding="utf-8")
+    except OSError as error:
+        raise Failure(f"{report} cannot be written: {error.strerror or error}") from None
+
+
+def show(found: "Quality") -> None:
+    """The same for people."""
+    from recsys.quality.words import sheets, summary
+
+    out = console()
+    table = Table(show_header=False, box=None, pad_edge=False)
+    for name, text in summary(found):
+        table.add_row(name, printable(text))
+    out.print(table)
+    for sheet in sheets(found):
+        table = Table(title=sheet.title, title_justify="left")
+        for n, head in enumerate(sheet.heads):
+            is_number = n > 0 and all(row[n][:1].isdigit() for row in sheet.rows)
+            table.add_column(head, justify="right" if is_number else "left", overflow="fold", no_wrap=is_number)
+        for row in sheet.rows:
+            table.add_row(*map(printable, row))
+        out.print(table)
+        out.print(sheet.note, style="dim")

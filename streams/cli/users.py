@@ -1,0 +1,96 @@
+"""`freshet users`: a file of users, produced to the topic of what the shop knows of them."""
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import click
+import msgspec
+from msgspec import Struct
+
+from recsys.customers.user import BadUser, decode, user_id
+from recsys.readers import USERS as FORMATS
+from recsys.readers.movielens import users_file
+from recsys.readers.source import FormatError, Source
+from streams.cli.describing import Described, Told, opened, produce, report, summary
+from streams.cli.producing import refusals_told
+from streams.roles import REGISTRY
+from streams.settings import read_settings
+from streams.topics import USERS
+
+
+class Head(Struct):
+    """What of a line says which user it is about."""
+
+    user_id: str | int | None = None
+    deleted: bool | None = None
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--format", "format_name", type=click.Choice(list(FORMATS)), default="jsonl", show_default=True, help="Format of the file."
+)
+@click.option("--limit", type=click.IntRange(0), help="Users at most.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def users(*, file: Path, format_name: str, limit: int | None, as_json: bool) -> None:
+    """Produce the users of FILE (- is stdin), plain or gzip, to the `users` topic.
+
+    In jsonl each line is a User JSON with its user_id; {"user_id": "x", "deleted": true} deletes a user. The last line of a
+    user holds, so a file may be produced twice.
+    """
+    settings = read_settings()
+    with closing(opened(users_file(file) if format_name == "movielens" else file)) as source, refusals_told():
+        described = Described(source, told(source, format_name), USERS, REGISTRY, "users")
+        produced = produce(settings, described, limit)
+    if as_json:
+        click.echo(json.dumps(summary(produced, described, settings)))
+    else:
+        click.echo("\n".join(report(produced, described)))
+
+
+def told(source: Source, format_name: str) -> Iterator[Told]:
+    """The lines of a file that say something of a user; the others are counted in `bad`.
+
+    Raises `FormatError` where none of them does.
+    """
+    good = False
+    for number, line in FORMATS[format_name](source):
+        try:
+            found = read_line(line)
+        except BadUser as bad:
+            source.bad.add(number, str(bad), line.decode("utf-8", "replace"))
+            continue
+        good = True
+        yield found
+    if not good and source.bad.total:
+        first = source.bad.examples[0]
+        raise FormatError(f"{source.path}: none of its lines is a user; line {first.line} is {first.text}: {first.reason}")
+
+
+def read_line(line: bytes) -> Told:
+    """What a line says of a user. Raises `BadUser`.
+
+    >>> read_line(b'{"user_id": 7, "attributes": {"age": 34}}').key
+    '7'
+    >>> read_line(b'{"user_id": "u1", "deleted": true}')
+    Told(key='u1', value=None)
+    >>> read_line(b'{"attributes": {"age": 34}}')
+    Traceback (most recent call last):
+    ...
+    recsys.customers.user.BadUser: user_id: required field is missing
+    """
+    try:
+        head = msgspec.json.decode(line, type=Head)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        if str(error).endswith("`$.deleted`"):
+            raise BadUser("deleted: true or false is wanted") from None
+        decode(b"-", line)  # it says more exactly what is wrong, if that is wrong in a user, too
+        raise BadUser(f"not a user: {error}") from None
+    if head.user_id in (None, ""):
+        raise BadUser("user_id: required field is missing")
+    key = str(head.user_id).encode()
+    if head.deleted:
+        return Told(user_id(key), None)
+    return Told(decode(key, line).user_id, line)

@@ -1,0 +1,250 @@
+"""How long customers stay: the published figures of the model, its formulas by integration, and what the commands tell."""
+
+import csv
+import gzip
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import roots_genlaguerre, roots_jacobi
+
+from recsys.connection import open_client
+from recsys.customers import account, lifetime, message
+from recsys.customers.account import Account
+from recsys.customers.days import DAY_MS, NO_DAYS, Days, date_of, each_day, with_day
+from recsys.customers.lifetime import CannotFit, Orders, Parameters
+from recsys.customers.message import Customer
+from recsys.customers.outlook import Fitted, outlook
+from recsys.keys import Keys
+from streams.cli import main
+from streams.settings import Settings
+
+CDNOW = Path(__file__).with_name("cdnow.csv.gz")
+"""Of each customer of CDNOW's sample the three numbers, in weeks, as Bruce Hardie published them with the paper."""
+TODAY = 20_000
+
+
+def cdnow() -> Orders:
+    with gzip.open(CDNOW, "rt") as text:
+        rows = [[float(row[name]) for name in Orders._fields] for row in csv.DictReader(text)]
+    return Orders(*np.array(rows).T)
+
+
+def test_the_parameters_of_cdnow_are_those_of_the_paper() -> None:
+    sample = cdnow()
+    found = lifetime.fit(sample)
+    assert len(sample.age) == 2357
+    assert found == pytest.approx(Parameters(0.243, 4.414, 0.793, 2.426), abs=6e-4)
+    assert lifetime.log_likelihood(found, sample) == pytest.approx(-9582.4, abs=0.05)
+
+
+def integrated(of: Parameters, x: int, last: float, age: float, within: float) -> tuple[float, float, float]:
+    """The likelihood, the probability to be there still, and the orders to come, by quadrature over all rates and probabilities
+    to leave, from what the model says of one customer."""
+    node, weight = roots_jacobi(80, of.b - 1, of.a - 1)
+    p, of_p = (1 + node) / 2, weight / weight.sum()
+    unit, of_unit = roots_genlaguerre(80, of.r - 1)
+    share = of_unit / of_unit.sum()
+
+    def over_rates(until: float, to_come: float) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+        """For each p the mean over λ of λ^x e^(−λ until), times the orders to come where some are asked for."""
+        rate = unit[:, None] / (of.alpha + until)
+        come = -np.expm1(-rate * p * to_come) / p if to_come else 1.0
+        scale = (of.alpha / (of.alpha + until)) ** of.r
+        mean: np.ndarray[tuple[int], np.dtype[np.float64]] = (share[:, None] * rate**x * come).sum(axis=0) * scale
+        return mean
+
+    there = float((of_p * (1 - p) ** x * over_rates(age, 0.0)).sum())
+    gone = float((of_p * p * (1 - p) ** (x - 1) * over_rates(last, 0.0)).sum()) if x else 0.0
+    come = float((of_p * (1 - p) ** x * over_rates(age, within)).sum())
+    return there + gone, there / (there + gone), come / (there + gone)
+
+
+SOME = st.builds(Parameters, st.floats(0.3, 3), st.floats(2, 60), st.floats(0.3, 3), st.floats(0.5, 5))
+
+
+@settings(max_examples=60)
+@given(SOME, st.integers(0, 12), st.floats(0, 1), st.floats(1, 50), st.floats(1, 50))
+def test_the_formulas_are_what_integration_over_all_customers_gives(
+    of: Parameters, x: int, part: float, age: float, within: float
+) -> None:
+    last = part * age if x else 0.0
+    known = Orders(*np.array([[float(x)], [last], [age]]))
+    likely, there, come = integrated(of, x, last, age, within)
+    assert lifetime.log_likelihood(of, known) == pytest.approx(np.log(likely), abs=1e-6)
+    assert lifetime.alive(of, known)[0] == pytest.approx(there, rel=1e-6)
+    assert lifetime.expected_orders(of, known, within)[0] == pytest.approx(come, rel=1e-5)
+
+
+def test_customers_with_thousands_of_orders_have_numbers_too() -> None:
+    known = Orders(*np.array([[2000.0, 2000.0], [2999.0, 2900.0], [3000.0, 3000.0]]))
+    of = Parameters(0.243, 4.414, 0.793, 2.426)
+    assert lifetime.alive(of, known) == pytest.approx([1.0, 0.0], abs=1e-3)
+    assert lifetime.expected_orders(of, known, 90.0) == pytest.approx([59.0, 0.0], abs=1.0)
+
+
+def shop(customers: int, of: Parameters, days: int = 700) -> list[Days]:
+    """Customers as the model has them, until `TODAY`."""
+    random = np.random.default_rng(7)
+    everybody = []
+    for _ in range(customers):
+        rate, leaving = random.gamma(of.r, 1 / of.alpha), random.beta(of.a, of.b)
+        at = TODAY - random.uniform(0, days)
+        theirs = NO_DAYS
+        while at <= TODAY:
+            theirs = with_day(theirs, int(at))
+            at += np.inf if theirs.first != int(at) and random.random() < leaving else random.exponential(1 / rate)
+        everybody.append(theirs)
+    return everybody
+
+
+SHOP = shop(1500, Parameters(1.5, 60.0, 1.0, 4.0))
+
+
+def test_what_is_expected_of_a_shop_that_is_like_the_model_comes() -> None:
+    checked = lifetime.check(SHOP, TODAY)
+    assert checked.came > 500
+    assert checked.expected == pytest.approx(checked.came, rel=0.1)
+    assert checked.customers == sum(days.first <= TODAY - checked.days for days in SHOP)
+
+
+def test_online_retails_customers_hardly_ever_leave(data_dir: Path) -> None:
+    answer = run({}, "lifetimes", str(data_dir / "online_retail.csv.gz"), "--format", "online-retail", "--dry-run", "--json")
+    found = json.loads(answer.stdout)["fitted"]
+    assert (found["customers"], found["until"]) == (4334, "2011-12-09")
+    # What the package lifetimes 0.11.3 finds; it stops a little earlier in a valley along which a and b rise together.
+    assert found["r"] == pytest.approx(0.82293, rel=1e-4)
+    assert found["alpha"] == pytest.approx(69.0908, rel=1e-4)
+    assert found["a"] == pytest.approx(0.003097, rel=1e-2)
+    assert found["b"] == pytest.approx(7.2490, rel=1e-2)
+
+
+def test_of_few_customers_nothing_is_told() -> None:
+    with pytest.raises(CannotFit, match=r"^0 customers ordered on more than one day"):
+        lifetime.fit(lifetime.orders([with_day(NO_DAYS, 1)] * 500, TODAY))
+
+
+def test_customers_who_are_all_alike_and_never_leave_can_be_told_of_too() -> None:
+    clockwork = NO_DAYS
+    for day in range(TODAY - 400, TODAY + 1, 10):
+        clockwork = with_day(clockwork, day)
+    known = lifetime.orders([clockwork] * 200, TODAY)
+    of = lifetime.fit(known)
+    assert lifetime.alive(of, known)[0] > 0.99
+    assert lifetime.expected_orders(of, known, 90.0)[0] == pytest.approx(9, rel=0.05)
+
+
+FITTED = Fitted(1.5, 60.0, 1.0, 4.0, 1500, 900, date_of(TODAY), -1.0)
+
+
+def customer(*days: int, last_seen: int = TODAY) -> Customer:
+    """One with an order on each of these days."""
+    kept = Account(orders=len(days), kinds={5: len(days)}, last_ms=last_seen * DAY_MS)
+    for day in days:
+        kept.order_days = with_day(kept.order_days, day)
+    return message.customer("u", kept, kept.last_ms, None, None)
+
+
+def test_an_outlook_is_as_of_the_newest_event_that_is_known() -> None:
+    rhythm = range(TODAY - 300, TODAY - 20, 10)
+    of_the_fit = outlook(FITTED, customer(*rhythm, last_seen=TODAY - 25))
+    of_the_customer = outlook(FITTED, customer(*rhythm, last_seen=TODAY + 200))
+    assert of_the_fit is not None
+    assert of_the_customer is not None
+    assert (of_the_fit.as_of, of_the_customer.as_of) == (date_of(TODAY), date_of(TODAY + 200))
+    assert (of_the_fit.alive > 0.7, of_the_customer.alive < 0.1) == (True, True)
+    assert (of_the_fit.expected_orders_90_days > 3, of_the_customer.expected_orders_90_days < 0.3) == (True, True)
+    assert date_of(TODAY) < str(of_the_fit.next_order) < date_of(TODAY + 30)
+
+
+def test_who_ordered_once_is_alive_and_who_never_did_has_no_outlook() -> None:
+    once = outlook(FITTED, customer(TODAY - 300))
+    assert once is not None
+    assert (once.alive, once.expected_orders_90_days < 0.5) == (1.0, True)
+    assert outlook(FITTED, customer()) is None
+
+
+# On the command line
+
+
+def run(variables: Mapping[str, str], *arguments: str) -> Result:
+    return CliRunner().invoke(main, list(arguments), env=variables)
+
+
+@pytest.fixture
+def known(namespace: Settings) -> Settings:
+    """A state that has the accounts of all customers of `SHOP`, and what is told of the first."""
+    keys = Keys(namespace.key_prefix)
+    with open_client(namespace.redis) as client:
+        for n, days in enumerate(SHOP):
+            kept = Account(orders=1, order_days=days, kinds={5: 1}, last_ms=days.last * DAY_MS)
+            client.set(keys.account(n % 3, f"u{n}"), account.pack(kept))
+            if n == 0:
+                client.set(keys.customer("u0"), message.encode(message.customer("u0", kept, kept.last_ms, None, None)))
+        client.set(keys.account(0, "looks only"), account.pack(Account(kinds={1: 1}, last_ms=TODAY * DAY_MS)))
+    return namespace
+
+
+def test_what_is_fitted_to_accounts_is_kept_and_told_of_each_customer(known: Settings, variables: Mapping[str, str]) -> None:
+    before = run(variables, "customer", "u0", "--json")
+    assert "outlook" not in json.loads(before.stdout)
+    tried = run(variables, "lifetimes", "--json", "--dry-run")
+    assert "outlook" not in json.loads(run(variables, "customer", "u0", "--json").stdout)
+    fitted = run(variables, "lifetimes", "--json")
+    assert (fitted.exit_code, fitted.stdout) == (0, tried.stdout)
+    assert "are forgotten and not in this" in fitted.stderr
+    assert json.loads(fitted.stdout)["fitted"]["customers"] == len(SHOP)
+    assert json.loads(fitted.stdout)["fitted"]["until"] == date_of(TODAY)
+    with open_client(known.redis) as client:
+        assert 0 < client.ttl(Keys(known.key_prefix).lifetimes) <= 90 * 86_400
+
+    said = json.loads(run(variables, "customer", "u0", "--json").stdout)
+    expected = outlook(
+        msgspec.convert(json.loads(fitted.stdout)["fitted"], Fitted), msgspec.json.decode(before.stdout, type=Customer)
+    )
+    assert said == json.loads(before.stdout) | {"outlook": msgspec.to_builtins(expected)}
+    table = run(variables, "customer", "u0").stdout
+    assert all(words in table for words in ("% to order ever again", "in the next 90 days"))
+    assert "log-likelihood" in run(variables, "lifetimes").stdout
+
+
+@pytest.mark.usefixtures("known")
+def test_a_file_of_all_orders_says_the_same_as_the_accounts(variables: Mapping[str, str], tmp_path: Path) -> None:
+    file = tmp_path / "orders.jsonl"
+    with file.open("w") as out:
+        for n, days in enumerate(SHOP):
+            for day in each_day(days, TODAY):
+                order = {"event_type": "order", "user_id": n, "item_id": 1, "event_time": day * DAY_MS}
+                out.write(json.dumps(order) + "\n")
+        out.write(json.dumps({"event_type": "view", "user_id": 1, "item_id": 1, "event_time": TODAY * DAY_MS}) + "\n")
+    of_file = run(variables, "lifetimes", str(file), "--format", "jsonl", "--json")
+    assert of_file.exit_code == 0
+    assert of_file.stdout == run(variables, "lifetimes", "--json", "--dry-run").stdout
+    assert "outlook" in json.loads(run(variables, "customer", "u0", "--json").stdout)
+
+
+def test_without_scipy_it_is_said_how_to_get_it_and_the_rest_is_shown(
+    known: Settings, variables: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_client(known.redis) as client:
+        client.set(Keys(known.key_prefix).lifetimes, b"whatever")
+    monkeypatch.setitem(sys.modules, "scipy", None)
+    fitted = run(variables, "lifetimes")
+    assert (fitted.exit_code, len(fitted.stderr.splitlines())) == (1, 1)
+    assert "pip install 'freshet[lifetimes]'" in fitted.stderr
+    shown = run(variables, "customer", "u0", "--json")
+    assert (shown.exit_code, json.loads(shown.stdout)["user_id"]) == (0, "u0")
+    assert "freshet[lifetimes]" in shown.stderr
+
+
+def test_few_orders_are_refused_in_one_line(variables: Mapping[str, str]) -> None:
+    answer = run(variables, "lifetimes")
+    assert (answer.exit_code, len(answer.stderr.splitlines())) == (1, 1)
+    assert "at least 100 are needed" in answer.stderr
