@@ -4,10 +4,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from recsys.catalogue.catalogue import Catalogue
 from recsys.compiled import F64, U64
+from recsys.hashing import NONE
 from recsys.index import Index, index
 
-ALIKE = 20
+ALIKE = 50
 """Items that are told to be like one."""
 
 
@@ -29,6 +31,14 @@ def alike(items: U64, other: U64, cosine: F64) -> Alike:
     np.uint64(9)
     """
     return Alike(index(items), other, cosine)
+
+
+def alike_of(recent: U64, catalogue: Catalogue) -> Alike:
+    """What the catalogue tells of users' recent items (`NONE` for none)."""
+    if not len(catalogue):
+        return NOTHING_ALIKE
+    items = np.unique(recent[recent != NONE])
+    return alike(items, *catalogue.alike(items, ALIKE))
 
 
 NOTHING_ALIKE = Alike(

@@ -1,7 +1,8 @@
 """The lists of baskets: what is bought together with an item, and what is bought after it was looked at, as messages."""
 
+import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from recsys import marks
 from recsys.baskets import lift
 from recsys.compiled import F64, U64
 from recsys.hashing import NONE
+from recsys.index import distinct
 from recsys.item_shards import ItemShards, missing_row
 from recsys.keys import AFTER, TOGETHER, Keys
 from recsys.recommendation import Neighbours, listed, strength, strongest
@@ -18,6 +20,7 @@ from recsys.store import Store
 
 FRESH_S = 5.0
 """So long is believed in how many baskets a neighbour is, where other workers count, too."""
+UNKNOWN = (0, -math.inf)
 REMEMBERED = 500_000
 """Items of which it is remembered; beyond that it is begun anew."""
 
@@ -43,18 +46,16 @@ class BasketLists:
 
         The score is P(other | item) from decayed baskets, as that of similar items is; counts and lift are whole.
         """
-        self.forget(items)
         loaded, version = await self._items.load(np.unique(np.array(items, np.uint64)), TOGETHER)
         shown = strongest(loaded, self._rules.top_n)
         names = await self._name(loaded, shown.other)
-        in_baskets = await self._in_baskets_of(np.unique(shown.other[shown.other != NONE]))
+        others = distinct(shown.other)
+        in_baskets = await self._in_baskets_of(others)
+        each = in_baskets[np.searchsorted(others, shown.other)]
         # Shards are written one after the other: an item that is in no basket yet is left out, as one without a name.
-        met = np.isin(shown.other, np.array([*in_baskets], np.uint64))
-        shown.other[~met] = NONE
-        each = np.array([in_baskets[item] for item in shown.other[met].tolist()], np.float64)
-        lifts = np.zeros(shown.other.shape)
-        own = np.broadcast_to(loaded.interactions[:, None], met.shape)[met].astype(np.float64)
-        lifts[met] = lift(shown.counts[met].astype(np.float64), await self._baskets(), own, each)
+        shown.other[each == 0.0] = NONE
+        own = loaded.interactions[:, None].astype(np.float64)
+        lifts = lift(shown.counts.astype(np.float64), await self._baskets(), own, np.maximum(each, 1.0))
         return list(listed(loaded, shown, strength(loaded, self._rules), names, version, lifts))
 
     async def bought_after(self, items: Sequence[int]) -> list[Neighbours]:
@@ -77,9 +78,9 @@ class BasketLists:
         popularity = viewed.popularity * worth(viewed.landmark, now, self._rules.half_life_ms)
         return worth(loaded.landmark, now, self._rules.half_life_ms) / (popularity + 1.0)
 
-    async def _name(self, loaded: Rows, others: U64) -> dict[int, str]:
+    async def _name(self, loaded: Rows, others: U64) -> Mapping[int, str]:
         """The names of items and their neighbours; the rows get theirs."""
-        names = await self._items.named(set(np.unique(np.append(loaded.item, others)).tolist()) - {NONE})
+        names = await self._items.named(distinct(np.append(loaded.item, others[others != NONE])).tolist())
         for r, item in enumerate(loaded.item.tolist()):
             if item not in names:
                 raise missing_row(item)
@@ -91,18 +92,18 @@ class BasketLists:
         groups = [[self._keys.user_mark(partition)] for partition in await self._items.partitions()]
         return sum(marks.user_mark(value).baskets for [value] in await self._store.read(groups))
 
-    async def _in_baskets_of(self, items: U64) -> dict[int, int]:
-        """In how many baskets each item (sorted hashes) is, of those that are in any."""
+    async def _in_baskets_of(self, items: U64) -> F64:
+        """In how many baskets each item (sorted hashes) is."""
         now_s = time.monotonic()
         old_s = self._items.old_since(now_s, FRESH_S)
         if len(self._in_baskets) > REMEMBERED:
             self._in_baskets.clear()
-        remembered = self._in_baskets
-        known = {item: remembered[item][0] for item in items.tolist() if item in remembered and remembered[item][1] >= old_s}
-        lacking = [item for item in items.tolist() if item not in known]
-        if lacking:
-            found, _ = await self._items.load(np.array(lacking, np.uint64), TOGETHER)
-            read = dict(zip(found.item.tolist(), found.interactions.tolist(), strict=True))
-            remembered |= {item: (n, now_s) for item, n in read.items()}
-            known |= read
-        return known
+        remembered = [self._in_baskets.get(item, UNKNOWN) for item in items.tolist()]
+        found = np.array([n for n, _ in remembered], np.float64)
+        old = np.array([n == 0 or read_s < old_s for n, read_s in remembered], np.bool_)
+        lacking = items[old & (items != NONE)]
+        if len(lacking):
+            read = await self._items.load_interactions(lacking, TOGETHER)
+            found[np.searchsorted(items, lacking)] = read
+            self._in_baskets |= {item: (n, now_s) for item, n in zip(lacking.tolist(), read.tolist(), strict=True) if n}
+        return found

@@ -10,6 +10,7 @@ import struct
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from recsys import popularity
 from recsys.catalogue.catalogue import Catalogue
@@ -84,8 +85,7 @@ class Categories:
 
     def _merged(self, path: str, stored: bytes | None, new: dict[int, Popularity]) -> Popular:
         """A stored table and what was met since."""
-        before = np.frombuffer(stored or b"", ENTRY, offset=VERSION.size if stored else 0)
-        table = np.concatenate((before, np.array(list(new.values()), ENTRY)))
+        table = np.concatenate((read_table(stored), np.array(list(new.values()), ENTRY)))
         table = table[np.lexsort((table["interactions"], table["item"]))]
         newest = np.append(table["item"][1:] != table["item"][:-1], np.ones(min(len(table), 1), np.bool_))
         table = table[newest & np.array([self._belongs(item, path) for item in table["item"].tolist()], np.bool_)]
@@ -94,3 +94,8 @@ class Categories:
     def _belongs(self, item: int, path: str) -> bool:
         """Whether an item is in a category, as far as is known: a catalogue that is still being read does not know all."""
         return item not in self._catalogue.names or path in self._catalogue.category(item)
+
+
+def read_table(stored: bytes | None) -> NDArray[np.void]:
+    """The entries of a stored table; of none, none."""
+    return np.frombuffer(stored or b"", ENTRY, offset=VERSION.size if stored else 0)

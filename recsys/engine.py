@@ -14,27 +14,33 @@ from typing import NamedTuple
 import numpy as np
 
 from recsys import histories, marks, popularity, rows
-from recsys.alike import ALIKE, NOTHING_ALIKE, Alike, alike
+from recsys.alike import alike_of
 from recsys.basket_lists import BasketLists
 from recsys.batch import Arrival, Batch, columns, matters
 from recsys.catalogue.catalogue import Catalogue
 from recsys.categories import Categories
+from recsys.cold.contexts import of_landing
+from recsys.cold.counting import ColdCounting, told
+from recsys.cold.lists import ColdList, filled
+from recsys.cold.window import Window
 from recsys.compiled import I32, U64, Bools
 from recsys.customers.accounts import Settled
 from recsys.customers.message import Customer
 from recsys.customers.standings import Known, Standings
+from recsys.events import Event
 from recsys.hashing import NONE, hash_item
 from recsys.histories import Histories
-from recsys.index import among
+from recsys.index import among, distinct
 from recsys.item_shards import ItemShards, Merged, StateMoved, damaged
 from recsys.keys import AFTER, TOGETHER, VIEWED, Keys
 from recsys.marks import UserMark
 from recsys.merging import Given
-from recsys.ranker import Ranker, asked
-from recsys.ranking.rank import recent_items
+from recsys.ranker import Asked, Ranker, asked
+from recsys.ranking.rank import Ranked, recent_items
 from recsys.recommendation import (
     Neighbours,
     Recommendation,
+    RecommendedItem,
     hashes_to_name,
     instant,
     neighbours,
@@ -91,8 +97,11 @@ class Engine:
     """Counts chunks into a store and ranks from it. Several engines share a store; each partition belongs to one at a time."""
 
     def __init__(
-        self, store: Store, keys: Keys, rules: Rules, retention_s: int = 90 * 86_400, catalogue: Catalogue | None = None
-    ) -> None:
+        self, store: Store, keys: Keys, rules: Rules, retention_s: int = 90 * 86_400, catalogue: Catalogue | None = None,
+        partitions: int = 0,
+    ) -> None:  # fmt: skip
+        """`partitions` is how many there are on all workers together, for what is summed up over all of them; without it, it
+        is over those that were counted here."""
         self._store = store
         self._keys = keys
         self._rules = rules
@@ -104,6 +113,9 @@ class Engine:
         self._items = ItemShards(store, self._shards, keys, rules, self.stages)
         self.baskets = BasketLists(store, self._items, keys, rules)
         self._categories = Categories(store, self._items, keys, rules, self._catalogue)
+        self._partitions = partitions
+        self.window = Window(store, self._items, keys, rules, self._catalogue, self._named)
+        self._cold_counting = ColdCounting(self._shards, keys, rules)
         self._popular = popularity.unpack(rules)
         self._ranker = Ranker(self._items, rules)
         self._standings = Standings(store, self._items, keys, rules)
@@ -125,26 +137,23 @@ class Engine:
         if any(self._is_missing(shard) or shard.chunk.start > shard.mark.offset + 1 for shard in shards):
             self._shards.forget(self._keys.user_mark(shard.chunk.partition) for shard in shards)
             return nothing_counted(shards, users)
+        everybody = [user for shard in shards for user in shard.users]
         with self.stages.timed("decode"):
-            fresh = [uncounted(shard.chunk, shard.mark) for shard in shards]
-            batch = columns(
-                [
-                    (shard.chunk.partition, arrival)
-                    for shard, new in zip(shards, fresh, strict=True)
-                    for arrival in new
-                    if self._rules.customers or matters(arrival.event.kind)
-                ],
-                [user for shard in shards for user in shard.users],
-            )
+            fresh = [(shard.chunk.partition, arrival) for shard in shards for arrival in uncounted(shard.chunk, shard.mark)]
+            batch = columns(fresh, everybody)
+        with self.stages.timed("read"):
+            opened = await self._cold_counting.open(shards, fresh)
         with self.stages.timed("fold"):
             folded = fold_batch(shards, users, batch, self._rules)
         wanted = self._wanted(shards, users.histories)
         guards = {self._keys.user_mark(shard.chunk.partition): shard.stored for shard in shards}
-        given = Given(folded.deltas, folded.told, [shard.giving for shard in shards], batch.ids)
+        givings = [shard.giving for shard in shards]
+        given = Given(folded.deltas, folded.told, folded.visits, everybody, givings, batch.ids)
         with self.stages.timed("fold"):
-            settled = [self._users.settle(shard, new, folded) for shard, new in zip(shards, fresh, strict=True)]
+            settled = [self._users.settle(shard, fresh, folded) for shard in shards]
         with self.stages.timed("write"):
-            changes = self._users.changes(shards, users, folded, settled)
+            cold = self._cold_counting.count(opened, fresh, folded)
+            changes = self._users.changes(shards, users, folded, settled, cold)
         # Not in another life of Redis: the user shards may be as they were read, but item shards lack what was merged since.
         commit = Commit(list(changes.values()), life)
         try:
@@ -169,9 +178,10 @@ class Engine:
                 customers += known_customers(shard, of_shard)
             self._lines[shard.chunk.partition] = shard.mark.bought, shard.mark.bought_again
         again = [] if all(shard.is_new for shard in shards) else [wanted, met_before(shards)]
+        self.window.note(told(opened, shards))
         self._newest_ms = max(self._newest_ms, int(batch.time.max(initial=0)))
         touched = {
-            table: np.unique(np.concatenate([folded.deltas[table].item, *again] if table in folded.deltas else again))
+            table: distinct(np.concatenate([folded.deltas[table].item, *again] if table in folded.deltas else again))
             for table in ([VIEWED, TOGETHER, AFTER] if self._rules.baskets else [VIEWED])
             if again or table in folded.deltas
         }
@@ -195,12 +205,13 @@ class Engine:
         with self.stages.timed("rank"):
             gone = self._catalogue.hidden
             popular = popularity.without(self._popular, gone)
-            told = self._alike(for_whom.histories)
+            told = alike_of(recent_items(for_whom.histories), self._catalogue)
             ranked = await self._ranker.rank(for_whom, counted.merged, popular, self._bought_again, gone, told)
             names = await self._named(hashes_to_name(ranked))
+            cold = await self._cold_starts(newest, for_whom, ranked)
         answers = []
         with self.stages.timed("encode"):
-            lists = recommended(ranked, names)
+            lists = [cold.get(n) or items for n, items in enumerate(recommended(ranked, names))]
             for (user, each), personal, items in zip(counted.newest.items(), ranked.personal.tolist(), lists, strict=True):
                 event = each.arrival.event
                 message = Recommendation(
@@ -229,8 +240,9 @@ class Engine:
         if len(gone):  # an item is no neighbour of itself
             loaded = loaded._replace(other=np.where(among(loaded.other, gone), loaded.item[:, None], loaded.other))
         self._categories.note(loaded)
+        self.window.note_rows(loaded)
         shown = strongest(loaded, self._rules.top_n)
-        names = await self._items.named(set(np.unique(shown.other).tolist()) - {NONE})
+        names = await self._items.named(distinct(shown.other[shown.other != NONE]).tolist())
         return list(neighbours(loaded, shown, names, self._rules, version))
 
     async def around(self, items: Sequence[int]) -> list[int]:
@@ -253,6 +265,11 @@ class Engine:
     async def trending_by_category(self) -> list[tuple[str, Neighbours]]:
         """What is popular in each category with an item whose list was made since this was asked last."""
         return await self._categories.trending(self._newest_ms)
+
+    async def cold_lists(self, now_ms: float) -> list[tuple[str, ColdList]]:
+        """What to show first in each context that was changed since this was asked last (`recsys.cold`)."""
+        partitions = range(self._partitions) if self._partitions else sorted(self._lines)
+        return await self.window.made(self._popular, partitions, now_ms)
 
     async def position(self, partition: int) -> tuple[int, int]:
         """The last offset that was counted, and the last whose recommendations are out."""
@@ -305,24 +322,41 @@ class Engine:
         if not done[0]:
             raise LostPartition(f"partition {partition}: another worker changed it while lost records were passed over")
 
+    async def _cold_starts(self, newest: Sequence[Newest], for_whom: Asked, ranked: Ranked) -> dict[int, list[RecommendedItem]]:
+        """By place, what those are shown of whom nothing is known that leads to an item: the lists of the contexts that their
+        newest event has, without what is left out for them; none where no such list is published yet."""
+        places = np.flatnonzero(~ranked.personal).tolist()
+        if not places:
+            return {}
+        contexts = {n: self._contexts(newest[n].arrival.event) for n in places}
+        lists = await self.window.recent({context: None for each in contexts.values() for context in each})
+        out = self._ranker.hidden_from(for_whom, self._bought_again)
+        gone = self._catalogue.hidden
+        found = {}
+        for n in places:
+            named = [lists[context] for context in contexts[n] if context in lists]
+            ids = {item.item_id for each in named for item in each.items}
+            hidden = {i for i in ids if hash_item(i) in out[n] or among(np.array([hash_item(i)], np.uint64), gone)[0]}
+            found[n] = filled(named, hidden, self._rules.top_n)
+        return found
+
+    def _contexts(self, event: Event) -> tuple[str, ...]:
+        """The contexts of somebody who lands with this event, the most telling first."""
+        landing = self._catalogue.category(hash_item(event.lines[0].item_id)) if event.lines else ()
+        return of_landing(landing, event.source, event.country)
+
     @property
     def _bought_again(self) -> float:
         """How much of what was bought, on the partitions that were counted here, was bought again."""
         bought = sum(lines for lines, _ in self._lines.values())
         return sum(again for _, again in self._lines.values()) / bought if bought else 0.0
 
-    def _alike(self, found: Histories) -> Alike:
-        """What the catalogue tells of the items that are ranked from."""
-        if not len(self._catalogue):
-            return NOTHING_ALIKE
-        recent = recent_items(found)
-        items = np.unique(recent[recent != NONE])
-        return alike(items, *self._catalogue.alike(items, ALIKE))
-
     async def _named(self, items: set[int]) -> dict[int, str]:
         """The ids of items (hashes), also of those that nobody met yet."""
         described = {item: self._catalogue.names[item] for item in items & self._catalogue.names.keys()}
-        return described | await self._items.named(items - described.keys())
+        others = items - described.keys()
+        names = await self._items.named(others)
+        return described | {item: names[item] for item in others if item in names}
 
     def _is_missing(self, shard: UserShard) -> bool:
         """Whether Redis lost the shard's mark since counting began."""

@@ -3,16 +3,19 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
+import numpy as np
 from msgspec import Struct
 
+from recsys.catalogue.shelf import EMPTY, Hidden, Shelf
+from recsys.compiled import U64
 from recsys.hashing import hash_item
 from recsys.ranker import Overview
 from recsys.ranking.rank import Ranked
 from recsys.recommendation import Reason, Recommendation, RecommendedItem, Strategy, recommended
 from recsys.rules import Hideable
-from recsys.words import often, visits
+from recsys.words import often, people, visits
 
-Outcome = Literal["recommended", "left_out", "below", "no_candidate"]
+Outcome = Literal["recommended", "left_out", "below", "no_candidate", "described"]
 CLAUSES = 2
 """Reasons that the sentence gives."""
 LEFT_OUT: dict[Hideable, str] = {
@@ -22,6 +25,7 @@ LEFT_OUT: dict[Hideable, str] = {
     "seen": "you came to it already",
 }
 """What takes an item out; the first that holds is said."""
+HIDDEN: dict[Hidden, str] = {"deleted": "the shop has it no more", "unavailable": "it cannot be had now"}
 
 
 class BoughtOnce(Struct, frozen=True):
@@ -51,6 +55,12 @@ class Published(Struct, frozen=True):
     generated_at: str
     place: int | None
     score: float | None
+    reasons: list[Reason] = []
+    """As they were told there; those of the kind `similar_content` only a worker finds, who holds the catalogue."""
+
+    @property
+    def is_by_description(self) -> bool:
+        return any(reason.kind == "similar_content" for reason in self.reasons)
 
 
 class Explanation(Struct, kw_only=True):
@@ -59,7 +69,8 @@ class Explanation(Struct, kw_only=True):
     user_id: str
     item_id: str
     outcome: Outcome
-    """`recommended`; `left_out` by a rule; `below` those that are recommended; `no_candidate`: nothing speaks for it."""
+    """`recommended`; `left_out` by a rule, or because it is hidden; `below` those that are recommended; `no_candidate`: nothing
+    that is stored speaks for it; `described`: nor does here, but the published message has it for its description."""
     sentence: str
     strategy: Strategy
     shown: int
@@ -82,6 +93,10 @@ class Explanation(Struct, kw_only=True):
     recent: list[Met]
     """The user's items that speak for others, the newest first."""
     published: Published | None
+    hidden: Hidden | None = None
+    """What the catalogue says that takes it out."""
+    described: bool = False
+    """Whether the catalogue has it; what its description adds to its score is not in these numbers."""
 
     @property
     def is_as_published(self) -> bool:
@@ -104,21 +119,28 @@ class Seen(NamedTuple):
     bought_once: BoughtOnce | None
     """Where the user has bought."""
     published: Recommendation | None
+    shelf: Shelf = EMPTY
+    """Of the item and all that are ranked."""
 
 
 def explained(user: str, item: str, seen: Seen, top_n: int) -> Explanation:
     """Why `item` is recommended to `user`, or why not."""
     overview, published = seen.overview, seen.published
     everything = in_order(overview.everything, seen.names)
-    shown = in_order(part_of(overview.allowed, slice(top_n)), seen.names)
-    allowed = [*shown, *in_order(part_of(overview.allowed, slice(top_n, None)), seen.names)]
+    gone = [hash_item(hidden) for hidden in seen.shelf.hidden]
+    there = without(overview.allowed, np.array(gone, np.uint64))
+    shown = in_order(part_of(there, slice(top_n)), seen.names)
+    allowed = [*shown, *in_order(part_of(there, slice(top_n, None)), seen.names)]
     rank, place = place_of(item, everything), place_of(item, allowed)
     found = allowed[place - 1] if place else everything[rank - 1] if rank else None
     left_out = [rule for rule in LEFT_OUT if rule in overview.left_out and hash_item(item) in overview.left_out[rule][0]]
     if place:
         outcome: Outcome = "recommended" if place <= len(shown) else "below"
     else:
-        outcome = "left_out" if rank and left_out else "no_candidate"
+        outcome = "left_out" if (rank and left_out) or item in seen.shelf.hidden else "no_candidate"
+    told = as_published(item, published) if published else None
+    if outcome == "no_candidate" and told and told.is_by_description:
+        outcome = "described"
     explanation = Explanation(
         user_id=user,
         item_id=item,
@@ -135,7 +157,9 @@ def explained(user: str, item: str, seen: Seen, top_n: int) -> Explanation:
         bought_once=seen.bought_once if "once" in left_out else None,
         interactions=seen.interactions,
         recent=seen.recent,
-        published=as_published(item, published) if published else None,
+        published=told,
+        hidden=seen.shelf.hidden.get(item),
+        described=item in seen.shelf.described,
     )
     explanation.sentence = sentence(explanation)
     return explanation
@@ -143,7 +167,10 @@ def explained(user: str, item: str, seen: Seen, top_n: int) -> Explanation:
 
 def as_published(item: str, message: Recommendation) -> Published:
     place = place_of(item, message.items)
-    return Published(message.generated_at, place, message.items[place - 1].score if place else None)
+    if place is None:
+        return Published(message.generated_at, None, None)
+    found = message.items[place - 1]
+    return Published(message.generated_at, place, found.score, found.reasons)
 
 
 def in_order(ranked: Ranked, names: Mapping[int, str]) -> list[RecommendedItem]:
@@ -154,6 +181,13 @@ def in_order(ranked: Ranked, names: Mapping[int, str]) -> list[RecommendedItem]:
 def part_of(ranked: Ranked, part: slice) -> Ranked:
     """The items in these places."""
     cut = {name: getattr(ranked, name)[:, part] for name in ("item", "score", "terms", "source", "counts")}
+    return ranked._replace(**cut)
+
+
+def without(ranked: Ranked, gone: U64) -> Ranked:
+    """The items of the one user that are not among `gone` (hashes)."""
+    kept = np.flatnonzero(~np.isin(ranked.item[0], gone))
+    cut = {name: getattr(ranked, name)[:, kept] for name in ("item", "score", "terms", "source", "counts")}
     return ranked._replace(**cut)
 
 
@@ -172,21 +206,29 @@ def sentence(e: Explanation) -> str:
     >>> sentence(e)
     'Recommended in place 2 of 20: 37 visits had both this and i3, which you came to twice in this visit.'
     """
+    if e.outcome == "described" and e.published:
+        because = "; ".join(list(clauses(e.published.reasons, e.recent))[:CLAUSES])
+        return f"Published in place {e.published.place}: {because}. That descriptions are alike only workers know."
+    if e.hidden and not e.reasons:
+        return f"Not recommended: {HIDDEN[e.hidden]}."
     if e.outcome == "no_candidate":
+        if not e.interactions:
+            return "Not recommended: nobody came to it yet, and its description is not in what was published for you."
         earlier = any(met.item_id == e.item_id for met in e.recent)
         known = "you came to it in an earlier visit, but " if earlier else ""
         return f"Not recommended: {known}nothing you came to lately leads to it, and it is not among what is popular now."
-    because = "; ".join(list(clauses(e))[:CLAUSES])
+    because = "; ".join(list(clauses(e.reasons, e.recent))[:CLAUSES])
     if e.outcome == "recommended":
         return f"Recommended in place {e.place} of {e.shown}: {because}."
     if e.outcome == "below":
         return f"Not recommended: only the first {e.shown} are shown, and it is in place {e.place}. For it speaks: {because}."
-    return f"Not recommended: {LEFT_OUT[e.left_out[0]]}. Else it would be in place {e.rank}: {because}."
+    why = HIDDEN[e.hidden] if e.hidden else LEFT_OUT[e.left_out[0]]
+    return f"Not recommended: {why}. Else it would be in place {e.rank}: {because}."
 
 
-def clauses(e: Explanation) -> Iterator[str]:
-    """The reasons, the strongest first, in words."""
-    for reason in e.reasons:
+def clauses(reasons: Sequence[Reason], recent: Sequence[Met]) -> Iterator[str]:
+    """Reasons in words; `recent` are the user's items."""
+    for reason in reasons:
         count, times = reason.count, often(reason.count)
         if reason.kind == "repeat":
             yield f"you came to it {times} in this visit" if count else "you came to it before"
@@ -197,10 +239,12 @@ def clauses(e: Explanation) -> Iterator[str]:
         elif reason.kind == "also_bought":
             source = f"{reason.item_id}, which you bought" if reason.item_id else "what you bought"
             yield f"{visits(count)} had both this and {source}" if count else f"it goes with {source}"
+        elif reason.kind == "similar_users":
+            yield f"{people(count)} who came to what you came to, came to this, too"
         elif reason.kind == "similar_content":
-            yield f"it is described much like {reason.item_id}, which you came to {when(reason.item_id, e.recent)}"
+            yield f"it is described much like {reason.item_id}, which you came to {when(reason.item_id, recent)}"
         else:
-            source = f"{reason.item_id}, which you came to {when(reason.item_id, e.recent)}"
+            source = f"{reason.item_id}, which you came to {when(reason.item_id, recent)}"
             yield (
                 f"{visits(count)} had both this and {source}"
                 if count

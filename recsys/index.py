@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from recsys.compiled import I32, U64, Bools, compiled
+from recsys.compiled import I32, I64, U64, Bools, compiled, compiled_maker
 from recsys.hashing import NONE
 
 NOWHERE = -1
@@ -25,10 +25,19 @@ def index(items: U64) -> Index:
     >>> find(numbered, np.uint64(23)), find(numbered, np.uint64(8))
     (2, -1)
     """
-    size = 1 << int(2 * len(items)).bit_length()
-    found = Index(np.zeros(size, np.uint64), np.zeros(size, np.int32))
+    found = with_room(len(items))
     _fill(found, items)
     return found
+
+
+def with_room(items: int) -> Index:
+    """No items yet, and room for so many.
+
+    >>> len(with_room(3).keys)
+    8
+    """
+    size = 1 << int(2 * items).bit_length()
+    return Index(np.zeros(size, np.uint64), np.zeros(size, np.int32))
 
 
 @compiled
@@ -48,6 +57,26 @@ def find(where: Index, item: int) -> int:
     if where.keys[at] == NONE:
         return NOWHERE
     return where.place[at]  # type: ignore[no-any-return]
+
+
+@compiled_maker
+def places(where: Index, items: U64) -> I64:
+    """The place of each item, `NOWHERE` of those that have none.
+
+    >>> places(index(np.array([7, 9], np.uint64)), np.array([9, 8, 9], np.uint64))
+    array([ 1, -1,  1])
+    """
+    found = np.empty(len(items), np.int64)
+    for i in range(len(items)):
+        found[i] = find(where, items[i])
+    return found
+
+
+@compiled
+def clear(where: Index) -> None:
+    """Takes all items out."""
+    for at in range(len(where.keys)):
+        where.keys[at] = NONE
 
 
 @compiled
@@ -88,6 +117,19 @@ def move(old: Index, new: Index) -> None:
 def _fill(where: Index, items: U64) -> None:
     for place in range(len(items)):
         enter(where, items[place], place)
+
+
+def distinct(items: U64) -> U64:
+    """Each of the items (any array of hashes) once, sorted; that of numpy, `unique`, takes five times as long.
+
+    >>> distinct(np.array([[9, 3], [7, 9]], np.uint64))
+    array([3, 7, 9], dtype=uint64)
+    """
+    there = np.sort(items, axis=None)
+    is_first = np.ones(len(there), np.bool_)
+    np.not_equal(there[1:], there[:-1], out=is_first[1:])
+    found: U64 = there[is_first]
+    return found
 
 
 def among(items: U64, gone: U64) -> Bools:

@@ -1,4 +1,4 @@
-"""The item shards: deltas are merged into rows and sales, shard by shard, by compare-and-set; several workers write them."""
+"""The item shards: what a batch gives to items is merged, shard by shard, by compare-and-set; several workers write them."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -8,6 +8,8 @@ import numpy as np
 
 from recsys import marks, popularity, rows
 from recsys.compiled import I64, U64, Bools
+from recsys.index import distinct
+from recsys.item_names import ItemNames
 from recsys.keys import VIEWED, Keys
 from recsys.merging import (
     ITEM_SHARDS,
@@ -17,8 +19,10 @@ from recsys.merging import (
     damaged,
     merged_rows,
     merged_sales,
+    merged_visitors,
     missing_row,
     places_by_shard,
+    row_key,
 )
 from recsys.popularity import Popular
 from recsys.returning import sales
@@ -36,8 +40,6 @@ Packed = Sequence[bytes | None]
 NO_PLACES = np.empty(0, np.int64)
 OTHERS_S = 5.0
 """So long after others were seen to write, what is read may be from before."""
-NAMES_REMEMBERED = 500_000
-"""Item names (they never change) that a worker keeps; beyond that it starts anew."""
 
 
 class StateMoved(RuntimeError):
@@ -45,14 +47,15 @@ class StateMoved(RuntimeError):
 
 
 class Pending(NamedTuple):
-    """Items (sorted hashes) whose rows, by table, and items whose sales are not merged yet."""
+    """Items (sorted hashes) whose rows, by table, and items whose sales and visitors are not merged yet."""
 
     rows: dict[str, U64]
     sales: U64
+    visitors: U64
 
     @property
     def is_empty(self) -> bool:
-        return not any(map(len, (*self.rows.values(), self.sales)))
+        return not any(map(len, (*self.rows.values(), self.sales, self.visitors)))
 
 
 class Wanted(NamedTuple):
@@ -83,15 +86,7 @@ class Stored(NamedTuple):
 
     rows: dict[str, Bools]
     sales: Bools
-
-
-def row_key(keys: Keys, item: int, table: str = VIEWED) -> str:
-    """Where the row of an item (its hash) in a table is kept: in the shard that its hash names.
-
-    >>> row_key(Keys("freshet:"), 33)
-    'freshet:{i1}:row:0000000000000021'
-    """
-    return keys.row(item % ITEM_SHARDS, item, table)
+    visitors: Bools
 
 
 class ItemShards:
@@ -103,7 +98,7 @@ class ItemShards:
         self._keys = keys
         self._rules = rules
         self._stages = stages
-        self._names: dict[int, str] = {}
+        self._names = ItemNames(store, keys)
 
     def old_since(self, now_s: float, fresh_s: float) -> float:
         """What was read before then, in seconds of `time.monotonic`, is to be read again: it is older than `fresh_s`, and from
@@ -111,16 +106,16 @@ class ItemShards:
         return min(now_s - fresh_s, self._shards.others_s + OTHERS_S)
 
     async def merge(self, given: Given, wanted: U64, guards: Guards = NO_GUARDS, commit: Commit = NO_COMMIT) -> Merged:
-        """Adds deltas to their rows and sales, and then makes the commit; returns rows, the wanted ones too, and sales as they
-        then are.
+        """Adds what is given to rows, sales and visitors, and then makes the commit; returns rows, the wanted ones too, and
+        sales as they then are.
 
         `guards` are the marks of the user shards that the deltas come from: nothing is merged once one of them has changed.
         Raises `StateMoved` then, and `DamagedState` where a shard, a wanted row or sales lack what the unchanged marks say
         they have.
         """
-        touched = {table: np.unique(deltas.item) for table, deltas in given.deltas.items()}
+        touched = {table: distinct(deltas.item) for table, deltas in given.deltas.items()}
         touched[VIEWED] = np.union1d(touched[VIEWED], wanted)
-        pending = Pending(touched, np.unique(given.told.item))
+        pending = Pending(touched, distinct(given.told.item), distinct(given.visits.item))
         done: list[Rows] = []
         resold: list[Sold] = []
         before: list[Sold] = []
@@ -139,9 +134,10 @@ class ItemShards:
             resold.append(sales.take(Sold(pending.sales, sold), stored.sales))
             before.append(sales.take(Sold(pending.sales, was), stored.sales))
             left = {table: items[~stored.rows[table]] for table, items in pending.rows.items()}
-            pending = Pending(left, pending.sales[~stored.sales])
+            pending = Pending(left, pending.sales[~stored.sales], pending.visitors[~stored.visitors])
             if pending.is_empty:
-                self._remember(done)
+                for part in done:
+                    self._names.remember(part)
                 return Merged(rows.join(done), sales.join(resold), sales.join(before), committed)
             await self._check(guards)
 
@@ -153,6 +149,17 @@ class ItemShards:
 
     async def load(self, items: U64, table: str = VIEWED) -> tuple[Rows, I64]:
         """The rows of those of the items (sorted hashes) that have one, by `Shards.look`; for each its version."""
+        packed, version = await self._look(items, table)
+        there = np.array([value is not None for value in packed], np.bool_)
+        return rows.load(items[there], [value for value in packed if value is not None], 0, self._rules), version[there]
+
+    async def load_interactions(self, items: U64, table: str) -> I64:
+        """The interactions of items (hashes) alone, 0 of those without a row."""
+        packed, _ = await self._look(items, table)
+        return np.array([rows.packed_interactions(value) if value else 0 for value in packed], np.int64)
+
+    async def _look(self, items: U64, table: str) -> tuple[list[bytes | None], I64]:
+        """The packed rows of items (hashes), and the versions of their shards."""
         places = places_by_shard(items)
         groups = [
             [self._keys.item_mark(shard), *(self._keys.row(shard, i, table) for i in items[at].tolist())]
@@ -164,8 +171,7 @@ class ItemShards:
             version[at] = marks.item_mark(mark).progress
             for r, value in zip(at.tolist(), values, strict=True):
                 packed[r] = value
-        there = np.array([value is not None for value in packed], np.bool_)
-        return rows.load(items[there], [value for value in packed if value is not None], 0, self._rules), version[there]
+        return packed, version
 
     async def load_sales(self, items: U64) -> Sold:
         """The sales of items (hashes), as they stand in the store."""
@@ -184,20 +190,13 @@ class ItemShards:
         version = sum(marks.item_mark(mark).progress for mark, _ in replies)
         return popularity.unpack(self._rules, *(top for _, top in replies)), version
 
-    async def named(self, items: Iterable[int]) -> dict[int, str]:
-        """The ids of items by their hash.
+    async def named(self, items: Iterable[int]) -> Mapping[int, str]:
+        """The ids of items by their hash; there may be more in it.
 
         Shards are written one after the other, so a neighbour may have been stored before its own row is: it is left out, for
         it is not counted yet.
         """
-        wanted = set(items)
-        found = {item: self._names[item] for item in wanted & self._names.keys()}
-        unknown = list(wanted - found.keys())
-        if unknown:
-            replies = await self._store.read([[row_key(self._keys, item)] for item in unknown])
-            found |= {item: rows.packed_id(value) for item, [value] in zip(unknown, replies, strict=True) if value}
-            self._names |= found
-        return found
+        return await self._names.of(items)
 
     async def partitions(self) -> set[int]:
         """The partitions whose deltas are in any shard."""
@@ -213,7 +212,9 @@ class ItemShards:
             for table, items in pending.rows.items()
         }
         of_sales = Wanted(self._keys.sales, pending.sales, places_by_shard(pending.sales))
-        shards, replies, unproved, (*packed, packed_sales) = await self._read([*of_rows.values(), of_sales])
+        of_visitors = Wanted(self._keys.visitors, pending.visitors, places_by_shard(pending.visitors))
+        shards, replies, unproved, found = await self._read([*of_rows.values(), of_sales, of_visitors])
+        *packed, packed_sales, packed_visitors = found
         item_marks = {shard: marks.item_mark(reply[0]) for shard, reply in replies.items()}
         counted = counted_by_shard(item_marks, given.givings)
         loaded: dict[str, Rows] = {}
@@ -229,6 +230,11 @@ class ItemShards:
             for shard, at in of_sales.places.items():
                 for r in at[resold[at]].tolist():
                     written[shard][of_sales.key(shard, int(pending.sales[r]))] = sales.pack(sold, r)
+            came = merged_visitors(given, pending.visitors, packed_visitors, counted, self._rules)
+            for shard, at in of_visitors.places.items():
+                for r, item in zip(at.tolist(), pending.visitors[at].tolist(), strict=True):
+                    if (value := came[r]) is not None:
+                        written[shard][of_visitors.key(shard, item)] = value
         swaps = {}
         for shard, new in written.items():
             if not new:
@@ -247,11 +253,13 @@ class ItemShards:
         stored = Stored(
             {table: np.ones(len(items), np.bool_) for table, items in pending.rows.items()},
             np.ones(len(pending.sales), np.bool_),
+            np.ones(len(pending.visitors), np.bool_),
         )
         for shard, ok in swapped.items():
             for table, wanted in of_rows.items():
                 stored.rows[table][wanted.at(shard)] = ok
             stored.sales[of_sales.at(shard)] = ok
+            stored.visitors[of_visitors.at(shard)] = ok
         return loaded[VIEWED], sales.unpack(packed_sales), sold, stored, done[len(swaps) :]
 
     async def _read(
@@ -297,9 +305,3 @@ class ItemShards:
         tops = popularity.update([replies[shard][1] for shard in places], loaded, [*places.values()], self._rules)
         for shard, top in zip(places, tops, strict=True):
             written[shard][self._keys.top(shard)] = top
-
-    def _remember(self, loaded: Iterable[Rows]) -> None:
-        if len(self._names) > NAMES_REMEMBERED:
-            self._names.clear()
-        for part in loaded:
-            self._names.update((item, text) for item, text in zip(part.item.tolist(), part.ids, strict=True) if text)

@@ -7,7 +7,7 @@ id can reach a key of another kind, user or shard.
 A state that was built anew beside another is a generation, and has a name (`recsys.generations`). The internal keys of the
 first one, `g1`, stand right under the prefix; those of another stand under `p g2:`. The public keys of whichever is live
 stand right under the prefix, those of another under its own name (`p g1:recs:<user>`). The keys of the catalogue (`item:`,
-`{c7}:`) are of no generation: it is read from its own topic, and a rebuild leaves it alone.
+`catalogue`, `{c7}:`) are of no generation: it is read from its own topic, and a rebuild leaves it alone.
 
 | key | type | lifetime | written by | what |
 |---|---|---|---|---|
@@ -23,9 +23,11 @@ stand right under the prefix, those of another under its own name (`p g1:recs:<u
 | `p together:<item>` | string | none: one an item | publish | public: what is bought together with the item, as JSON |
 | `p bought_after:<item>` | string | none: one an item | publish | public: what is bought after the item was met, as JSON |
 | `p customer:<user>` | string | retention | publish | public: the Customer JSON |
+| `p cold`, `p cold:<context>` | string | retention | publish | public: what to show first (`recsys.cold`), as JSON |
 | `p trending` | string | none: one key | publish | public: the most popular items as JSON |
 | `p trending:<category>` | string | none: one a category | publish | public: the most popular items of a category as JSON |
 | `p item:<item>` | string | none: one an item | catalogue | public: the Item JSON of an item that is not deleted, as it came |
+| `p catalogue` | string | none: one key | catalogue | how many partitions `items` has; missing: nobody has read it |
 | `p {c7}:mark` | string | none: one a partition of `items` | catalogue | up to where its records have had their effects |
 | `p {c7}:deleted` | string | none: one a partition of `items` | catalogue | the items that are deleted up to there, as JSON |
 | `p state` | string | none: one key | first worker | what the state was built with (`recsys.layout.Layout`) |
@@ -37,6 +39,9 @@ stand right under the prefix, those of another under its own name (`p g1:recs:<u
 | `p {u7}:account:<user>` | string | retention | commit | what is counted of the customer, packed (`recsys.customers.account`) |
 | `p {u7}:spreads` | string | none: one a partition | commit | how its customers stand, packed (`recsys.customers.rfm`) |
 | `p {u7}:ledger:<scope>` | string | none, or retention | commit | what its customers together did (`recsys.ledger.scopes`) |
+| `p {u7}:contexts` | string | retention | commit | the contexts that were met, as JSON (`recsys.cold.contexts`) |
+| `p {u7}:context:<slot>` | string | retention | commit | what is popular in one, packed (`recsys.cold.tables`) |
+| `p {u7}:trials:<hash>` | string | retention | commit | how often the item was shown and clicked (`recsys.cold.trials`) |
 | `p {u7}:learner` | string | retention | publish | what ranking learned on the partition, packed (`recsys.learners`) |
 | `p category:<category>` | string | none: one a category | publish | its most popular items, packed (`recsys.categories`) |
 | `p {i7}:mark` | string | none: one a shard | merge | the shard's version, its marks by partition (`recsys.marks.ItemMark`) |
@@ -44,6 +49,7 @@ stand right under the prefix, those of another under its own name (`p g1:recs:<u
 | `p {i7}:together:<hash>` | string | none: one an item | merge | what is in baskets with the item, packed (`recsys.rows`) |
 | `p {i7}:after:<hash>` | string | none: one an item | merge | what was bought after the item was met, packed likewise |
 | `p {i7}:sales:<hash>` | string | none: one an item | merge | how the item sells, packed (`recsys.returning.sales`) |
+| `p {i7}:visitors:<hash>` | string | none: one an item, capped | merge | who met the item last, packed (`recsys.visitors`) |
 | `p {i7}:top` | string | none: one a shard | merge | the shard's most popular items, packed (`recsys.popularity`) |
 """
 
@@ -53,7 +59,7 @@ LIVE = "live"
 """What follows the prefix in the key that names the live generation: the one key that is read before `Keys` are known."""
 
 
-PUBLIC = ("recs:", "similar:", "together:", "bought_after:", "trending", "customer:")
+PUBLIC = ("recs:", "similar:", "together:", "bought_after:", "trending", "cold", "customer:")
 """What public keys begin with after the prefix."""
 
 VIEWED, TOGETHER, AFTER = "row", "together", "after"
@@ -105,7 +111,11 @@ class Keys(Struct, frozen=True):
     @property
     def published_lists(self) -> str:
         """A pattern of Redis for the recommendations and all lists, and few keys beside them."""
-        return f"{literal(self.prefix)}[brst]*"
+        return f"{literal(self.prefix)}[bcrst]*"
+
+    @property
+    def catalogue(self) -> str:
+        return f"{self.prefix}catalogue"
 
     def catalogue_mark(self, partition: int) -> str:
         """Of the topic `items`."""
@@ -120,6 +130,10 @@ class Keys(Struct, frozen=True):
 
     def trending_in(self, category: str) -> str:
         return f"{self.trending}:{category}"
+
+    def cold(self, context: str = "") -> str:
+        """What to show in a context (`recsys.cold.contexts`); the empty one is that of a visitor of whom nothing is known."""
+        return f"{self.prefix}cold:{context}" if context else f"{self.prefix}cold"
 
     @property
     def live(self) -> str:
@@ -170,6 +184,16 @@ class Keys(Struct, frozen=True):
     def learner(self, partition: int) -> str:
         return f"{self.internal}{{u{partition}}}:learner"
 
+    def contexts(self, partition: int) -> str:
+        return f"{self.internal}{{u{partition}}}:contexts"
+
+    def context(self, partition: int, slot: int) -> str:
+        return f"{self.internal}{{u{partition}}}:context:{slot}"
+
+    def trials(self, partition: int, item: int) -> str:
+        """`item` is the 64-bit hash of the item's id."""
+        return f"{self.internal}{{u{partition}}}:trials:{item:016x}"
+
     def user(self, partition: int, user: str) -> str:
         return f"{self.internal}{{u{partition}}}:user:{user}"
 
@@ -181,6 +205,11 @@ class Keys(Struct, frozen=True):
 
     def spreads(self, partition: int) -> str:
         return f"{self.internal}{{u{partition}}}:spreads"
+
+    @property
+    def accounts(self) -> str:
+        """A pattern of Redis for the accounts of all partitions."""
+        return f"{literal(self.internal)}{{u*}}:account:*"
 
     def ledger(self, partition: int, scope: str) -> str:
         """`scope` is one of `recsys.ledger.scopes`."""
@@ -203,6 +232,10 @@ class Keys(Struct, frozen=True):
     def sales(self, shard: int, item: int) -> str:
         """`item` is the 64-bit hash of the item's id."""
         return f"{self.internal}{{i{shard}}}:sales:{item:016x}"
+
+    def visitors(self, shard: int, item: int) -> str:
+        """`item` is the 64-bit hash of the item's id."""
+        return f"{self.internal}{{i{shard}}}:visitors:{item:016x}"
 
     def top(self, shard: int) -> str:
         return f"{self.internal}{{i{shard}}}:top"

@@ -11,7 +11,7 @@ import numpy as np
 from recsys.alike import NOTHING_ALIKE, Alike
 from recsys.compiled import F32, F64, I32, I64, U32, U64, Bools, compiled, compiled_maker
 from recsys.hashing import NONE
-from recsys.index import NOWHERE, Index, find, index, move, slot
+from recsys.index import NOWHERE, Index, find, index, move, slot, with_room
 from recsys.rows import Rows
 from recsys.rules import Rules
 
@@ -46,7 +46,7 @@ OF_ITEMS, OF_ROWS = slice(1, 8), slice(8, 12)
 """The columns with a place for each item, and the matrices."""
 
 
-def known_rows(rows: Rows, alike: Alike | None = None) -> Known:
+def known_rows(rows: Rows, alike: Alike = NOTHING_ALIKE) -> Known:
     """All of `rows`, the same columns: what is merged into them is known at once."""
     n = len(rows.item)
     return Known(
@@ -62,7 +62,7 @@ def known_rows(rows: Rows, alike: Alike | None = None) -> Known:
         rows.other,
         rows.weight,
         rows.counts,
-        alike or NOTHING_ALIKE,
+        alike,
     )
 
 
@@ -118,20 +118,16 @@ class Memory:
         known = self.known
         if items > len(known.row):
             room = 2 * items
-            table = Index(np.zeros(_table(room), np.uint64), np.zeros(_table(room), np.int32))
+            table = with_room(room)
             move(known.where, table)
             self.known = known = Known._make((table, *(_longer(column, room) for column in known[OF_ITEMS]), *known[8:]))
         if rows > len(known.length):
             self.known = Known._make((*known[:8], *(_longer(column, 2 * rows) for column in known[OF_ROWS]), known.alike))
 
 
-def _table(items: int) -> int:
-    return 1 << int(2 * items).bit_length()
-
-
 def _room(items: int, rows: int, width: int) -> Known:
     return Known(
-        Index(np.zeros(_table(items), np.uint64), np.zeros(_table(items), np.int32)),
+        with_room(items),
         np.zeros(items),
         np.zeros(items),
         np.zeros(items, np.int64),

@@ -5,15 +5,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from recsys import marks, rows
-from recsys.compiled import I64, U64, Bools
+from recsys import growth, marks, rows, visitors
+from recsys.compiled import I32, I64, U64, Bools, compiled_maker
 from recsys.deltas import Deltas
-from recsys.keys import VIEWED
+from recsys.index import NOWHERE, index, places
+from recsys.keys import VIEWED, Keys
 from recsys.marks import ItemMark
 from recsys.returning import basket_fold, sales
 from recsys.returning.sales import BOUGHT_FIRST, Sales
 from recsys.rows import Rows
 from recsys.rules import Rules
+from recsys.visitors import Visits
 
 ITEM_SHARDS = 32
 """How many shards the items are spread over; part of the state, so a change needs a rebuild."""
@@ -59,6 +61,9 @@ class Given(NamedTuple):
     """For rows, by table; for the viewed ones always."""
     told: basket_fold.Deltas
     """For sales."""
+    visits: Visits
+    """For the visitors of items; their users stand in `users`."""
+    users: Sequence[str]
     givings: Sequence[Giving]
     """Of each partition that it comes from."""
     ids: Mapping[int, str]
@@ -97,22 +102,23 @@ def counted_by_shard(item_marks: Mapping[int, ItemMark], givings: Sequence[Givin
     return Counted(partitions, offsets)
 
 
-def contains(items: U64, some: U64) -> Bools:
-    """For each of some whether it is among the items, which are sorted and each there once.
-
-    >>> contains(np.array([3, 7], np.uint64), np.array([7, 4, 9], np.uint64))
-    array([ True, False, False])
-    """
-    if not len(items):
-        return np.zeros(len(some), np.bool_)
-    found: Bools = items[np.minimum(np.searchsorted(items, some), len(items) - 1)] == some
-    return found
+def lacking(deltas: Deltas | basket_fold.Deltas | Visits, items: U64, counted: Counted) -> tuple[I64, Bools]:
+    """For each delta the place of its item among `items` (sorted hashes), and whether it is there and its shard lacks it."""
+    at = places(index(items), deltas.item)
+    has = counted.offsets[shards_of(items)]
+    return at, _fresh(at, deltas.partition, deltas.offset, np.array(counted.partitions), has)
 
 
-def lacking(deltas: Deltas | basket_fold.Deltas, items: U64, counted: Counted) -> Bools:
-    """For each delta whether it is for one of the items (sorted hashes) and its shard lacks it."""
-    has = counted.offsets[shards_of(deltas.item), np.searchsorted(counted.partitions, deltas.partition)]
-    return contains(items, deltas.item) & (deltas.offset > has)
+@compiled_maker
+def _fresh(at: I64, partition: I32, offset: I64, partitions: I64, has: I64) -> Bools:
+    """For each delta whether it is for an item in a place and newer than what that has of its partition."""
+    fresh = np.zeros(len(at), np.bool_)
+    p = 0
+    for k in range(len(at)):
+        if partition[k] != partitions[p]:
+            p = np.searchsorted(partitions, partition[k])
+        fresh[k] = at[k] != NOWHERE and offset[k] > has[at[k], p]
+    return fresh
 
 
 def merged_rows(
@@ -122,13 +128,14 @@ def merged_rows(
 
     Only viewed rows are told from those that were lost: every item has one, and it names the item for the other tables.
     """
-    fresh = lacking(given.deltas[table], items, counted)
-    deltas = Deltas._make(column[fresh] for column in given.deltas[table])
-    at = np.searchsorted(items, deltas.item)
+    deltas = given.deltas[table]
+    at, fresh = lacking(deltas, items, counted)
+    if not fresh.all():
+        deltas, at = Deltas._make(column[fresh] for column in deltas), at[fresh]
     loaded = rows.load(items, packed, int(np.bincount(at).max(initial=0)), rules)
     if table == VIEWED:
         name(loaded, given.ids)
-    rows.merge(loaded, deltas, at, rules)
+    growth.merge(loaded, deltas, at, rules)
     changed = np.zeros(len(items), np.bool_)
     changed[at] = True
     return loaded, changed
@@ -139,9 +146,10 @@ def merged_sales(given: Given, items: U64, packed: Sequence[bytes | None], count
 
     Raises `DamagedState` for sales that are not stored although the item was bought before.
     """
-    fresh = lacking(given.told, items, counted)
-    told = basket_fold.Deltas._make(column[fresh] for column in given.told)
-    at = np.searchsorted(items, told.item)
+    told = given.told
+    at, fresh = lacking(told, items, counted)
+    if not fresh.all():
+        told, at = basket_fold.Deltas._make(column[fresh] for column in told), at[fresh]
     sold = sales.unpack(packed)
     changed = np.zeros(len(items), np.bool_)
     first, places = np.unique(at, return_index=True)
@@ -153,10 +161,28 @@ def merged_sales(given: Given, items: U64, packed: Sequence[bytes | None], count
     return sold, changed
 
 
+def merged_visitors(
+    given: Given, items: U64, packed: Sequence[bytes | None], counted: Counted, rules: Rules
+) -> list[bytes | None]:
+    """The visitors of `items` with those that they lack, as they are stored; None where they lacked none."""
+    at, fresh = lacking(given.visits, items, counted)
+    found = Visits._make(column[fresh] for column in given.visits)
+    return visitors.merge(packed, found, at[fresh], given.users, rules.visitors)
+
+
 def shards_of(items: U64) -> I64:
     """The shard of each item."""
     shards: I64 = (items % np.uint64(ITEM_SHARDS)).astype(np.int64)
     return shards
+
+
+def row_key(keys: Keys, item: int, table: str = VIEWED) -> str:
+    """Where the row of an item (its hash) in a table is kept: in the shard that its hash names.
+
+    >>> row_key(Keys("freshet:"), 33)
+    'freshet:{i1}:row:0000000000000021'
+    """
+    return keys.row(item % ITEM_SHARDS, item, table)
 
 
 def places_by_shard(items: U64) -> dict[int, I64]:

@@ -134,6 +134,10 @@ class Ranker:
             self.learners.changed(partitions)
         return ranked
 
+    def hidden_from(self, asked: Asked, share: float) -> U64:
+        """Users × items that are not shown to these users, who have been ranked for just now."""
+        return self._left_out(asked, past(asked.histories, self._rules), share, self._rules)
+
     async def look(self, asked: Asked, popular: Popular, share: float) -> Overview:
         """Ranks as `rank` does and learns nothing, for one who counts nothing: of items it knows what it reads here."""
         now_s = time.monotonic()
@@ -153,14 +157,18 @@ class Ranker:
             left_out,
         )
 
-    async def rank_by(self, part: Asked, asked: Asked, popular: Popular, share: float) -> Ranked:
-        """Ranks by a part of what is known of the users, and learns nothing; what is left out is so by all that is known."""
-        now_s = time.monotonic()
-        _, learned, of = self._learned(asked)
-        await self._know(asked, popular, now_s)
-        out = self._left_out(asked, past(asked.histories, self._rules), share, self._rules)
+    async def left_out(self, asked: Asked, popular: Popular, share: float) -> U64:
+        """Users × items that are left out for them; it reads what the ranking of these users starts from."""
+        await self._know(asked, popular, time.monotonic())
+        return self._left_out(asked, past(asked.histories, self._rules), share, self._rules)
+
+    async def rank_by(self, part: Asked, out: U64, popular: Popular, gone: U64, alike: Alike) -> Ranked:
+        """Ranks by a part of what is known of the users, without the items in `out`, and learns nothing; see `rank`."""
+        self._desk = self._desk._replace(gone=gone)
+        self._memory.tell_alike(alike)
+        _, learned, of = self._learned(part)
         users = past(part.histories, self._rules)
-        return await self._best(part, users, out, popular, learned, of, self._rules.top_n, now_s)
+        return await self._best(part, users, out, popular, learned, of, self._rules.top_n, time.monotonic())
 
     async def _know(self, asked: Asked, popular: Popular, now_s: float) -> None:
         """Reads what the ranking of these users starts from, of which nothing is remembered."""

@@ -32,7 +32,7 @@ KINDS[REPEAT_TERM], KINDS[TRENDING_TERM] = "repeat", "trending"
 KINDS[BOUGHT_AGAIN_TERM], KINDS[ALSO_BOUGHT_TERM] = "bought_again", "also_bought"
 KINDS[ALIKE_TERMS:] = "similar_content"
 
-Strategy = Literal["personal", "cold_start", "item-based", "trending"]
+Strategy = Literal["personal", "cold_start", "item-based", "user-based", "content-based", "collaborative", "trending", "hybrid"]
 """`personal` and `cold_start` are what a worker publishes; the others are asked for by name (`recsys.strategies`)."""
 
 
@@ -40,10 +40,14 @@ class Reason(Struct, omit_defaults=True, gc=False):
     """A term of an item's score: what kind of evidence, from which item of the user's, its share of the score, and how often
     that was met which is behind it (`recsys.ranking.counts`)."""
 
-    kind: Literal["also_viewed", "repeat", "bought_again", "also_bought", "trending", "similar_content", "similar_users"]
+    kind: Literal[
+        "also_viewed", "repeat", "bought_again", "also_bought", "trending", "similar_content", "similar_users", "exploration"
+    ]
     share: float
     item_id: str | None = None
     count: int = 0
+    context: str | None = None
+    """Of what a visitor is shown first: in which context it is popular, or explored (`recsys.cold.contexts`)."""
 
 
 class RecommendedItem(Struct, gc=False):
@@ -190,17 +194,13 @@ def listed(
 
     Those without a name are left out.
     """
-    scores = np.round(shown.weight * factor[:, None], DIGITS)
+    fallen = -np.round(shown.weight * factor[:, None], DIGITS)
     raised = repeat(repeat(None)) if lifts is None else np.round(lifts, DIGITS).tolist()
     columns = zip(rows.ids, rows.updated.tolist(), versions.tolist(), strict=True)
-    lists = zip(shown.other.tolist(), scores.tolist(), shown.counts.tolist(), strict=True)
+    lists = zip(shown.other.tolist(), fallen.tolist(), shown.counts.tolist(), strict=True)
     for (item_id, updated, version), (others, row, counts), lift in zip(columns, lists, raised, strict=False):
-        found = [
-            Neighbour(name, score, count, above)
-            for name, score, count, above in zip(map(names.get, others), row, counts, lift, strict=False)
-            if name is not None
-        ]
-        found.sort(key=_place)
+        ordered = sorted(zip(row, map(names.get, others, repeat("")), counts, lift, strict=False))
+        found = [Neighbour(name, -score, count, above) for score, name, count, above in ordered if name]
         yield Neighbours(instant(updated), found, item_id, version)
 
 

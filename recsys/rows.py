@@ -15,8 +15,6 @@ import numpy as np
 
 from recsys import packing
 from recsys.compiled import F32, F64, I32, I64, U8, U32, U64, Bools, compiled, compiled_maker
-from recsys.deltas import Deltas
-from recsys.hashing import NONE
 from recsys.packing import get16, get32, get64, put16, put32, put64
 from recsys.rules import Rules
 
@@ -25,12 +23,9 @@ HEADER = struct.Struct("<HHIQddqqq")
 """Version, bytes of the id, neighbours, interactions, popularity, trend, landmark, first, updated."""
 HEADER_BYTES = HEADER.size  # a number of its own: compiled code cannot ask the struct
 BYTES_PER_NEIGHBOUR = 16
+BAD = -1
 TREND_HALF_LIFE_MS = 3 * 86_400_000.0
 """Of the fast-decayed interactions: beside the others they say whether an item gains or loses."""
-MAX_HALF_LIVES = 32.0
-"""A new event this many half-lives after the landmark moves it: 2^32 is far from the largest float32, 2^127."""
-MAX_TREND_HALF_LIVES = 512.0
-"""The same for the trend, a float64: its largest is 2^1023."""
 
 
 class Rows(NamedTuple):
@@ -88,6 +83,12 @@ def packed_length(value: bytes) -> int:
     return int(length)
 
 
+def packed_interactions(value: bytes) -> int:
+    """The interactions in a packed row; raises as `packed_length`."""
+    packed_length(value)
+    return int.from_bytes(value[8:16], "little", signed=True)
+
+
 def packed_id(value: bytes) -> str:
     """The item id in a packed row, or in its first bytes."""
     return value[HEADER.size : HEADER.size + HEADER.unpack_from(value)[1]].decode()
@@ -98,9 +99,14 @@ def unpack(rows: Rows, packed: Sequence[bytes | None]) -> None:
 
     They must be wide enough and empty; `packed_length` must have been asked of each stored row, which checks it.
     """
-    data, start = packing.joined([value or b"" for value in packed])
-    _unpack(data, start, *_words(rows))
-    rows.ids[:] = [packed_id(value) if value else None for value in packed]
+    _put(rows, packed, *packing.joined([value or b"" for value in packed]))
+
+
+def _put(rows: Rows, packed: Sequence[bytes | None], data: U8, start: I64) -> None:
+    id_bytes = np.zeros(len(packed), np.int64)
+    _unpack(data, start, id_bytes, *_words(rows))
+    ends = (HEADER.size + id_bytes).tolist()
+    rows.ids[:] = [value[HEADER_BYTES:end].decode() if value else None for value, end in zip(packed, ends, strict=True)]
 
 
 def pack(rows: Rows, places: I64) -> list[bytes]:
@@ -121,7 +127,8 @@ def _words(rows: Rows) -> tuple[Any, ...]:
 
 @compiled
 def _unpack(
-    data: U8, start: I64, interactions: I64, popularity: U64, trend: U64, landmark: I64, first: I64, updated: I64,
+    data: U8, start: I64, id_bytes: I64,
+    interactions: I64, popularity: U64, trend: U64, landmark: I64, first: I64, updated: I64,
     length: I32, other: U64, weight: U32, counts: U32,
 ) -> None:  # fmt: skip
     for r in range(len(start) - 1):
@@ -131,8 +138,8 @@ def _unpack(
         k = np.int64(get32(data, at + 4))
         interactions[r], popularity[r], trend[r] = get64(data, at + 8), get64(data, at + 16), get64(data, at + 24)
         landmark[r], first[r], updated[r] = get64(data, at + 32), get64(data, at + 40), get64(data, at + 48)
-        length[r] = k
-        at += HEADER_BYTES + get16(data, at + 2)
+        length[r], id_bytes[r] = k, get16(data, at + 2)
+        at += HEADER_BYTES + id_bytes[r]
         for i in range(k):
             other[r, i] = get64(data, at + 8 * i)
             weight[r, i] = get32(data, at + 8 * k + 4 * i)
@@ -169,11 +176,31 @@ def _pack(
 
 def load(items: U64, packed: Sequence[bytes | None], additions: int, rules: Rules) -> Rows:
     """Rows from their stored bytes, with room for `additions` more neighbours in each, as far as a row may grow."""
-    longest = max((packed_length(value) for value in packed if value), default=0)
+    data, start = packing.joined([value or b"" for value in packed])
+    lengths = _lengths(data, start)
+    for r in np.flatnonzero(lengths == BAD).tolist():
+        packed_length(packed[r] or b"")  # raises
+    longest = int(lengths.max(initial=0))
     # A row may be longer than the limit if it was written under a higher one: its next new neighbour cuts it.
     rows = empty(items, min(longest + additions, max(longest + 1, rules.row_limit)))
-    unpack(rows, packed)
+    _put(rows, packed, data, start)
     return rows
+
+
+@compiled_maker
+def _lengths(data: U8, start: I64) -> I64:
+    """As `packed_length`, of each value, 0 of an empty one and `BAD` where that raises."""
+    lengths = np.zeros(len(start) - 1, np.int64)
+    for r in range(len(lengths)):
+        at, size = start[r], start[r + 1] - start[r]
+        if size == 0:
+            continue
+        lengths[r] = BAD
+        if size >= HEADER_BYTES and get16(data, at) == VERSION:
+            length = np.int64(get32(data, at + 4))
+            if size == HEADER_BYTES + get16(data, at + 2) + BYTES_PER_NEIGHBOUR * length:
+                lengths[r] = length
+    return lengths
 
 
 def take(rows: Rows, which: Bools) -> Rows:
@@ -199,81 +226,6 @@ def join(parts: Sequence[Rows]) -> Rows:
 def _widened(column: Any, width: int) -> Any:
     """A matrix with `width` columns; a vector as it is."""
     return np.pad(column, ((0, 0), (0, width - column.shape[1]))) if column.ndim == 2 else column
-
-
-def merge(rows: Rows, deltas: Deltas, at: I64, rules: Rules) -> None:
-    """Adds deltas to rows, in their order; `at` says for each delta the place of its row."""
-    merge_lines(*deltas[2:], at, *rows[2:], rules.neighbours, rules.row_limit, rules.half_life_ms)
-
-
-@compiled
-def merge_lines(
-    time: I64,
-    item: U64,
-    other: U64,
-    weight: F32,
-    count: U32,
-    at: I64,
-    interactions: I64,
-    popularity: F64,
-    trend: F64,
-    landmark: I64,
-    first: I64,
-    updated: I64,
-    length: I32,
-    row_other: U64,
-    row_weight: F32,
-    row_count: U32,
-    keep: int,
-    limit: int,
-    half_life: float,
-) -> None:
-    for k in range(len(item)):
-        r = at[k]
-        if landmark[r] == 0:
-            landmark[r] = first[r] = time[k]
-        age = float(time[k] - landmark[r])
-        half_lives = 0.0
-        if half_life > 0.0:
-            half_lives = age / half_life
-        if half_lives > MAX_HALF_LIVES or age > MAX_TREND_HALF_LIVES * TREND_HALF_LIFE_MS:
-            factor = 2.0**-half_lives
-            popularity[r] *= factor
-            trend[r] *= 2.0 ** (-age / TREND_HALF_LIFE_MS)
-            for i in range(length[r]):
-                row_weight[r, i] *= factor
-            landmark[r] = time[k]
-            age = half_lives = 0.0
-        growth = 2.0**half_lives
-        first[r] = min(first[r], time[k])
-        updated[r] = max(updated[r], time[k])
-        if other[k] == NONE:
-            interactions[r] += 1
-            popularity[r] += growth
-            trend[r] += 2.0 ** (age / TREND_HALF_LIFE_MS)
-            continue
-        place = 0
-        while place < length[r] and row_other[r, place] != other[k]:
-            place += 1
-        if place == length[r]:
-            row_other[r, place] = other[k]
-            row_weight[r, place] = 0.0
-            row_count[r, place] = 0
-            length[r] += 1
-        row_weight[r, place] += np.float32(weight[k] * growth)
-        row_count[r, place] += count[k]
-        if length[r] >= limit:
-            n = length[r]
-            _strongest_first(row_other[r, :n], row_weight[r, :n], row_count[r, :n])
-            length[r] = keep
-
-
-@compiled_maker
-def _strongest_first(other: U64, weight: F32, count: U32) -> None:
-    """Sorts the neighbours of a row by falling weight, ties by hash: by hash first, then stably by weight."""
-    by_hash = np.argsort(other, kind="mergesort")
-    order = by_hash[np.argsort(-weight[by_hash], kind="mergesort")]
-    other[:], weight[:], count[:] = other[order], weight[order], count[order]
 
 
 def worth(landmark: I64, now: I64, half_life_ms: float) -> F64:

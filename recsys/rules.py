@@ -49,8 +49,12 @@ class Rules(Struct, frozen=True, kw_only=True):
     """Whether an account is kept of each customer (`recsys.customers`)."""
     rates: tuple[tuple[str, float], ...] = ()
     """What a unit of each currency is worth in the shop's own; with none at all every unit is worth 1."""
+    visitors: int = 100
+    """Visitors that are remembered of each item (`recsys.visitors`); 0: none. It changes nothing that is counted."""
     learner: bool = True
     """Whether ranking learns from what users turn to next; otherwise it is by F alone (`recsys.ranking.evidence`)."""
+    explore: float = 0.1
+    """The share of the places of a cold list that new items get (`recsys.cold`)."""
     top_n: int = 20
     """Items in a recommendation."""
     hide: frozenset[Hideable] = frozenset({"current", "once"})

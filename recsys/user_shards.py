@@ -1,12 +1,12 @@
 """The user shards: of each partition what its users did and bought, with the mark that says up to where. Committed together."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from recsys import histories, marks
-from recsys.batch import Arrival, Batch, matters
+from recsys.batch import Arrival, Batch
 from recsys.compiled import I32, I64, U64, Bools
 from recsys.customers.accounts import Settled, Stored, settle
 from recsys.deltas import Deltas
@@ -24,6 +24,7 @@ from recsys.returning.sales import BOUGHT_AGAIN, EXPOSED
 from recsys.rules import Rules
 from recsys.shards import Shards
 from recsys.store import Swap
+from recsys.visitors import Visits, visits
 
 
 class Chunk(NamedTuple):
@@ -49,6 +50,8 @@ class UserShard(NamedTuple):
     first: int
     stored: bytes | None
     mark: UserMark
+    contexts: bytes | None
+    """The contexts that were met on the partition (`recsys.cold.contexts`)."""
     customers: Stored | None
     """What is kept of the users as customers; None where nothing is."""
 
@@ -88,6 +91,8 @@ class Folded(NamedTuple):
     """For the rows of items, by table."""
     told: basket_fold.Deltas
     """For the sales of items."""
+    visits: Visits
+    """For the visitors of items."""
     tables: Repurchase
     """Of each shard."""
     before: Before
@@ -108,12 +113,9 @@ class UserShards:
     async def open(self, chunks: Sequence[Chunk]) -> tuple[list[UserShard], Users]:
         """Reads the marks, and all users in the chunks."""
         everybody = self._rules.customers
-        users = [
-            list(dict.fromkeys(a.event.user_id for a in chunk.arrivals if everybody or matters(a.event.kind)))
-            for chunk in chunks
-        ]
+        users = [list(dict.fromkeys(arrival.event.user_id for arrival in chunk.arrivals)) for chunk in chunks]
         touched = [
-            list(dict.fromkeys(scope for a in chunk.arrivals for scope in scopes(a.event))) if everybody else []
+            list(dict.fromkeys(scope for arrival in chunk.arrivals for scope in scopes(arrival.event))) if everybody else []
             for chunk in chunks
         ]
         replies, _ = await self._shards.read(
@@ -122,13 +124,13 @@ class UserShards:
         shards: list[UserShard] = []
         pasts: list[bytes | None] = []
         bought: list[bytes | None] = []
-        for chunk, here, there, (mark, *values) in zip(chunks, users, touched, replies, strict=True):
+        for chunk, here, there, (mark, contexts, *values) in zip(chunks, users, touched, replies, strict=True):
             n = len(here)
             customers = None
             if everybody:
                 accounts, ledger = values[2 * n : 3 * n], values[3 * n + 1 :]
                 customers = Stored(dict(zip(here, accounts, strict=True)), values[3 * n], dict(zip(there, ledger, strict=True)))
-            shards.append(UserShard(chunk, here, len(pasts), mark, marks.user_mark(mark), customers))
+            shards.append(UserShard(chunk, here, len(pasts), mark, marks.user_mark(mark), contexts, customers))
             pasts += values[:n]
             bought += values[n : 2 * n]
         return shards, Users(histories.unpack(pasts, self._rules.history), purchases.unpack(bought))
@@ -137,6 +139,7 @@ class UserShards:
         """The keys of these users and of the scopes that they touch, and before them that of the mark."""
         keys = [
             self._keys.user_mark(partition),
+            self._keys.contexts(partition),
             *(self._keys.user(partition, user) for user in users),
             *(self._keys.bought(partition, user) for user in users),
         ]
@@ -145,18 +148,25 @@ class UserShards:
             keys += [self._keys.ledger(partition, scope) for scope in touched]
         return keys
 
-    def settle(self, shard: UserShard, fresh: Sequence[Arrival], folded: Folded) -> Settled | None:
-        """Counts the shard's customers; None where no accounts are kept."""
+    def settle(self, shard: UserShard, fresh: Sequence[tuple[int, Arrival]], folded: Folded) -> Settled | None:
+        """Counts the shard's customers by the batch's arrivals that are not counted yet, each with its partition; None where no
+        accounts are kept."""
         if shard.customers is None:
             return None
         here = shard.chunk.partition
-        repeats = {offset for partition, offset in folded.repeats if partition == here}
-        return settle(shard.customers, fresh, repeats, self._rules.session_gap_ms, dict(self._rules.rates))
+        theirs = [arrival for partition, arrival in fresh if partition == here and (here, arrival.offset) not in folded.repeats]
+        return settle(shard.customers, theirs, self._rules.session_gap_ms, dict(self._rules.rates))
 
     def changes(
-        self, shards: Sequence[UserShard], users: Users, folded: Folded, settled: Sequence[Settled | None]
+        self,
+        shards: Sequence[UserShard],
+        users: Users,
+        folded: Folded,
+        settled: Sequence[Settled | None],
+        more: Mapping[int, Mapping[str, bytes]],
     ) -> dict[int, Swap]:
-        """By partition, what is to be written of users and marks, once what the batch gives to item shards is there."""
+        """By partition, what is to be written of users and marks, once what the batch gives to item shards is there; and `more`
+        with it."""
         changed = [folded.batch.user[folded.changed]]
         # What is kept of a user lives equally long, so of those of whom one thing has changed everything is written.
         changed += [
@@ -173,7 +183,7 @@ class UserShards:
             lasting: dict[str, bytes] = {}
             key = self._keys.user_mark(shard.chunk.partition)
             mark = marks.encode(mark_after(shard, folded, place))
-            values = self._packed(shard, users, places)
+            values = self._packed(shard, users, places) | dict(more[shard.chunk.partition])
             if customers is not None:
                 here = shard.chunk.partition
                 values |= {self._keys.account(here, user): value for user, value in customers.changed.items()}
@@ -206,8 +216,9 @@ def fold_batch(shards: Sequence[UserShard], users: Users, batch: Batch, rules: R
     table = np.repeat(np.arange(len(shards), dtype=np.int32), [len(shard.users) for shard in shards])
     lines = basket_fold.lines(batch, changed)
     told = basket_fold.count(users.purchases, tables, table, lines, float(rules.session_gap_ms))
+    met = visits(batch, changed, rules.visitors)
     again = set(zip(batch.partition[repeats].tolist(), batch.offset[repeats].tolist(), strict=True))
-    return Folded(batch, changed, opened, deltas, told, tables, before, again)
+    return Folded(batch, changed, opened, deltas, told, met, tables, before, again)
 
 
 def mark_after(shard: UserShard, folded: Folded, place: int) -> UserMark:

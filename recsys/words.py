@@ -15,3 +15,11 @@ def visits(count: int) -> str:
     ('1 visit', '37 visits')
     """
     return f"{count:,} visit" + ("" if count == 1 else "s")
+
+
+def people(count: int) -> str:
+    """
+    >>> people(1), people(37)
+    ('1 person', '37 people')
+    """
+    return f"{count:,} " + ("person" if count == 1 else "people")

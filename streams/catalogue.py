@@ -10,15 +10,14 @@ See docs/decisions/0017-the-catalogue-is-read-by-every-worker.md.
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from typing import NoReturn
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from msgspec import Struct, field
 
 from recsys.catalogue.catalogue import Catalogue
-from recsys.catalogue.item import BadItem, CatalogueItem, decode, item_id
+from recsys.catalogue.item import BadItem, CatalogueItem
 from recsys.hashing import hash_item
 from recsys.keys import Keys
 from recsys.marks import START
@@ -26,6 +25,7 @@ from recsys.store import Entry, Replacement, Store, Swap
 from streams import topics
 from streams.counting import fitting
 from streams.home import Rejected
+from streams.item_parts import Part, Pending, has_read, move_back, offset_of, opened, told_by
 from streams.lease import LEASE_S, now
 from streams.outbox import Letter, Outbox
 from streams.publishing import Publishing
@@ -47,42 +47,10 @@ MARK_S = 0.5
 """How often marks are written: a crash repeats the effects of no more, where no sweep is under way."""
 LOOK_S = 5.0
 """How often it is looked whether somebody moved the marks back."""
+METADATA_MS = 30_000
+"""How often it is asked how many partitions the topic has."""
 
 log = logging.getLogger("freshet.worker")
-
-
-class Part(Struct):
-    """A partition of `items`."""
-
-    number: int
-    read: int = START
-    """The last offset that memory knows."""
-    deleted: set[str] = field(default_factory=set)
-    """The items that are deleted: Kafka itself forgets that after a while."""
-    deleted_until: int = START
-    """Up to this offset the records before it do not change that."""
-    deletions_noted: bool = True
-    """Whether these stand in Redis."""
-    owned: bool = False
-    stored: bytes | None = None
-    """The mark, as it stands in Redis."""
-    noted: int = START
-    """What it says."""
-    done: int = START
-    """Up to where records have had their effects here, but for sweeps."""
-    turn: int = 0
-    """How often the partition was taken over."""
-
-
-class Pending(Struct):
-    """A hidden item that may stand in what is published."""
-
-    part: Part
-    offset: int
-    """Of the record that hid it: the mark stays before it."""
-    due: float
-    swept: bool = False
-    """Once."""
 
 
 class CatalogueStream:
@@ -118,15 +86,15 @@ class CatalogueStream:
         """Reads for ever."""
         async with AIOKafkaConsumer(
             **self._brokers.connection(), group_id=None, auto_offset_reset="earliest", fetch_max_wait_ms=FETCH_WAIT_MS,
+            metadata_max_age_ms=METADATA_MS,
         ) as consumer:  # fmt: skip
-            numbers = range(await self._outbox.partitions(self._topic))
-            places = [TopicPartition(self._topic, number) for number in numbers]
-            consumer.assign(places)
-            self._parts = {number: Part(number) for number in numbers}
-            await self._read_deleted()
-            begun, ends = time.monotonic(), await consumer.end_offsets(places)
-            await consumer.seek_to_beginning(*places)
+            await self._open(consumer, range(await self._outbox.partitions(self._topic)))
+            begun, ends = time.monotonic(), await consumer.end_offsets(list(self._places(self._parts)))
             while True:
+                added = (consumer.partitions_for_topic(self._topic) or set()) - self._parts.keys()
+                if added:
+                    log.info("the topic %s has %d partitions more", self._topic, len(added))
+                    await self._open(consumer, sorted(added))
                 await self._take_over(consumer)
                 fetched = await consumer.getmany(timeout_ms=POLL_MS, max_records=RECORDS)
                 self._give_up_others()
@@ -151,15 +119,20 @@ class CatalogueStream:
 
     # Into memory
 
-    async def _read_deleted(self) -> None:
-        """What was deleted before, of which the topic may say nothing any more."""
-        parts = list(self._parts.values())
-        groups = [[self._keys.catalogue_mark(p.number), self._keys.catalogue_deleted(p.number)] for p in parts]
-        for part, [mark, deleted] in zip(parts, await self._store.read(groups), strict=True):
-            part.deleted_until = offset_of(mark)
-            part.deleted = set(msgspec.json.decode(deleted, type=list[str])) if deleted else set()
+    def _places(self, numbers: Iterable[int]) -> Iterator[TopicPartition]:
+        return (TopicPartition(self._topic, number) for number in numbers)
+
+    async def _open(self, consumer: AIOKafkaConsumer, numbers: Sequence[int]) -> None:
+        """From now on reads these partitions, too, from their beginning."""
+        for part in await opened(numbers, self._store, self._keys):
             for item in part.deleted:
                 self._catalogue.remove(item)
+            self._parts[part.number] = part
+        read = {place: await consumer.position(place) for place in consumer.assignment()}
+        consumer.assign(list(self._places(self._parts)))  # forgets how far the others are read
+        for place, position in read.items():
+            consumer.seek(place, position)
+        await consumer.seek_to_beginning(*self._places(numbers))
 
     async def _take(self, part: Part, records: Sequence[ConsumerRecord]) -> None:
         """Takes records into memory, those that are new to it; and has their effects, where these are ours and not had yet."""
@@ -238,6 +211,7 @@ class CatalogueStream:
         if not new:
             return
         ends = await consumer.end_offsets(list(new))  # asked at once, for it waits for the fetch that is under way
+        await self._store.put([Entry(self._keys.catalogue, str(len(self._parts)).encode())])  # for who only looks
         marks = await self._store.read([[self._keys.catalogue_mark(part.number)] for part in new.values()])
         for (place, part), [mark] in zip(new.items(), marks, strict=True):
             part.stored, part.noted = mark, offset_of(mark)
@@ -326,29 +300,4 @@ class CatalogueStream:
     async def _move_back(self, part: Part, offset: int) -> None:
         """Has whoever owns the partition now do everything after `offset` once more."""
         self._give_up(part)
-        key = self._keys.catalogue_mark(part.number)
-        while True:
-            [[stored]] = await self._store.read([[key]])
-            if offset_of(stored) <= offset or (await self._store.swap([Swap(key, stored, str(offset).encode(), {})]))[0]:
-                return
-
-
-def offset_of(mark: bytes | None) -> int:
-    """
-    >>> offset_of(None), offset_of(b"17")
-    (-1, 17)
-    """
-    return int(mark) if mark else START
-
-
-def told_by(record: ConsumerRecord) -> CatalogueItem | str:
-    """The item that a record describes, or the id of the one that it deletes. Raises `BadItem`."""
-    return decode(record.key, record.value) if record.value else item_id(record.key)
-
-
-async def has_read(consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -> bool:
-    """Whether everything before these ends was fetched."""
-    for place, end in ends.items():
-        if await consumer.position(place) < end:
-            return False
-    return True
+        await move_back(self._store, self._keys.catalogue_mark(part.number), offset)

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from faust.types import TP
 
+from recsys.cold import lists
 from recsys.customers import message as customer_message
 from recsys.engine import Counted, Engine
 from recsys.keys import AFTER, TOGETHER, VIEWED, Keys
@@ -164,13 +165,16 @@ class Publishing:
                 for newest, user, value in encoded
             ]
         of_customers = await self._about_customers(counted)
-        entries += [Entry(self._keys.customer(key.decode()), value, self._retention_s) for key, value, _ in of_customers]
         with self._engine.stages.timed("publish"):
             await asyncio.gather(
                 self._store.put(entries),
                 self._outbox.publish(self._recommendations, messages),
                 self._outbox.publish(self._customers, of_customers),
             )
+            # After the topic: what Redis has says which segment was told last, and a change is told twice rather than never.
+            known = [Entry(self._keys.customer(key.decode()), value, self._retention_s) for key, value, _ in of_customers]
+            if known:
+                await self._store.put(known)
         for table, items in counted.changed.items():
             self._changed[table].update(items.tolist())
         ours = outcome.ours() if now() - begun < LEASE_S else {}
@@ -203,7 +207,7 @@ class Publishing:
             await outcome.consumer.seek_by_mark(again)
 
     async def _round(self, look_at: Collection[int] = ()) -> list[int]:
-        """Neighbour lists of the items that were changed, what is popular; then, for what is all out, the published marks.
+        """Neighbour lists of changed items, what is popular and what is shown first; then, of what is all out, the marks.
 
         Returns the partitions whose mark was moved back by somebody else.
         """
@@ -215,6 +219,8 @@ class Publishing:
                     await self._publish_lists(changed)
             elif self._trending_due:
                 await self._publish_trending()
+            if self._engine.window.is_due:
+                await self._publish_cold_lists()
             return await self.marks.write(out)
 
     async def _publish_lists(self, changed: Mapping[str, Set[int]]) -> None:
@@ -227,6 +233,18 @@ class Publishing:
         told = await self._engine.trending_by_category()
         await self._store.put([Entry(self._keys.trending_in(path), encode(each), version=each.version) for path, each in told])
         await self._publish_trending()
+
+    async def _publish_cold_lists(self) -> None:
+        with self._engine.stages.timed("lists"):
+            if not self._trending_known:
+                await self._publish_trending()
+            made = await self._engine.cold_lists(int(time.time() * 1000))
+            await self._store.put(
+                [
+                    Entry(self._keys.cold(context), lists.encode(message), self._retention_s, message.version)
+                    for context, message in made
+                ]
+            )
 
     async def _write_learned(self, partitions: Collection[int]) -> None:
         learned = self._engine.learned(partitions)

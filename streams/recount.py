@@ -1,26 +1,25 @@
-"""The recount: the whole `events` topic counted once more, by the contract's words and nothing else, and compared.
+"""The recount: the whole `events` topic counted once more, by the contract's words and nothing else.
 
 It shares no code with the engine's fold: plain Python, one record after the other.
 """
 
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any, NamedTuple
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.partitioner.default import murmur2
-from msgspec import Struct
 
 from recsys.events import Event, InvalidEvent, Kind, decode
 from recsys.rules import Rules
 from streams.brokers import Brokers
 from streams.seal import Origin, Seal
 
+MILLIONTH = Decimal("0.000001")
+MOST = Decimal(2**63 - 1) * MILLIONTH
+"""What is known of amounts at most."""
 POLL_MS = 200
-EXAMPLES = 10
-"""Differences that are told in words."""
-
-BASKETS, TOGETHER, AFTER = "baskets", "bought with", "and, bought after it,"
 
 Pair = tuple[str, str]
 Headers = Sequence[tuple[str, bytes]]
@@ -87,6 +86,10 @@ class Recount:
         self.histories: dict[str, deque[Seen]] = {}
         self.forwarded: dict[tuple[int, int], int] = {}
         """By home and source partition, the offset of the last forwarded record that was counted."""
+        self.customers: dict[str, Counter[str]] = defaultdict(Counter)
+        """By user, the events of each type, also of those who only looked."""
+        self.paid: dict[str, dict[tuple[str, str], Decimal]] = defaultdict(dict)
+        """By user, what was `spent` and what `refunded`, by currency."""
         self.last: dict[str, Last] = {}
         """By user."""
 
@@ -118,12 +121,22 @@ class Recount:
             self.repeats += 1
             self.follow(event, record)
             return
+        self.know(event)
         if event.kind.is_interaction:
             self.last[event.user_id] = Last(record.partition, record.offset, [], [])
             for line in event.lines:
                 bought = event.kind is Kind.PURCHASE
                 self.interact(history, Seen(line.item_id, event.time_ms, event.session_id, event.event_id, bought))
         self.follow(event, record)
+
+    def know(self, event: Event) -> None:
+        """Counts an event for its customer, whatever it is."""
+        self.customers[event.user_id][event.kind.name.lower()] += 1
+        how = {Kind.PURCHASE: "spent", Kind.REFUND: "refunded"}.get(event.kind)
+        if how is None or not (worth := value_of(event)):
+            return
+        paid, name = self.paid[event.user_id], (how, event.currency or "XXX")
+        paid[name] = min(paid.get(name, Decimal(0)) + worth, MOST)
 
     def follow(self, event: Event, record: Record) -> None:
         """Notes a record of a user who has interacted."""
@@ -162,6 +175,20 @@ class Recount:
         self.after.update((other, item) for other in {seen.item_id for seen in session if not seen.bought} - {item})
 
 
+def value_of(event: Event) -> Decimal:
+    """What an event is worth: its lines with a price, or where none has one its `value`; to the millionth, and `MOST`."""
+    prices = [
+        capped(capped(Decimal(str(line.price))) * Decimal(str(1 if line.quantity is None else line.quantity)))
+        for line in event.lines
+        if line.price is not None
+    ]
+    return min(sum(prices, Decimal(0)), MOST) if prices else capped(Decimal(str(event.value or 0)))
+
+
+def capped(number: Decimal) -> Decimal:
+    return min(number, MOST).quantize(MILLIONTH, ROUND_HALF_EVEN)
+
+
 def session_of(history: Iterable[Seen], new: Seen, gap_ms: int) -> list[Seen]:
     """The session that the new interaction belongs to, as far as the history reaches, the most recent first."""
     session: list[Seen] = []
@@ -188,98 +215,6 @@ def pair(a: str, b: str) -> Pair:
 def home(home_id: str, partitions: int) -> int:
     """The partition that the default partitioner makes of an id."""
     return int(murmur2(home_id.encode()) & 0x7FFFFFFF) % partitions
-
-
-class Difference(NamedTuple):
-    """A count in Redis that is not the recount's: of an item's interactions or baskets, or of its pair with another."""
-
-    item_id: str
-    other: str | None
-    counted: int | None
-    """None: the item has no row."""
-    recounted: int
-    said: str = "and"
-    """What stands between the two items; of an item alone, what was counted if not interactions."""
-
-    def __str__(self) -> str:
-        if self.other is not None:
-            return f"{self.item_id} {self.said} {self.other}: {self.counted}, recounted {self.recounted}"
-        if self.said == BASKETS:
-            return f"{self.item_id}: {self.counted} baskets, recounted {self.recounted}"
-        there = "not there" if self.counted is None else f"{self.counted} interactions"
-        return f"{self.item_id}: {there}, recounted {self.recounted}{' interactions' * (self.counted is None)}"
-
-
-def differences(recount: Recount, exported: Iterable[dict[str, Any]]) -> Iterator[Difference]:
-    """Holds rows as `freshet export` gives them against a recount.
-
-    A row with fewer neighbours than the limit was never cut, and must be equal. One that may have been cut may lack
-    pairs, and may have begun some of them again: there no count may be above the recount's.
-    """
-    viewed, together = partners(recount.pairs), partners(recount.together)
-    after: dict[str, dict[str, int]] = defaultdict(dict)
-    for (a, b), count in recount.after.items():
-        after[a][b] = count
-    missing = set(recount.interactions)
-    for row in exported:
-        item = row["item_id"]
-        missing.discard(item)
-        if row["interactions"] != recount.interactions[item]:
-            yield Difference(item, None, row["interactions"], recount.interactions[item])
-        if row.get("baskets", 0) != recount.baskets[item]:
-            yield Difference(item, None, row.get("baskets", 0), recount.baskets[item], BASKETS)
-        limit = recount.rules.neighbours
-        yield from row_differences(item, row["neighbours"], viewed[item], limit)
-        yield from row_differences(item, row.get("bought_together", []), together[item], limit, TOGETHER)
-        yield from row_differences(item, row.get("bought_after", []), after[item], limit, AFTER)
-    for item in sorted(missing):
-        yield Difference(item, None, None, recount.interactions[item])
-
-
-def partners(pairs: Mapping[Pair, int]) -> dict[str, dict[str, int]]:
-    """By item, the counts of its pairs by the other one."""
-    found: dict[str, dict[str, int]] = defaultdict(dict)
-    for (a, b), count in pairs.items():
-        found[a][b] = found[b][a] = count
-    return found
-
-
-def row_differences(
-    item: str, row: Sequence[dict[str, Any]], expected: Mapping[str, int], limit: int, said: str = "and"
-) -> Iterator[Difference]:
-    """Of one row, which was cut if it has as many neighbours as the limit."""
-    counts = {neighbour["item_id"]: neighbour["count"] for neighbour in row if neighbour["count"]}
-    cut = len(row) >= limit
-    for other in sorted(counts.keys() if cut else counts.keys() | expected.keys()):
-        here, there = counts.get(other, 0), expected.get(other, 0)
-        if here > there or (here < there and not cut):
-            yield Difference(item, other, here, there, said)
-
-
-class Comparison(Struct, frozen=True):
-    """What came of holding the counts in Redis against a recount."""
-
-    interactions: int
-    items: int
-    pairs: int
-    differences: int
-    examples: tuple[str, ...]
-
-    @property
-    def equal(self) -> bool:
-        return not self.differences
-
-
-def compare(recount: Recount, exported: Iterable[dict[str, Any]]) -> Comparison:
-    """The differences of exported rows from a recount, summed up."""
-    found = list(differences(recount, exported))
-    return Comparison(
-        interactions=recount.interactions.total(),
-        items=len(recount.interactions),
-        pairs=len(recount.pairs),
-        differences=len(found),
-        examples=tuple(map(str, found[:EXAMPLES])),
-    )
 
 
 def read_topic(brokers: Brokers, topic: str) -> Iterator[tuple[int, Record]]:

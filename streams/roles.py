@@ -65,6 +65,8 @@ READER = Role(
         "freshet:bought_after:*",
         "freshet:trending",
         "freshet:trending:*",
+        "freshet:cold",
+        "freshet:cold:*",
         "freshet:item:*",
     ),
     ("get", "mget"),
@@ -76,7 +78,7 @@ OPERATOR = Role(
     "operator",
     (
         Right("Write", "topic", EVENTS),
-        Right("Describe", "topic", ITEMS),
+        Right("Read", "topic", ITEMS),
         Right("Describe", "topic", RECOMMENDATIONS),
         Right("Describe", "topic", CUSTOMERS),
         Right("Describe", "topic", REJECTED),

@@ -80,7 +80,13 @@ class Settings(Struct, frozen=True, kw_only=True):
     rates: Annotated[
         str, Meta(description="what a unit of each currency is worth in the shop's own, as EUR=1,USD=0.9; empty: 1 each")
     ] = ""
+    visitors: Annotated[
+        int, Meta(description="newest visitors kept of each item, for user-based recommendation; 0: none", ge=0, le=1000)
+    ] = 100
     learner: Annotated[bool, Meta(description="true: ranking learns from what users do; false: by a fixed formula")] = True
+    explore: Annotated[
+        float, Meta(description="share of the places of cold lists that new items get; 0 is none", ge=0, le=0.5)
+    ] = 0.1
     top_n: Annotated[int, Meta(description="items in a recommendation", ge=1, le=500)] = 20
     hide: Annotated[str, Meta(description="left out of recommendations: current, once, purchased, seen, or none")] = (
         "current,once"
@@ -117,7 +123,9 @@ class Settings(Struct, frozen=True, kw_only=True):
             baskets=self.baskets,
             customers=self.customers,
             rates=rates(self.rates),
+            visitors=self.visitors,
             learner=self.learner,
+            explore=self.explore,
             top_n=self.top_n,
             hide=hidden(self.hide),
         )

@@ -81,7 +81,7 @@ class Sweep:
         self._recommendations = settings.topic(topics.RECOMMENDATIONS)
         self._of_user = keys.recs("")
         self._of_item = (keys.similar(""), keys.together(""), keys.bought_after(""))
-        self._published = (self._of_user, *self._of_item, keys.trending_in(""))
+        self._published = (self._of_user, *self._of_item, keys.trending_in(""), keys.cold())
 
     async def once(self, gone: Set[str]) -> Swept:
         """Takes these items (ids), while they are in `gone`, out of everything that is published when it begins."""

@@ -50,12 +50,13 @@ async def _count_and_rank(engine: Engine) -> None:
         arrivals = []
         for kind, items in events:
             lines, at = tuple(map(Line, items)), START_MS + day * DAY_MS + offset
-            arrivals.append(Arrival(offset, Event(kind=kind, user_id="u", lines=lines, time_ms=at)))
+            arrivals.append(Arrival(offset, Event(kind=kind, user_id="u", lines=lines, time_ms=at, source="web")))
             offset += 1
         counted = await engine.count(Chunk(0, arrivals[0].offset, offset - 1, arrivals))
         await engine.trending()
         await engine.recommend(counted, START_MS)
         await engine.similar(counted.changed[VIEWED].tolist())
+        await engine.cold_lists(START_MS)
 
 
 if __name__ == "__main__":

@@ -75,7 +75,7 @@ async def run(
         await claim(store, keys, layout_of(events, partitions, settings.rules))
         await claim_signer(store, keys, Seal.of(settings.secret, events, partitions).signers)
         catalogue = Catalogue()
-        engine = Engine(store, keys, settings.rules, settings.retention_s, catalogue)
+        engine = Engine(store, keys, settings.rules, settings.retention_s, catalogue, partitions)
         rejected_partitions = await outbox.partitions(settings.topic(topics.REJECTED))
         counting = Counting(settings, engine, outbox, partitions, rejected_partitions)
         publishing = Publishing(settings, keys, engine, store, outbox)

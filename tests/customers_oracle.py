@@ -10,6 +10,10 @@ from oracle import INTERACTIONS, Parsed
 
 EPOCH = date(1970, 1, 1)
 MILLIONTH = Decimal("0.000001")
+MOST = Decimal(2**63 - 1) * MILLIONTH
+"""No sum is above it."""
+LONGEST = timedelta(days=20 * 366)
+"""A day this far from another one that was there before is left out."""
 
 
 class Expected(NamedTuple):
@@ -40,15 +44,15 @@ def expected(events: Sequence[Parsed], session_gap_ms: float) -> Expected:
     return Expected(
         min(event.time_ms for event in events),
         max(event.time_ms for event in events),
-        {moment(event).date() for event in events},
+        days(events),
         sum(begins(a, b, session_gap_ms) for a, b in zip([None, *interactions], interactions, strict=False)),
         Counter(event.kind for event in events),
         Counter(event.fields["source"] for event in events if event.fields.get("source") is not None),
         Counter(moment(event).hour for event in interactions),
         Counter(moment(event).weekday() for event in interactions),
         len(purchases),
-        {moment(event).date() for event in purchases},
-        sum((quantity(line) for event in purchases for line in lines(event)), Decimal(0)),
+        days(purchases),
+        min(sum((quantity(line) for event in purchases for line in lines(event)), Decimal(0)), MOST),
         paid(purchases),
         paid([event for event in events if event.kind == "refund"]),
         (
@@ -57,6 +61,14 @@ def expected(events: Sequence[Parsed], session_gap_ms: float) -> Expected:
             sum(kind == "purchase" for kind in answering),
         ),
     )
+
+
+def days(events: Sequence[Parsed]) -> set[date]:
+    found: set[date] = set()
+    for day in (moment(event).date() for event in events):
+        if not found or (day - min(found) < LONGEST and max(found) - day < LONGEST):
+            found.add(day)
+    return found
 
 
 def moment(event: Parsed) -> datetime:
@@ -87,10 +99,17 @@ def decimal(number: float) -> Decimal:
 def paid(events: Sequence[Parsed]) -> dict[str, Decimal]:
     found: dict[str, Decimal] = {}
     for event in events:
-        prices = [decimal(line["price"]) * quantity(line) for line in lines(event) if line.get("price") is not None]
+        prices = [
+            capped(capped(decimal(line["price"])) * quantity(line)) for line in lines(event) if line.get("price") is not None
+        ]
         value = event.fields.get("value")
-        worth = sum(prices) if prices else Decimal(0) if value is None else decimal(value)
+        worth = sum(prices) if prices else Decimal(0) if value is None else capped(decimal(value))
         currency = event.fields.get("currency") or "XXX"
         if worth:
-            found[currency] = found.get(currency, Decimal(0)) + Decimal(worth).quantize(MILLIONTH, ROUND_HALF_EVEN)
+            found[currency] = min(found.get(currency, Decimal(0)) + worth, MOST)
     return found
+
+
+def capped(number: Decimal) -> Decimal:
+    """To the millionth, and `MOST` at most."""
+    return min(number, MOST).quantize(MILLIONTH, ROUND_HALF_EVEN)

@@ -43,7 +43,7 @@ USERS = ["u1", "u2", "ü3", "5", "100000000000000000000", "hot"]
 ITEMS = [f"i{n}" for n in range(40)]
 NAMES = [
     "event_type", "user_id", "anonymous_id", "item_id", "items", "event_time", "event_id", "session_id", "quantity", "price",
-    "value", "currency", "rating", "query", "source", "recommendation_id", "position", "properties", "unknown", "",
+    "value", "currency", "rating", "query", "source", "country", "recommendation_id", "position", "properties", "unknown", "",
 ]  # fmt: skip
 DEPTHS = [3, 90, 249, 250, 498, 499, 500, 501, 990, 9_000]
 TOKENS = [

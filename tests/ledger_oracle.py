@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
-from customers_oracle import EPOCH, begins, lines, moment, paid, quantity
+from customers_oracle import EPOCH, MOST, begins, lines, moment, paid, quantity
 from oracle import INTERACTIONS, Parsed
 
 STEPS = {"browse": "viewed", "click": "viewed", "add_to_cart": "carted", "purchase": "bought"}
@@ -98,7 +98,7 @@ def _count(place: Place, user: str, event: Parsed, session: Iterable[str], *, is
         place.customers[STEPS[event.kind]].add(user)
     place.sessions.update(session)
     if event.kind == "purchase":
-        place.units += sum(map(quantity, lines(event)), Decimal(0))
+        place.units = min(place.units + sum(map(quantity, lines(event)), Decimal(0)), MOST)
         _add(place.spent, paid([event]))
     elif event.kind == "refund":
         _add(place.refunded, paid([event]))
@@ -106,7 +106,7 @@ def _count(place: Place, user: str, event: Parsed, session: Iterable[str], *, is
 
 def _add(total: dict[str, Decimal], more: dict[str, Decimal]) -> None:
     for currency, amount in more.items():
-        total[currency] += amount
+        total[currency] = min(total[currency] + amount, MOST)
 
 
 def _count_items(found: Told, user: str, event: Parsed, day: date) -> None:

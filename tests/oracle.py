@@ -124,6 +124,8 @@ class Recount:
     """The pair in alphabetical order → in how many baskets both were."""
     after: Counter[tuple[str, str]] = field(default_factory=Counter)
     """An item, and one that was put in a basket after the first was met in the same session → in how many sessions."""
+    visits: dict[str, dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
+    """Item → user → the largest event time of the user's interactions with it."""
 
     def neighbours(self, item: str) -> dict[str, int]:
         """The neighbours of an item and how often they met it."""
@@ -196,6 +198,7 @@ def count(result: Recount, name: tuple[int, int], event: Parsed, *, history: int
         if item not in session:
             result.pairs.update((min(item, other), max(item, other)) for other in session[:window])
         result.interactions[item] += 1
+        result.visits[item][event.user] = max(result.visits[item].get(event.user, event.time_ms), event.time_ms)
         past.append(Interaction(item, event.kind, event.time_ms, event.event_id, event.session_id, begins))
         del past[:-history]
     result.newest[event.user] = name

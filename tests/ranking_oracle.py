@@ -185,6 +185,23 @@ class Shop:
         }
         return Answer(f, {c: a.get(c, 0.0) for c in f}, terms, features, narrow, {c: like[c] for c in f})
 
+    def in_places(self, user: int, answer: Answer, probability: dict[int, float], places: int) -> dict[int, tuple[float, ...]]:
+        """The scores in a list of so many places, from `recsys.ranking.places`; two, where rounding decides between them."""
+        view = self.view(user)
+        known = {c for c in probability if self.n(c, view) >= 5}
+        kept = int(0.4 * places)
+        others = sorted((p for c, p in probability.items() if c not in known), reverse=True)
+        best = sorted((probability[c] for c in known), reverse=True)[:kept]
+        led = {c for c in probability if c not in known and c not in view.times and sum(answer.like[c]) > 0}
+        if not led or not best or len(others) <= places - kept:
+            return {c: (p,) for c, p in probability.items()}
+        bar = others[places - kept]
+        factor = min(best[-1] / bar, 1.0)
+        return {
+            c: ((p,) if p > 1.05 * bar or c not in led else (factor * p,) if p < bar / 1.05 else (p, factor * p))
+            for c, p in probability.items()
+        }
+
     def _described(self, c: int, content: float, view: View) -> list[float]:
         said = math.log(1 + 20 * content) / 3
         return [said, said / (1 + self.n(c, view)), said / (1 + self.n(view.recent[0], view))]

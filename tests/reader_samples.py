@@ -74,6 +74,7 @@ SAMPLES = {
     "yoochoose": YOOCHOOSE,
     "rees46": REES46,
     "online-retail": ONLINE_RETAIL,
+    "online-retail-lines": ONLINE_RETAIL,
     "otto": OTTO,
     "movielens": MOVIELENS,
     "sessions": SESSIONS,

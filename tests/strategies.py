@@ -228,8 +228,8 @@ def events(draw: st.DrawFn, now_ms: int = NOW_MS) -> dict[str, Any]:
         event["currency"] = draw(st.sampled_from([None, "EUR", "EUR", "JPY"]))
         event["value"] = draw(st.sampled_from([None, 12.34, 0]))
         if "items" not in event:
-            event["price"] = draw(st.sampled_from([None, 0.1, 9.99, 1e10]))
-            event["quantity"] = draw(st.sampled_from([None, 3, 0.25]))
+            event["price"] = draw(st.sampled_from([None, 0.1, 9.99, 1e10, 2e13, 1e308]))
+            event["quantity"] = draw(st.sampled_from([None, 3, 0.25, 1e18, 1e300]))
     return {name: content for name, content in event.items() if content is not None or draw(st.booleans())}
 
 

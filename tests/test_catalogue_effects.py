@@ -25,10 +25,14 @@ PATIENCE_S = 10.0
 
 
 class Log:
-    """The topic: two partitions."""
+    """The topic: two partitions at first."""
 
     def __init__(self) -> None:
         self.partitions: list[list[Any]] = [[], []]
+
+    def grow(self) -> None:
+        """Has one partition more."""
+        self.partitions.append([])
 
     def tell(self, item: str, partition: int = 0, **fields: Any) -> None:
         self.tell_bytes(item, json.dumps(fields).encode(), partition)
@@ -51,7 +55,7 @@ class Consumer:
     def __init__(self, log: Log, step: int) -> None:
         self._log = log
         self._step = step
-        self._positions = dict.fromkeys([TopicPartition("items", n) for n in range(2)], 0)
+        self._positions: dict[TopicPartition, int] = {}
 
     async def __aenter__(self) -> "Consumer":
         return self
@@ -59,11 +63,18 @@ class Consumer:
     async def __aexit__(self, *_: object) -> None:
         pass
 
-    def assign(self, _: Sequence[Any]) -> None:
-        pass
+    def partitions_for_topic(self, _: str) -> set[int]:
+        return set(range(len(self._log.partitions)))
 
-    async def seek_to_beginning(self, *_: Any) -> None:
-        pass
+    def assignment(self) -> set[TopicPartition]:
+        return set(self._positions)
+
+    def assign(self, places: Sequence[TopicPartition]) -> None:
+        self._positions = dict.fromkeys(places, 0)
+
+    async def seek_to_beginning(self, *places: TopicPartition) -> None:
+        for place in places:
+            self._positions[place] = 0
 
     def seek(self, place: Any, offset: int) -> None:
         self._positions[place] = offset
@@ -198,6 +209,32 @@ def test_all_that_is_told_is_had_and_the_last_record_of_an_item_holds(log: Log) 
     asyncio.run(test())
 
 
+def test_a_partition_that_is_added_is_read_and_has_its_effects_while_the_others_are_read_on(log: Log) -> None:
+    async def run() -> None:
+        store, desk = MemoryStore(), Desk()
+        await published(store, "a", "b", "c")
+        one, other = One(log, store, desk, owned=[0]), One(log, store, desk, owned=[1])
+        log.tell("a", title="red mug")
+        log.tell_bytes("bad", b"{")
+        await one.noted(store)
+        log.grow()
+        log.tell_bytes("b", None, partition=2)
+        log.tell("a", title="red mug", available=False)
+        await one.noted(store)
+        await one.until(lambda: items(store) == ["c"], "both were swept")
+        for each in one, other:
+            await each.until(lambda each=each: each.hides("a") and each.hides("b"), "both workers know")  # type: ignore[misc]
+            each.die()
+        assert json.loads(store.values[KEYS.catalogue_deleted(2)]) == ["b"]
+        assert len(desk.rejected) == 1
+
+        later = One(log, store, desk, owned=())
+        await later.until(lambda: later.hides("b"), "who starts later knows it, too")
+        later.die()
+
+    asyncio.run(run())
+
+
 def items_of(value: bytes) -> list[str]:
     return [item["item_id"] for item in json.loads(value)["items"]]
 
@@ -210,7 +247,7 @@ def test_what_others_own_is_known_and_has_no_effect_here(log: Log) -> None:
         log.tell("c", 0)
         one = One(log, store, desk, owned=[1])
         await one.until(lambda: one.hides("a") and len(one.catalogue) == 1, "it was read")
-        assert (store.values, desk.rejected) == ({}, [])
+        assert (store.values, desk.rejected) == ({KEYS.catalogue: b"2"}, []), "only that there are two partitions"
         one.owned.add(0)  # a rebalance
         await one.noted(store)
         assert store.values[KEYS.item("c")] == b"{}"

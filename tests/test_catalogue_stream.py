@@ -1,19 +1,26 @@
 """The topic `items` on a running worker: items are public, bad records set aside, what is deleted is gone within a second."""
 
+import asyncio
 import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from workers import Worker, Workers, wait_until
 
+from recsys.catalogue.catalogue import Catalogue
 from recsys.connection import Client, open_client
+from recsys.hashing import hash_item
 from recsys.keys import Keys
+from recsys.store import MemoryStore
+from streams import catalogue as stream
+from streams.catalogue import CatalogueStream
 from streams.lag import read_spans
+from streams.outbox import Outbox
 from streams.positions import in_words
 from streams.settings import Settings
 from streams.topics import EVENTS, ITEMS, RECOMMENDATIONS, REJECTED, create_missing
@@ -270,6 +277,44 @@ def test_a_worker_that_starts_later_knows_what_is_deleted_when_kafka_has_forgott
     assert "b" not in shop.recommended("me")
     shop.put("b")
     wait_until(lambda: "b" in (shop.listed(shop.keys.similar("a")) or ()), "b was back", PATIENCE_S)
+
+
+def test_a_partition_that_is_added_to_the_topic_is_read_without_a_new_start(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "METADATA_MS", 200)
+    topic, known = shop.settings.topic(ITEMS), Catalogue()
+
+    class Desk:
+        async def partitions(self, _: str) -> int:
+            return before
+
+    async def run() -> None:
+        nothing_else: Any = None
+        reading = CatalogueStream(
+            shop.settings, shop.keys, known, MemoryStore(), cast(Outbox, Desk()), nothing_else, before, 1, frozenset()
+        )
+        task = asyncio.create_task(reading.run())
+        try:
+            await knows("a")
+            with KafkaAdminClient(**shop.settings.brokers.connection()) as admin:
+                admin.create_partitions({topic: before + 1})
+            with KafkaProducer(**shop.settings.brokers.connection()) as producer:
+                producer.send(topic, b'{"title": "new"}', key=b"new", partition=before).get(timeout=30)
+            await knows("new")
+            shop.put("b")
+            await knows("b")
+        finally:
+            task.cancel()
+
+    async def knows(item: str) -> None:
+        async with asyncio.timeout(30):
+            while hash_item(item) not in known.names:
+                await asyncio.sleep(0.02)
+
+    shop.put("a")
+    before = len(read_spans(shop.settings.brokers, topic))
+    asyncio.run(run())
 
 
 def test_two_workers_and_one_that_comes_later_have_each_effect_once(shop: Shop, workers: Workers) -> None:

@@ -34,10 +34,11 @@ from streams.chaos.summary import Spread, ended, spread
 from streams.chaos.verdict import findings, hanging, misplaced, stale
 from streams.chaos.watcher import Newest
 from streams.cli import main
+from streams.differences import Difference
 from streams.local import LocalSystem
 from streams.local.ports import HOST, free_port
 from streams.local.redis import local_redis
-from streams.recount import Difference, Last, Record
+from streams.recount import Last, Record
 
 KIND_NAMES = "kill-worker,end-worker,kill-redis,cut-redis,swallow-reply,delay-replies"
 NOW_MS = 1_800_000_000_000
@@ -432,7 +433,7 @@ def test_what_is_missing_on_rejected_and_what_does_not_belong_there_is_found(the
 
 def test_what_is_lost_and_what_is_doubled_is_summed_up_by_itself() -> None:
     wrong = [Difference("a", None, 7, 10), Difference("b", None, None, 4), Difference("a", "b", 5, 3)]
-    found = findings(wrong, {}, {}, {}, [], [], [], [])
+    found = findings(wrong, [], {}, {}, {}, [], [], [], [])
     assert (found.lost, found.doubled) == (7, 2)
     assert found.counts == [
         "a: 7 interactions, recounted 10",
@@ -443,9 +444,9 @@ def test_what_is_lost_and_what_is_doubled_is_summed_up_by_itself() -> None:
 
 
 def test_a_campaign_without_a_finding_has_none_and_each_sort_is_among_them() -> None:
-    assert not findings([], LAST, newest(2, 40), kept("e4", NOW_MS + 1), [], [], [ending(0, "end")], []).all
+    assert not findings([], [], LAST, newest(2, 40), kept("e4", NOW_MS + 1), [], [], [ending(0, "end")], []).all
     bad = [Record(1, 5, NOW_MS, b"x")]
-    found = findings([], LAST, {}, kept("e4", NOW_MS), bad, [], [ending(2)], [wait(3, 1, 0)], ["no rest"])
-    assert [len(found.stale), len(found.rejected), len(found.workers)] == [1, 1, 3]
+    found = findings([], ["u: wrong"], LAST, {}, kept("e4", NOW_MS), bad, [], [ending(2)], [wait(3, 1, 0)], ["no rest"])
+    assert [len(found.customers), len(found.stale), len(found.rejected), len(found.workers)] == [1, 1, 1, 3]
     assert found.workers[1] == "fault 3 (kind): w did not end, and its partitions 0, 1 were not served to the end"
     assert len(found.all) == 5

@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 
 from recsys import marks
 from recsys.batch import Arrival
+from recsys.cold import lists
 from recsys.connection import open_client, open_store
 from recsys.engine import Chunk, Engine
 from recsys.events import Event, Kind, Line
@@ -47,7 +48,7 @@ def counted(namespace: Settings) -> Settings:
             engine = Engine(store, keys, namespace.rules)
             seen = [("u1", "a"), ("u1", "b"), ("u1", "c"), ("ü[2]\n", "a"), ("ü[2]\n", "b")]
             arrivals = [
-                Arrival(n, Event(kind=Kind.CLICK, user_id=user, lines=(Line(item),), time_ms=START_MS + n))
+                Arrival(n, Event(kind=Kind.CLICK, user_id=user, lines=(Line(item),), time_ms=START_MS + n, source="web"))
                 for n, (user, item) in enumerate(seen)
             ]
             done = await engine.count(Chunk(0, 0, 4, arrivals))
@@ -59,6 +60,7 @@ def counted(namespace: Settings) -> Settings:
                 Entry(keys.similar(row.item_id or ""), encode(row))
                 for row in await engine.similar(done.changed[VIEWED].tolist())
             ]
+            entries += [Entry(keys.cold(where), lists.encode(found)) for where, found in await engine.cold_lists(START_MS)]
             await store.put(entries)
 
     asyncio.run(count())
@@ -66,9 +68,11 @@ def counted(namespace: Settings) -> Settings:
 
 
 @BOTH
-@pytest.mark.parametrize("command", [["recommend", "u1"], ["recommend", "ü[2]\n"], ["similar", "a"], ["trending"]])
+@pytest.mark.parametrize(
+    "command", [["recommend", "u1"], ["recommend", "ü[2]\n"], ["similar", "a"], ["trending"], ["cold"], ["cold", "web"]]
+)
 def test_a_look_up_prints_the_stored_json_or_a_table(run: Run, counted: Settings, command: list[str]) -> None:
-    name = {"recommend": "recs", "similar": "similar", "trending": "trending"}[command[0]]
+    name = {"recommend": "recs", "similar": "similar", "trending": "trending", "cold": "cold"}[command[0]]
     key = ":".join([counted.key_prefix.rstrip(":"), name, *command[1:]])
     with open_client(counted.redis) as client:
         stored: Any = client.get(key)
@@ -80,7 +84,15 @@ def test_a_look_up_prints_the_stored_json_or_a_table(run: Run, counted: Settings
 
 
 @pytest.mark.parametrize(
-    "command", [["recommend", "nobody"], ["recommend", "nobody", "--json"], ["similar", "nothing"], ["trending"]]
+    "command",
+    [
+        ["recommend", "nobody"],
+        ["recommend", "nobody", "--json"],
+        ["similar", "nothing"],
+        ["trending"],
+        ["cold"],
+        ["cold", "moon"],
+    ],
 )
 def test_an_unknown_user_or_item_is_a_failure_of_one_line(run: Run, namespace: Settings, command: list[str]) -> None:  # noqa: ARG001
     failed = run(*command)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsys.catalogue.content import REACH, Content
-from recsys.catalogue.postings import PART
+from recsys.catalogue.posting_lists import PART
 from recsys.catalogue.terms import MOST_TERMS, Terms
 from recsys.hashing import hash_id
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from datetime import date, timedelta
 from decimal import Decimal
@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from kafka import KafkaProducer
 from oracle import Parsed, Record, home_partition, recount
 from strategies import NOW_MS, encoded, logs
-from test_laws import FEW, KEYS, RULES_OF_ALL_KINDS, chunk, counted
+from test_laws import FEW, KEYS, RULES, RULES_OF_ALL_KINDS, chunk, counted
 from workers import Workers, wait_until
 
 from recsys.customers import account, message, money, rfm, spread, standings
@@ -82,14 +82,38 @@ def test_what_is_known_of_customers_is_what_the_recount_knows(log: list[Record],
 
 @FEW
 @given(logs(partitions=3))
-def test_how_customers_stand_is_what_their_accounts_say(log: list[Record]) -> None:
-    store = counted(log, 3)
+def test_how_customers_stand_is_what_they_bought(log: list[Record]) -> None:
+    truth, store = recount(log, 3, history=RULES.history, window=RULES.window), counted(log, 3)
+    bought: dict[int, dict[str, list[Parsed]]] = defaultdict(lambda: defaultdict(list))
+    for event in truth.events:
+        bought[home_partition(event.home_id, 3)][event.user].append(event)
     for partition in range(3):
-        spreads = Spreads()
-        for key, value in store.values.items():
-            if key.startswith(KEYS.account(partition, "")):
-                rfm.stand(spreads, None, rfm.standing(account.unpack(value), {}))
-        assert rfm.unpack(store.values.get(KEYS.spreads(partition))) == spreads
+        spreads = rfm.unpack(store.values.get(KEYS.spreads(partition)))
+        buyers = [expected(events, 1.0) for events in bought[partition].values() if any(e.kind == "purchase" for e in events)]
+        assert spreads.recency == Counter((max(buyer.order_days) - EPOCH).days for buyer in buyers)
+        assert spreads.frequency == Counter(buyer.orders for buyer in buyers)
+        net = sorted(float(sum(buyer.spent.values()) - sum(buyer.refunded.values())) for buyer in buyers)
+        stored = sorted(spread.amount_of(bucket) for bucket, n in spreads.monetary.items() for _ in range(n))
+        assert stored == pytest.approx([max(amount, 0.0) for amount in net], rel=spread.ACCURACY * 1.001)
+
+
+@FEW
+@given(st.lists(st.tuples(st.integers(1, 9), st.integers(1, 4), st.integers(0, 5)), min_size=1, max_size=60))
+def test_scores_part_customers_as_fifths_of_their_values_do_also_where_many_are_equal(
+    values: list[tuple[int, int, int]],
+) -> None:
+    everybody = [Standing(*each) for each in values]
+    spreads = Spreads()
+    for each in everybody:
+        rfm.stand(spreads, None, each)
+    recency, frequency, monetary = np.array(values).T
+    edges = [np.quantile(column, (0.2, 0.4, 0.6, 0.8)) for column in (-recency, frequency, monetary)]
+    of_age, of_number, of_amount = (
+        1 + np.searchsorted(edge, column, side="left")  # as pandas.qcut: a value on an edge belongs below it
+        for edge, column in zip(edges, (-recency, frequency, monetary), strict=True)
+    )
+    expected = [Rfm(6 - int(r), int(f), int(m)) for r, f, m in zip(of_age, of_number, of_amount, strict=True)]
+    assert [rfm.rfm(each, rfm.fifths(spreads)) for each in everybody] == expected
 
 
 def orders(*sizes: int, user: str = "u") -> list[Record]:
@@ -165,6 +189,25 @@ def test_a_segment_that_changed_is_said_with_the_one_before(monkeypatch: pytest.
     assert asyncio.run(of([log[0]._replace(offset=2)])).previous_segment is None
 
 
+@pytest.mark.parametrize("price", [2e13, 1e300, 1.7e308])
+def test_no_amount_ends_a_worker_and_none_is_above_the_largest(price: float) -> None:
+    line = {"item_id": "a", "price": price, "quantity": 1e18}
+    order = {"event_type": "order", "user_id": "u", "items": [line, line], "event_time": NOW_MS}
+    log = [Record(0, n, NOW_MS, None, encoded(order)) for n in range(2)]
+    said = told(log)["u"]
+    assert said["spent"] == {"XXX": float(money.decimal(money.MOST))}
+    assert said["rfm"] == {"recency": 5, "frequency": 1, "monetary": 1}
+
+
+def test_clocks_that_are_wrong_by_thousands_of_years_do_not_make_an_account_large() -> None:
+    kept = Account()
+    for year in (2020, 9999, 1995, 2021):
+        event = {"event_type": "order", "user_id": "u", "item_id": "a", "event_time": f"{year}-01-01T00:00:00Z"}
+        account.count(kept, decode(encoded(event), 253_402_300_000_000), NONE, begins_session=False)
+    assert days_of(kept.order_days) == {date(2020, 1, 1), date(2021, 1, 1)}
+    assert kept.orders == 4
+
+
 def test_strangers_words_do_not_make_an_account_grow_without_end() -> None:
     kept = Account()
     for n in range(100):
@@ -184,7 +227,7 @@ def test_a_set_of_days_has_the_days_that_were_put_in(days: list[int]) -> None:
     there = sorted(set(days))
     assert how_many(kept) == len(there)
     assert [day for day in range(8_990, 12_010) if contains(kept, day)] == there
-    assert gaps(kept).tolist() == np.diff(there).tolist()
+    assert gaps(kept) == np.diff(there).tolist()
     assert not there or (kept.first, kept.last) == (there[0], there[-1])
 
 

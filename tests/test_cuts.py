@@ -15,7 +15,7 @@ from benchmarks.cuts import ROUNDING, bound, losses
 from benchmarks.exact import recount
 from benchmarks.footprint import unpacked
 from recsys import fold as folding
-from recsys import histories, rows
+from recsys import growth, histories, rows
 from recsys.batch import Arrival, columns, matters
 from recsys.deltas import Deltas
 from recsys.engine import Chunk
@@ -71,7 +71,9 @@ def test_the_bound_is_reached_by_a_neighbour_that_always_comes_back_too_weak(ret
     other, weight = np.array([8] + [9] * returns, np.uint64), np.array([1.0] + [0.99] * returns, np.float32)
     item, time, ones = np.full(n, 5, np.uint64), np.full(n, NOW_MS), np.ones(n, np.uint32)
     row = rows.load(item[:1], [None], n, rules)
-    rows.merge(row, Deltas(np.zeros(n, np.int32), np.arange(n), time, item, other, weight, ones), np.zeros(n, np.int64), rules)
+    growth.merge(
+        row, Deltas(np.zeros(n, np.int32), np.arange(n), time, item, other, weight, ones), np.zeros(n, np.int64), rules
+    )
     assert row.other[0, : row.length[0]].tolist() == [8]
     allowed = bound(row.weight[0, :1].astype(float), np.array([1, returns]), rules)[1]
     assert 0.98 * allowed < 0.99 * returns <= allowed

@@ -99,6 +99,36 @@ def test_strategies_are_measured_alone_beside_the_whole(run: Run, sessions: Path
     assert heads[heads.index("method") :][:5] == ["method", "freshet", "user-based", "item-based", "trending"]
 
 
+def test_what_descriptions_add_to_cold_and_to_warm_items_is_counted_on_the_same_questions(run: Run, tmp_path: Path) -> None:
+    """Each visitor goes from an item to one of the same name which nobody met, and then on from `a` to `b`, as all do."""
+    visits = [(n, item) for n in range(30) for item in (f"red{n}", f"rose{n}", "a", "b")]
+    events, items = tmp_path / "events.jsonl", tmp_path / "items.jsonl"
+    events.write_text(
+        "".join(
+            json.dumps({"event_type": "click", "user_id": f"u{n}", "item_id": item, "event_time": 1_600_000_000 + k}) + "\n"
+            for k, (n, item) in enumerate(visits)
+        )
+    )
+    items.write_text(
+        "".join(
+            json.dumps({"item_id": item, "title": "".join(filter(str.isdigit, item)) + " thing"}) + "\n" for _, item in visits
+        )
+    )
+    options = ("--format", "jsonl", "--items", items, "--strategy", "collaborative", "--baselines", "none", "--at", 3)
+    found = json.loads(run(events, *options, "--json").stdout)
+    add = {each["part"]: each for each in found["descriptions_add"]}
+    assert list(add)[::2] == ["all", "item met 0–4 times", "item, without repeats, met 0–4 times"]
+    cold, warm = add["item met 0–4 times"], add["item met 5 times and more"]
+    assert cold["questions"] == 30 + 2 * 5
+    assert warm["questions"] == 2 * 25
+    assert cold["without"] <= 10 / 40 < 30 / 40 <= cold["found"]
+    assert 100 * found["metrics"]["hit_rate"] == pytest.approx(100 * add["all"]["found"])
+    parts = found["breakdowns"]["collaborative alone"]["cold and warm items"]
+    assert [part["mean"] for part in parts] == [cold["without"], warm["without"]]
+    assert f"item met 0–4 times: {100 * cold['without']:.1f} to {100 * cold['found']:.1f}" in run(events, *options).stdout
+    assert "descriptions_add" not in json.loads(run(events, *options[:2], "--baselines", "none", "--json").stdout)
+
+
 def test_a_strategy_is_one_that_there_is_and_of_the_next_item(run: Run, sessions: Path, purchases: Path) -> None:
     unknown = run(sessions, "--format", "sessions", "--strategy", "nightly")
     assert (unknown.exit_code, unknown.stdout) == (2, "")
@@ -341,7 +371,14 @@ def test_json_names_what_was_evaluated_and_has_the_breakdowns(run: Run, sessions
     assert (found["task"], found["file"], found["breakdown_metric"]) == ("next-item", "sessions.tsv", "hit_rate")
     assert set(found["breakdowns"]) == {"freshet", "most_popular"}
     parts = found["breakdowns"]["freshet"]
-    assert set(parts) == {"session length", "time", "item age, without repeats", "times the item was met, without repeats"}
+    assert set(parts) == {
+        "session length",
+        "time",
+        "item age, without repeats",
+        "times the item was met, without repeats",
+        "cold and warm items",
+        "cold and warm items, without repeats",
+    }
     assert sum(part["questions"] for part in parts["session length"]) == found["predictions"]
     assert all(0 <= part["mean"] <= 1 for part in parts["time"])
 

@@ -16,11 +16,13 @@ from msgspec.structs import replace
 from oracle import Record, Recount, home_partition, partners, recount, sealed
 from purchase_counts import assert_purchases_are
 from strategies import BAD, click, encoded, home_of, written
+from visitor_lists import assert_visitors_are
 from workers import Worker, Workers, wait_until
 
 from recsys.connection import Client, open_client, read_values
 from recsys.keys import Keys, literal
 from recsys.marks import user_mark
+from recsys.rules import Rules
 from streams.chaos.proxy import Proxy
 from streams.doctor import examine
 from streams.lag import read_published, read_spans, total_behind
@@ -209,6 +211,7 @@ def assert_exactly_once(shop: Shop, environ: Mapping[str, str]) -> Recount:
     keys = Keys(shop.settings.key_prefix)
     state = internal_state(shop.redis, keys)
     assert_purchases_are(truth, state, keys, PARTITIONS)
+    assert_visitors_are(truth, state, keys, PARTITIONS, Rules().visitors)
     assert sum(user_mark(state.get(keys.user_mark(partition))).baskets for partition in range(PARTITIONS)) == truth.opened
     assert_rejected(shop, truth)
     assert_recommended(shop, truth)

@@ -20,7 +20,7 @@ from recsys.layout import claim, layout_of
 from recsys.popularity import POPULAR_TO_SPARE
 from recsys.ranking.told import KIND_SHARE
 from recsys.recommendation import LEAST_SHARE, encode
-from recsys.store import Entry, Store
+from recsys.store import Entry, Store, Swap
 from streams.cli import main
 from streams.home import home_partition
 from streams.roles import OPERATOR
@@ -64,6 +64,10 @@ class Counter:
             answers = await engine.recommend(counted, START_MS)
             await store.put([Entry(keys.recs(message.user_id), encode(message)) for _, message in answers])
         await store.put(engine.learned(self._ends))
+
+    @property
+    def settings(self) -> Settings:
+        return read_settings(self._environ)
 
     def run(self, *arguments: str, **variables: str) -> Result:
         return CliRunner().invoke(main, list(arguments), env={**self._environ, **variables})
@@ -287,3 +291,60 @@ def test_an_explanation_writes_nothing_and_needs_no_right_to(counter: Counter, n
     before = everything_in(namespace)
     assert counter.explain("c0", "tea", FRESHET_REDIS=reader) == counter.explain("c0", "tea")
     assert everything_in(namespace) == before
+
+
+def shelve(counter: Counter, items: Mapping[str, Mapping[str, Any]], *deleted: str) -> None:
+    """Has the catalogue as its owner makes it public: Item JSON under the items' keys, and what is deleted."""
+
+    async def work() -> None:
+        settings = counter.settings
+        keys = Keys(settings.key_prefix)
+        async with open_store(settings.redis) as store:
+            await store.put([Entry(keys.item(item), json.dumps(told).encode()) for item, told in items.items()])
+            gone = {keys.catalogue_deleted(1): json.dumps(deleted).encode()}
+            await store.swap([Swap(keys.catalogue_mark(1), None, b"7", gone)])
+            await store.put([Entry(keys.catalogue, b"2")])
+
+    asyncio.run(work())
+
+
+@BOTH
+def test_what_the_catalogue_hides_is_told_and_takes_no_place(counter: Counter) -> None:
+    counter.take(*LOOKER)
+    ranked = [item["item_id"] for item in counter.published("me")]
+    best, second, third = ranked[:3]
+    shelve(counter, {second: {"title": "second", "available": False}, third: {"title": "third"}}, best)
+    first, other, shown = (counter.explain("me", item) for item in (best, second, third))
+    assert (first["outcome"], first["hidden"], first["rank"], first["place"]) == ("left_out", "deleted", 1, None)
+    assert first["sentence"].startswith("Not recommended: the shop has it no more. Else it would be in place 1: ")
+    assert (other["outcome"], other["hidden"], other["rank"], other["place"]) == ("left_out", "unavailable", 2, None)
+    assert (shown["outcome"], shown["hidden"], shown["described"], shown["place"]) == ("recommended", None, True, 1)
+    said = counter.run("explain", "me", second).stdout
+    assert "it cannot be had now" in said and "hidden by the catalogue: unavailable" in said  # noqa: PT018
+    assert "what its description adds is not in these numbers" in counter.run("explain", "me", third).stdout
+    off = counter.explain("me", best, FRESHET_CATALOGUE="false")
+    assert (off["hidden"], off["place"]) == (None, 1)
+
+
+def test_of_an_item_that_nobody_met_it_is_told_what_was_published(counter: Counter) -> None:
+    counter.take(*LOOKER)
+    shelve(counter, {"cold": {"title": "a new mug"}, "colder": {"title": "an old hat"}})
+    message = json.loads(counter.run("recommend", "me", "--json").stdout)
+    reason = {"kind": "similar_content", "share": 1.0, "item_id": "cup"}
+    message["items"].insert(1, {"item_id": "cold", "score": 0.2, "reasons": [reason]})
+
+    async def publish() -> None:
+        settings = counter.settings
+        async with open_store(settings.redis) as store:
+            await store.put([Entry(Keys(settings.key_prefix).recs("me"), json.dumps(message).encode())])
+
+    asyncio.run(publish())
+    cold, colder = counter.explain("me", "cold"), counter.explain("me", "colder")
+    assert (cold["outcome"], cold["interactions"], cold["published"]["place"]) == ("described", 0, 2)
+    assert cold["published"]["reasons"] == [reason]
+    assert "it is described much like cup, which you came to once in this visit" in cold["sentence"]
+    assert "as published: it is described much like cup" in counter.run("explain", "me", "cold").stdout
+    assert colder["outcome"] == "no_candidate"
+    assert "nobody came to it yet" in colder["sentence"]
+    unknown = counter.run("explain", "me", "nothing")
+    assert (unknown.exit_code, "no interaction with it was counted" in unknown.stderr) == (1, True)

@@ -62,6 +62,20 @@ def test_online_retail_becomes_a_basket_for_each_invoice_and_a_refund_for_each_c
     assert found[2]["session_id"] == "536365"
 
 
+def test_the_lines_of_online_retail_are_clicks_in_the_session_of_their_invoice_without_cancellations(tmp_path: Path) -> None:
+    found = values(read(file_of(tmp_path, ONLINE_RETAIL), "online-retail-lines"))
+    assert found[0] == {
+        "event_type": "click",
+        "item_id": "85123A",
+        "session_id": "536365",
+        "user_id": "17850",
+        "event_time": "2010-12-01T08:26:00Z",
+    }
+    invoices = values(read(file_of(tmp_path, ONLINE_RETAIL), "online-retail"))
+    bought = [line["item_id"] for e in invoices if e["event_type"] == "purchase" for line in e["items"]]
+    assert [e["item_id"] for e in found] == bought
+
+
 def test_online_retail_counts_what_it_leaves_out_and_what_makes_no_sense(tmp_path: Path) -> None:
     reader = read(file_of(tmp_path, ONLINE_RETAIL), "online-retail")
     values(reader)

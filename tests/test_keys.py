@@ -24,20 +24,26 @@ FORMS: dict[str, tuple[Callable[..., Any], int, bool]] = {
     "catalogue_mark": (Keys.catalogue_mark, 1, False),
     "catalogue_deleted": (Keys.catalogue_deleted, 1, False),
     "worker": (Keys.worker, 0, True),
+    "cold_in": (Keys.cold, 0, True),
     "trending_in": (Keys.trending_in, 0, True),
     "category": (Keys.category, 0, True),
     "user": (Keys.user, 1, True),
     "bought": (Keys.bought, 1, True),
     "account": (Keys.account, 1, True),
     "ledger": (Keys.ledger, 1, True),
+    "contexts": (Keys.contexts, 1, False),
+    "context": (Keys.context, 2, False),
+    "trials": (Keys.trials, 2, False),
     "user_mark": (Keys.user_mark, 1, False),
     "published": (Keys.published, 1, False),
     "learner": (Keys.learner, 1, False),
     "item_mark": (Keys.item_mark, 1, False),
     "top": (Keys.top, 1, False),
     "trending": (lambda keys: keys.trending, 0, False),
+    "cold": (lambda keys: keys.cold(), 0, False),
     "state": (lambda keys: keys.state, 0, False),
     "signer": (lambda keys: keys.signer, 0, False),
+    "catalogue": (lambda keys: keys.catalogue, 0, False),
 }
 """Every kind of key but those of one item: what builds it, how many numbers that takes, and whether it takes an id."""
 OF_ITEMS: dict[str, Callable[[Keys, int], str]] = {
@@ -45,6 +51,7 @@ OF_ITEMS: dict[str, Callable[[Keys, int], str]] = {
     "row of together": partial(row_key, table=TOGETHER),
     "row of after": partial(row_key, table=AFTER),
     "sales": lambda keys, item: keys.sales(item % ITEM_SHARDS, item),
+    "visitors": lambda keys, item: keys.visitors(item % ITEM_SHARDS, item),
 }
 IDS = st.one_of(
     st.sampled_from(STRANGE_IDS), st.text(min_size=1, max_size=128), st.text("{}:ui0recs\n", min_size=1, max_size=12)
@@ -69,9 +76,12 @@ def built(keys: Keys, name: tuple[Any, ...]) -> str:
 
 
 PARSED = re.compile(
-    r"(?P<kind>recs|similar|together|bought_after|item|worker|category):(?P<id>.+)|(?P<alone>trending|state|signer)"
-    r"|trending:(?P<trending_in>.+)|\{(?P<side>[uic])(?P<shard>\d+)\}:(?P<what>mark|published|learner|top|deleted)"
-    r"|\{u(?P<home>\d+)\}:(?P<of>user|bought|account|ledger):(?P<user>.+)|\{i(?P<at>\d+)\}:(?P<each>row|together|after|sales):(?P<item>[0-9a-f]{16})",
+    r"(?P<kind>recs|similar|together|bought_after|item|worker|category|customer):(?P<id>.+)"
+    r"|(?P<alone>trending|cold|state|signer|catalogue)|trending:(?P<trending_in>.+)|cold:(?P<cold_in>.+)"
+    r"|\{u(?P<met>\d+)\}:context:(?P<slot>\d+)|\{u(?P<shown>\d+)\}:trials:(?P<tried>[0-9a-f]{16})"
+    r"|\{(?P<side>[uic])(?P<shard>\d+)\}:(?P<what>mark|published|learner|contexts|spreads|top|deleted)"
+    r"|\{u(?P<home>\d+)\}:(?P<of>user|bought|account|ledger):(?P<user>.+)"
+    r"|\{i(?P<at>\d+)\}:(?P<each>row|together|after|sales|visitors):(?P<item>[0-9a-f]{16})",
     re.DOTALL,
 )
 
@@ -84,6 +94,12 @@ def read_back(key: str, prefix: str) -> tuple[Any, ...]:
         return found["kind"], found["id"]
     if found["trending_in"]:
         return "trending_in", found["trending_in"]
+    if found["cold_in"]:
+        return "cold_in", found["cold_in"]
+    if found["slot"]:
+        return "context", int(found["met"]), int(found["slot"])
+    if found["tried"]:
+        return "trials", int(found["shown"]), int(found["tried"], 16)
     if found["alone"]:
         return (found["alone"],)
     if found["user"]:
@@ -93,7 +109,7 @@ def read_back(key: str, prefix: str) -> tuple[Any, ...]:
         each = {"together": "row of together", "after": "row of after"}.get(found["each"], found["each"])
         return each, int(found["item"], 16)
     kind = {
-        "u": {"mark": "user_mark", "published": "published", "learner": "learner"},
+        "u": {"mark": "user_mark", "published": "published", "learner": "learner", "contexts": "contexts"},
         "i": {"mark": "item_mark", "top": "top"},
         "c": {"mark": "catalogue_mark", "deleted": "catalogue_deleted"},
     }
@@ -129,7 +145,7 @@ def test_an_items_row_is_in_the_slot_of_its_shard_whatever_the_id(prefix: str, i
         key_slot(key.encode())
         for key in (
             *(row_key(keys, hash_id(item), table) for table in (VIEWED, TOGETHER, AFTER)),
-            *(keys.sales(shard, hash_id(item)), keys.item_mark(shard), keys.top(shard)),
+            *(keys.sales(shard, hash_id(item)), keys.visitors(shard, hash_id(item)), keys.item_mark(shard), keys.top(shard)),
         )
     }
     assert slots == {key_slot(f"i{shard}".encode())}

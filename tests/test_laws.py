@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from oracle import Record, Recount, forwarded_from, home_partition, partners, recount
 from purchase_counts import assert_purchases_are
 from strategies import NOW_MS, click, encoded, logs
+from visitor_lists import assert_visitors_are
 
 from recsys import fold as folding
-from recsys import histories, marks, rows
+from recsys import growth, histories, marks, rows
 from recsys.batch import Arrival, columns, matters
 from recsys.deltas import Deltas
 from recsys.engine import Chunk, Counted, Engine, LostPartition
@@ -30,7 +31,7 @@ from recsys.rules import Rules
 from recsys.store import NO_COMMIT, NO_GUARDS, Commit, Guards, MemoryStore, Swap
 
 KEYS = Keys("freshet:")
-RULES = Rules(history=6, window=3, neighbours=1000)
+RULES = Rules(history=6, window=3, neighbours=1000, visitors=2)
 FEW = settings(deadline=None, max_examples=30)
 
 
@@ -209,6 +210,7 @@ def assert_counts_are(truth: Recount, store: MemoryStore, partitions: int, rules
     assert sum(mark.baskets for mark in user_marks) == truth.opened
     assert_baskets_are(truth, store.values, rules)
     assert_purchases_are(truth, store.values, KEYS, partitions, rules.session_gap_ms)
+    assert_visitors_are(truth, store.values, KEYS, partitions, rules.visitors)
 
 
 def assert_baskets_are(truth: Recount, values: Mapping[str, bytes], rules: Rules) -> None:
@@ -226,6 +228,7 @@ RULES_OF_ALL_KINDS = st.builds(
     session_gap_ms=st.sampled_from([1, 60_000, 1_800_000]),
     half_life_ms=st.sampled_from([0.0, 1_000.0, 86_400_000.0]),
     neighbours=st.just(1000),
+    visitors=st.sampled_from([0, 1, 3, 100]),
 )
 SIZES = st.lists(st.integers(1, 7), max_size=30)
 
@@ -587,10 +590,10 @@ def test_a_row_longer_than_the_limit_is_cut_and_its_neighbour_in_memory_stays_as
 
     before = rows.load(items, [None, None], 30, Rules())
     for place, item in enumerate(items.tolist()):
-        rows.merge(before, met(item, others), np.full(30, place), Rules())
+        growth.merge(before, met(item, others), np.full(30, place), Rules())
     packed = rows.pack(before, np.arange(2))
     fewer = Rules(neighbours=4)
     after = rows.load(items, packed, 1, fewer)
-    rows.merge(after, met(5, np.array([999], np.uint64)), np.zeros(1, np.int64), fewer)
+    growth.merge(after, met(5, np.array([999], np.uint64)), np.zeros(1, np.int64), fewer)
     assert after.length[0] == 4
     assert rows.pack(after, np.array([1])) == packed[1:]

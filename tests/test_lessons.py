@@ -25,7 +25,7 @@ from test_ranking import (
     weights,
 )
 
-from recsys import histories, rows
+from recsys import growth, histories, rows
 from recsys.fold import fold
 from recsys.keys import VIEWED
 from recsys.known import known_rows
@@ -58,7 +58,7 @@ class Learning:
         if not lines:
             return
         deltas = fold(self._histories, batch(lines), self.rules).deltas[VIEWED]
-        rows.merge(self._rows, deltas, np.searchsorted(self._rows.item, deltas.item), self.rules)
+        growth.merge(self._rows, deltas, np.searchsorted(self._rows.item, deltas.item), self.rules)
         new = np.bincount([line.user for line in lines], minlength=USERS + 1).astype(np.int32)
         if teaching:
             before = self.weights.squares.copy()

@@ -1,6 +1,7 @@
 """The recount: small cases counted by hand, and a whole shop counted twice."""
 
 import json
+from decimal import Decimal
 from itertools import islice
 from random import Random
 from typing import Any
@@ -11,7 +12,8 @@ import pytest
 
 from recsys.rules import Rules
 from streams.demo.mishaps import sendings
-from streams.recount import Record, Recount, compare, home
+from streams.differences import compare, customer_differences
+from streams.recount import Record, Recount, home
 from streams.shop.catalogue import build_catalogue
 from streams.shop.shoppers import crowd
 from streams.shop.traffic import events
@@ -227,3 +229,24 @@ def test_a_whole_shop_with_its_mishaps_is_counted_as_the_oracle_counts_it() -> N
     assert min(result.together.total(), result.after.total()) > 50
     assert (len(result.rejected), result.elsewhere) == (len(told.rejected), len(told.forwarded))
     assert result.repeats == len(told.repeated) > 0
+
+
+def test_a_customer_has_every_event_that_is_no_repeat_and_what_was_paid() -> None:
+    bought = {
+        "event_type": "order",
+        "event_id": "e1",
+        "currency": "EUR",
+        "items": [{"item_id": "a", "price": 0.1, "quantity": 3}],
+    }
+    looked = {"event_type": "impression", "item_id": "a"}
+    back = {"event_type": "refund", "item_id": "a", "value": 0.3, "currency": "EUR"}
+    result = recount(looked, bought, bought, looked | {"event_id": "e1"}, back, {"event_type": "order", "item_id": "b"})
+    assert result.customers == {"u": {"impression": 1, "purchase": 2, "refund": 1}}
+    assert result.paid == {"u": {("spent", "EUR"): Decimal("0.3"), ("refunded", "EUR"): Decimal("0.3")}}
+    right = b'{"events":{"impression":1,"purchase":2,"refund":1},"spent":{"EUR":0.3},"refunded":{"EUR":0.30}}'
+    assert not list(customer_differences(result, {"u": right}))
+    assert list(customer_differences(result, {})) == ["u: has 4 events, and nothing is known of the customer"]
+    wrong = right.replace(b'"purchase":2', b'"purchase":3').replace(b"0.30", b"0.31")
+    events, paid = customer_differences(result, {"u": wrong})
+    assert events.startswith("u: the customer has {'impression': 1, 'purchase': 3, 'refund': 1}, recounted {'impression': 1, ")
+    assert paid == "u: the customer paid 0.31 EUR refunded, 0.3 EUR spent, recounted 0.300000 EUR refunded, 0.300000 EUR spent"

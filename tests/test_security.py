@@ -142,6 +142,8 @@ def test_with_the_least_rights_everything_works(shop: Shop, worker: Worker, tmp_
         assert reader.users() == {"u0", "u1", "u2", "u9"}
     recommended = run(shop.environ(READER), "recommend", "u9", "--json")
     assert json.loads(recommended.stdout)["user_id"] == "u9"
+    ranked = run(shop.environ(OPERATOR), "recommend", "u9", "--strategy", "content-based", "--json")
+    assert ranked.returncode == 0, ranked.stderr
 
     examined = run(shop.environ(OPERATOR), "doctor", "--json")
     assert examined.returncode == 0, examined.stderr

@@ -24,7 +24,9 @@ DEFAULTS: dict[str, Any] = {
     "baskets": True,
     "customers": True,
     "rates": "",
+    "visitors": 100,
     "learner": True,
+    "explore": 0.1,
     "top_n": 20,
     "hide": "current,once",
     "retention": 90.0,
@@ -32,7 +34,7 @@ DEFAULTS: dict[str, Any] = {
     "accept_loss": False,
     "secret": "",
 }
-"""The contract's, but for the half-life, which is measured, and `once`, which came when it could be learned."""
+"""The contract's, but for the half-life, which is measured, `once`, which came when it could be learned, and `explore`."""
 
 ALLOWED: list[tuple[str, str, Any]] = [
     ("broker", "kafka://a:1;kafka://b", "kafka://a:1;kafka://b"),
@@ -51,6 +53,8 @@ ALLOWED: list[tuple[str, str, Any]] = [
     ("session_gap", "0.5", 0.5),
     ("neighbours", "1", 1),
     ("neighbours", "10000", 10_000),
+    ("visitors", "0", 0),
+    ("visitors", "1000", 1000),
     ("half_life", "0", 0.0),
     ("half_life", "7.5", 7.5),
     ("action_weights", "purchase=10", "purchase=10"),
@@ -59,6 +63,8 @@ ALLOWED: list[tuple[str, str, Any]] = [
     ("customers", "false", False),
     ("rates", "EUR=1, USD=0.9", "EUR=1, USD=0.9"),
     ("learner", "false", False),
+    ("explore", "0", 0.0),
+    ("explore", "0.5", 0.5),
     ("top_n", "1", 1),
     ("top_n", "500", 500),
     ("hide", "none", "none"),
@@ -84,8 +90,17 @@ REFUSED: list[tuple[str, str]] = [
         for name in ("partitions", "history", "window", "neighbours", "top_n")
         for value in [*NO_INTEGER, "0", "-1"]
     ),
-    *(("window", "21"), ("neighbours", "10001"), ("top_n", "501"), ("partitions", "1001"), ("history", "1001")),
-    *((name, value) for name in ("session_gap", "half_life", "retention") for value in NO_NUMBER),
+    *(
+        ("window", "21"),
+        ("neighbours", "10001"),
+        ("visitors", "1001"),
+        ("visitors", "-1"),
+        ("top_n", "501"),
+        ("explore", "0.51"),
+        ("partitions", "1001"),
+        ("history", "1001"),
+    ),
+    *((name, value) for name in ("session_gap", "half_life", "retention", "explore") for value in NO_NUMBER),
     *(("session_gap", "0"), ("retention", "0")),
     *(("hide", value) for value in ("", "everything", "current,", "none,seen", "Seen", "current;seen")),
     *(("action_weights", value) for value in ("", "purchase", "purchase=", "=4", "purchase=4,", "purchase=4;click=1")),
@@ -197,10 +212,12 @@ def test_the_rules_take_their_numbers_from_the_settings() -> None:
         "session_gap": "1.5",
         "neighbours": "9",
         "half_life": "2",
+        "explore": "0.2",
         "top_n": "3",
         "baskets": "false",
         "customers": "false",
         "rates": "USD=0.9,EUR=1",
+        "visitors": "7",
         "learner": "false",
         "action_weights": "purchase=7,browse=0.5",
     }
@@ -209,6 +226,8 @@ def test_the_rules_take_their_numbers_from_the_settings() -> None:
     assert (rules.half_life_ms, rules.top_n, rules.hide, rules.learner) == (2 * 86_400_000, 3, frozenset(), False)
     assert not rules.baskets
     assert (rules.customers, rules.rates) == (False, (("EUR", 1.0), ("USD", 0.9)))
+    assert rules.visitors == 7
+    assert rules.explore == 0.2
     assert rules.action_weights == ActionWeights(0.5, 1.0, 1.0, 1.0, 7.0, 1.0)
 
 

@@ -5,6 +5,8 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
+from recsys.cold import lists
+from recsys.cold.lists import ColdItem, ColdList
 from recsys.keys import Keys
 from recsys.store import Entry, MemoryStore, Replacement
 from streams.outbox import Outbox
@@ -42,6 +44,10 @@ def swept(store: MemoryStore, *gone: str) -> tuple[Swept, Topic]:
     return asyncio.run(Sweep(SETTINGS, KEYS, store, cast(Outbox, topic)).once(set(gone))), topic
 
 
+def cold_list(*shown: str) -> bytes:
+    return lists.encode(ColdList("cold_start", "cold-1", "", [ColdItem(item, 1.0, []) for item in shown], version=3))
+
+
 def items(store: MemoryStore, key: str) -> list[str]:
     return [item["item_id"] for item in json.loads(store.values[key])["items"]]
 
@@ -60,14 +66,16 @@ def test_messages_that_name_a_hidden_item_are_written_without_it_and_the_others_
         (KEYS.similar("b"), neighbours("b", "a")),
         (KEYS.similar("gone"), neighbours("gone", "a")),
         (KEYS.trending, neighbours(None, "lost", "a")),
+        (KEYS.cold(), cold_list("gone", "a")),
+        (KEYS.cold("web"), cold_list("a", "lost")),
         (KEYS.state, b"not one of them"),
     )
     before = dict(store.values)
     found, _ = swept(store, "gone", "lost")
-    assert (found.looked, found.changed) == (6, 4)
+    assert (found.looked, found.changed) == (8, 6)
     assert items(store, KEYS.recs("u1")) == ["a", "b"]
     assert items(store, KEYS.similar("a")) == ["b"]
-    assert items(store, KEYS.trending) == ["a"]
+    assert items(store, KEYS.trending) == items(store, KEYS.cold()) == items(store, KEYS.cold("web")) == ["a"]
     assert KEYS.similar("gone") not in store.values
     for key in (KEYS.recs("u2"), KEYS.similar("b"), KEYS.state):
         assert store.values[key] == before[key]

@@ -1,20 +1,32 @@
 """User-based recommendation, against users compared one by one; the visits that an item remembers have no order."""
 
+import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_baselines import DAY_MS, a_trace, nothing, random_trace
+from test_rank import START_MS, Shop, event
 
+from recsys.batch import Arrival
+from recsys.compiled import I64, U64
+from recsys.engine import Chunk, Engine
 from recsys.evaluation.trace import NOTHING, Trace
 from recsys.evaluation.user_based import user_based
+from recsys.events import Event, Kind, Line
+from recsys.item_shards import ItemShards
+from recsys.keys import VIEWED, Keys
+from recsys.onlooker import Onlooker, Unknown
 from recsys.recommendation import RecommendedItem
+from recsys.rows import Rows
+from recsys.rules import Rules
+from recsys.store import MemoryStore
 from recsys.strategies import user_based as core
+from recsys.strategies import users
 from recsys.strategies.user_based import LINES, NEIGHBOURS, visit, visitors
-from recsys.strategies.users import Users
 
 Visit = tuple[int, int, int]
 """(user, item, time)"""
@@ -130,53 +142,87 @@ def remembered(visits: Iterable[Visit], most: int) -> list[dict[int, int]]:
     return [dict(zip(found.user[part].tolist(), found.time[part].tolist(), strict=True)) for part in parts]
 
 
-def asked_one_by_one(trace: Trace, at: int, known: int, most: int) -> Iterator[tuple[list[RecommendedItem], Sequence[Visit]]]:
-    """The answer and what was counted before it, for each question; ids sort as the numbers do."""
-    users, history = Users(known, most), list[Visit]()
+async def asked_one_by_one(trace: Trace, at: int, known: int, most: int) -> list[list[RecommendedItem]]:
+    """What a live state recommends for each question, of so many items at most; ids sort as the numbers do."""
+    rules = Rules(history=known, visitors=most, hide=frozenset(), top_n=at)
+    store, keys = MemoryStore(), Keys("p:")
+    engine, look, answers = Engine(store, keys, rules), Onlooker(store, keys, rules, 1), []
     for line in range(len(trace.item)):
-        user, item, time = int(trace.user[line]), int(trace.item[line]), int(trace.time[line])
+        user, item = f"{trace.user[line]:03}", f"{trace.item[line]:03}"
         if trace.asked[line]:
-            yield users.recommend(f"{user:03}", at), list(history)
-        users.learn(f"{user:03}", f"{item:03}", time)
-        history.append((user, item, time))
+            try:
+                answers.append((await look.recommend(user, 0, "user-based", now_ms=0)).items)
+            except Unknown:  # the user did nothing yet
+                answers.append([])
+        met = Event(kind=Kind.CLICK, user_id=user, lines=(Line(item),), time_ms=START_MS + int(trace.time[line]))
+        await engine.count(Chunk(0, line, line, [Arrival(line, met)]))
+    return answers
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=15)
 @given(trace=traces(), known=st.integers(1, 30), most=st.integers(1, 6))
-def test_asked_one_by_one_users_get_the_same_with_reasons_that_count_the_users_alike(
-    trace: Trace, known: int, most: int
-) -> None:
+def test_a_live_state_recommends_what_the_file_does_and_counts_the_users_alike(trace: Trace, known: int, most: int) -> None:
     trace = trace._replace(counted=np.ones(len(trace.item), np.bool_))
-    wanted = expected(trace, 5, known, most)
-    for (answer, history), best in zip(asked_one_by_one(trace, 5, known, most), wanted, strict=True):
+    wanted = expected(trace, 7, known, most)
+    for answer, best in zip(asyncio.run(asked_one_by_one(trace, 7, known, most)), wanted, strict=True):
         order = [(-item.score, item.item_id) for item in answer]
         assert order == sorted(order)
         assert len({item.item_id for item in answer}) == len(answer)
         assert all(sum(reason.share for reason in item.reasons) == 1.0 for item in answer)
         alike = [item for item in answer if item.reasons[0].kind == "similar_users"]
-        assert [item.score for item in alike] == pytest.approx([score for _, score in best])
-        for item in alike:
-            # No more users are alike here than are taken: all that share an item with this one.
-            last: dict[int, list[int]] = defaultdict(list)
-            for user, met, _ in history:
-                last[user].append(met)
-            assert 1 <= item.reasons[0].count <= sum(int(item.item_id) in met[-known:] for met in last.values())
-        filled = answer[len(alike) :]
-        assert {item.reasons[0].kind for item in filled} <= {"trending"}
+        assert [item.score for item in alike] == pytest.approx([score for _, score in best], rel=1e-5)
+        scores = {f"{item:03}": score for item, score in best}
+        assert [scores[item.item_id] for item in alike] == pytest.approx([item.score for item in alike], rel=1e-5)
+        assert {item.reasons[0].kind for item in answer[len(alike) :]} <= {"trending"}
 
 
-def test_a_new_user_of_five_without_any_interaction_gets_what_is_popular_rather_than_zeros() -> None:
-    users = Users()
-    for n, (user, items) in enumerate({"u1": "abd", "u2": "abe", "u3": "bcd", "u4": "acd", "u5": "ce"}.items()):
-        for item in items:
-            users.learn(user, item, n)
-    found = users.recommend("new", 5)
-    assert [(item.item_id, item.reasons[0].count) for item in found] == [("a", 3), ("b", 3), ("c", 3), ("d", 3), ("e", 2)]
-    assert all(item.score > 0 for item in found)
-    # u1 and u4 share a, d; u3 b, d: of what u1 has not met, c is what two alike met and e what one did.
-    mine = [item.item_id for item in users.recommend("u1", 5) if item.item_id not in "abd"]
-    counts = {item.item_id: item.reasons[0].count for item in users.recommend("u1", 5)}
-    assert (mine, counts) == (["c", "e"], {"a": 2, "b": 2, "c": 2, "d": 2, "e": 1})
+def test_of_many_items_those_that_may_be_best_are_found_without_reading_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    trace = random_trace(60, 400, 40, 200)._replace(counted=np.ones(400, np.bool_))
+    trace = trace._replace(asked=np.arange(400) >= 392)
+    everything = asyncio.run(asked_one_by_one(trace, 5, 50, core.VISITORS))
+    monkeypatch.setattr(users, "ROWS", 7)
+    read: list[int] = []
+    load = ItemShards.load
+
+    async def noted(self: ItemShards, items: U64, table: str = VIEWED) -> tuple[Rows, I64]:
+        read.append(len(items))
+        return await load(self, items, table)
+
+    monkeypatch.setattr(ItemShards, "load", noted)
+    assert asyncio.run(asked_one_by_one(trace, 5, 50, core.VISITORS)) == everything
+    assert sum(read) < 8 * 100, "of 200 items, for each of 8 questions"
+
+
+def textbook() -> Shop:
+    visits = {"u1": "abd", "u2": "abe", "u3": "bcd", "u4": "acd", "u5": "ce", "new": "z"}
+    met = [event(user, item, at_ms=n) for n, (user, items) in enumerate(visits.items()) for item in items]
+    return Shop(Rules(hide=frozenset(), half_life_ms=0.0)).take(*met)
+
+
+def of_textbook(shop: Shop, user: str, rules: Rules) -> dict[str, tuple[str, int]]:
+    """The kind of the reason and its count for each item, the best first."""
+    message = asyncio.run(Onlooker(shop.store, Keys("p:"), rules, 1).recommend(user, 0, "user-based", now_ms=0))
+    return {item.item_id: (item.reasons[0].kind, item.reasons[0].count) for item in message.items}
+
+
+def test_who_shares_nothing_with_anybody_gets_what_is_popular_and_others_what_was_met_by_users_alike() -> None:
+    shop, rules = textbook(), Rules(half_life_ms=0.0, hide=frozenset({"seen"}))
+    popular = {item: ("trending", count) for item, count in zip("abcde", (3, 3, 3, 3, 2), strict=True)}
+    assert of_textbook(shop, "new", rules) == popular
+    # u2, u3 and u4 are alike: c was met by two of them, e by one; u5 met c and e, and nothing that u1 did.
+    assert of_textbook(shop, "u1", rules) == {"c": ("similar_users", 2), "e": ("similar_users", 1), "z": ("trending", 1)}
+
+
+def test_a_neighbour_who_was_forgotten_is_passed_over() -> None:
+    shop, rules = textbook(), Rules(half_life_ms=0.0, hide=frozenset({"seen"}))
+    del shop.store.values[Keys("p:").user(0, "u2")]
+    assert of_textbook(shop, "u1", rules) == {"c": ("similar_users", 2), "e": ("trending", 2), "z": ("trending", 1)}
+
+
+def test_without_visitors_it_says_how_to_keep_them() -> None:
+    shop = Shop(Rules(visitors=0)).take(event("u", "a"), event("v", "a"))
+    with pytest.raises(Unknown, match=r"no visitors are kept of what user 'u' met.*FRESHET_VISITORS is above 0"):
+        of_textbook(shop, "u", Rules())
 
 
 def test_what_users_alike_met_comes_first() -> None:

@@ -11,6 +11,9 @@ from recsys.catalogue.terms import terms
 from recsys.compiled import F64, U64
 from recsys.hashing import hash_item
 
+NEWEST = 1000
+"""Items that are remembered as having come last."""
+
 
 class Catalogue:
     """The items that were put and not removed: their ids, categories, whether they may be shown, and which are alike.
@@ -31,6 +34,10 @@ class Catalogue:
         self.content = Content()
         self.names: dict[int, str] = {}
         """The ids of the items, by hash."""
+        self.newest: dict[int, None] = {}
+        """The last items that came, in the order in which they did; a change of one that is there is none."""
+        self.arrivals = 0
+        """How many came, for those who look at `newest` now and then."""
         self._categories: dict[int, tuple[str, ...]] = {}
         self._lists: Lists | None = None
         self._hidden = np.zeros(0, np.uint64)
@@ -46,6 +53,8 @@ class Catalogue:
         That is its vector, its categories, and whether it may be shown.
         """
         number = hash_item(item.item_id)
+        if number not in self.names:
+            self._arrive(number)
         self.names[number] = item.item_id
         changed = self._sort_in(number, item.categories)
         moved = self.content.put(number, terms(item))
@@ -63,6 +72,7 @@ class Catalogue:
         number = hash_item(item_id)
         known = self.names.pop(number, None) is not None
         self._categories.pop(number, None)
+        self.newest.pop(number, None)
         self.content.remove(number)
         return self._hide(number, True) or known
 
@@ -95,6 +105,12 @@ class Catalogue:
     def nbytes(self) -> int:
         """Bytes of vectors, inverted index and lists."""
         return self.content.nbytes + (self._lists.nbytes if self._lists else 0)
+
+    def _arrive(self, item: int) -> None:
+        self.arrivals += 1
+        self.newest[item] = None
+        if len(self.newest) > NEWEST:
+            del self.newest[next(iter(self.newest))]
 
     def _sort_in(self, item: int, paths: tuple[str, ...]) -> bool:
         new = _prefixes(paths)

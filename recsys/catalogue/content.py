@@ -5,8 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from recsys.catalogue import postings
-from recsys.catalogue.postings import ITEMS, Postings, list_of
+from recsys.catalogue import columns, postings
+from recsys.catalogue.columns import BLOCK, ITEMS, Postings
+from recsys.catalogue.posting_lists import list_of
 from recsys.catalogue.terms import MOST_TERMS, Terms
 from recsys.compiled import F64, I32, I64, U64, Bools, compiled
 from recsys.index import NOWHERE, find
@@ -54,7 +55,7 @@ class Content:
     """
 
     def __init__(self) -> None:
-        self.postings = postings.empty()
+        self.postings = columns.empty()
         self.scratch = Scratch(
             np.zeros(0), np.zeros(SIEVE, np.bool_), np.zeros(0, np.int64), np.zeros(REACH, np.int32), np.zeros(REACH),
             np.zeros(MOST_TERMS, np.int32), np.zeros(1, np.int64),
@@ -66,7 +67,7 @@ class Content:
     @property
     def nbytes(self) -> int:
         """Bytes of all arrays."""
-        return postings.size(self.postings) + sum(column.nbytes for column in self.scratch)
+        return columns.size(self.postings) + sum(column.nbytes for column in self.scratch)
 
     def put(self, item: int, terms: Terms) -> bool:
         """Gives an item (hash) these terms instead of those it had. Returns whether that changes anything."""
@@ -93,8 +94,8 @@ class Content:
 
         By falling cosine; equals by the distance of their hashes from the item's, as XOR, so that of many items with the same
         text each has others for neighbours. Of a term that more than `PART` items have, those are looked at that stand in
-        the same part of its list as the item (see `recsys.catalogue.postings`). The lists are looked through by falling share
-        of the item's vector, up to `REACH` items in all, those that would exceed it are left out. So an item that shares
+        the same part of its list as the item (see `recsys.catalogue.posting_lists`). The lists are looked through by falling
+        share of the item's vector, up to `REACH` items in all, those that would exceed it are left out. So an item that shares
         only frequent terms may be missing; cosines are exact, and where all terms are rare nothing is missing.
         """
         found, cosine = np.zeros(room, np.uint64), np.zeros(room)
@@ -106,7 +107,7 @@ class Content:
         return _cosine_of(self.postings, np.uint64(a), np.uint64(b))
 
     def _make_room(self) -> None:
-        self.postings = found = postings.with_room(self.postings)
+        self.postings = found = columns.with_room(self.postings)
         if len(self.scratch.wanted) < len(found.key) or len(self.scratch.met) < len(found.item):
             wanted, met = np.zeros(len(found.key)), np.zeros(len(found.item), np.int64)
             self.scratch = self.scratch._replace(wanted=wanted, met=met)
@@ -142,16 +143,16 @@ def _meet(held: Postings, scratch: Scratch, place: int) -> int:
         if held.length[row] > left:
             continue
         left -= held.length[row]
-        block, k = held.head[row], (held.length[row] - 1) % postings.BLOCK
+        block, k = held.head[row], (held.length[row] - 1) % BLOCK
         for _ in range(held.length[row]):
-            other = held.place[block * postings.BLOCK + k]
+            other = held.place[block * BLOCK + k]
             if scratch.met[other] != now and other != place:
                 scratch.met[other] = now
                 scratch.place[count] = other
                 count += 1
             k -= 1
             if k < 0:
-                block, k = held.below[block], postings.BLOCK - 1
+                block, k = held.below[block], BLOCK - 1
     return count
 
 

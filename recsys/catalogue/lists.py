@@ -4,8 +4,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from recsys.catalogue.columns import ITEMS, Postings
 from recsys.catalogue.content import Content, Scratch, candidates, closer
-from recsys.catalogue.postings import ITEMS, Postings
 from recsys.compiled import F32, F64, I32, I64, U64, compiled
 from recsys.index import NOWHERE, find
 

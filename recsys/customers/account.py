@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from recsys.calendar import HOUR_MS, MONDAY
 from recsys.customers.days import NO_DAYS, Days, day_of, with_day
-from recsys.customers.money import NO_CURRENCY, amount, micros
+from recsys.customers.money import MOST, NO_CURRENCY, amount, micros
 from recsys.events import Event, Kind
 from recsys.hashing import NONE
 
@@ -118,7 +118,8 @@ def count(account: Account, event: Event, session: int, *, begins_session: bool)
     if kind is Kind.PURCHASE:
         account.orders += 1
         account.order_days = with_day(account.order_days, day_of(time_ms))
-        account.units += sum(micros(1.0 if line.quantity is None else line.quantity) for line in event.lines)
+        units = sum(micros(1.0 if line.quantity is None else line.quantity) for line in event.lines)
+        account.units = min(account.units + units, MOST)
         _pay(account.spent, event)
     elif kind is Kind.REFUND:
         _pay(account.refunded, event)
@@ -155,4 +156,4 @@ def _add(counts: dict[str, int], name: str, count: int) -> None:
     """Adds to what stands under a name; names are strangers' words, so beyond `MOST_NAMES` they are not told apart."""
     if name not in counts and len(counts) >= MOST_NAMES:
         name = OTHERS
-    counts[name] = counts.get(name, 0) + count
+    counts[name] = min(counts.get(name, 0) + count, MOST)

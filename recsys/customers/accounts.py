@@ -1,6 +1,6 @@
 """Accounts: those of the customers in a batch, as they are once it is counted. Pure; batches may begin and end anywhere."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from recsys.batch import Arrival
@@ -34,16 +34,12 @@ class Settled(NamedTuple):
     """The figures that are other ones."""
 
 
-def settle(
-    stored: Stored, fresh: Sequence[Arrival], repeats: Collection[int], session_gap_ms: int, rates: Mapping[str, float]
-) -> Settled:
-    """Counts a partition's events that are not counted yet; `repeats` are offsets of those that change nothing."""
+def settle(stored: Stored, fresh: Sequence[Arrival], session_gap_ms: int, rates: Mapping[str, float]) -> Settled:
+    """Counts a partition's events that are not counted yet and no repeats."""
     accounts = {user: account.unpack(value) for user, value in stored.accounts.items()}
     before: dict[str, Standing | None] = {}
     ledger = Ledger(stored.ledger)
-    for offset, event, _ in fresh:
-        if offset in repeats:
-            continue
+    for _, event, _ in fresh:
         theirs = accounts[event.user_id]
         if event.user_id not in before:
             before[event.user_id] = rfm.standing(theirs, rates)

@@ -2,15 +2,13 @@
 
 from typing import NamedTuple
 
-import numpy as np
-
-from recsys.compiled import F64
-
 DAY_MS = 86_400_000
+LONGEST = 20 * 366
+"""Days from the first to the last of a set: clocks that are wrong by thousands of years must not make it large."""
 
 
 class Days(NamedTuple):
-    """Days since 1970 that are in the set; a year of them takes 46 bytes at most.
+    """Days since 1970 that are in the set, 20 years at most from the first to the last; a year takes 46 bytes at most.
 
     >>> days = with_day(with_day(with_day(NO_DAYS, 20_000), 20_003), 19_999)
     >>> how_many(days), days.first, days.last, with_day(days, 20_003) == days
@@ -45,9 +43,15 @@ def how_many(days: Days) -> int:
 
 
 def with_day(days: Days, day: int) -> Days:
-    """The set with a day more."""
+    """The set with a day more; one that is too far from the others is left out.
+
+    >>> with_day(Days(9_000, b"\x01"), 9_000 + LONGEST) == with_day(Days(9_000, b"\x01"), 9_000 - LONGEST)
+    True
+    """
     if not days.bits:
         return Days(day, b"\x01")
+    if not fits(days, day):
+        return days
     if day < days.first:
         return Days(day, _packed(int.from_bytes(days.bits, "little") << (days.first - day) | 1))
     place, bit = divmod(day - days.first, 8)
@@ -56,6 +60,11 @@ def with_day(days: Days, day: int) -> Days:
             return days
         return Days(days.first, days.bits[:place] + bytes((days.bits[place] | 1 << bit,)) + days.bits[place + 1 :])
     return Days(days.first, days.bits + bytes(place - len(days.bits)) + bytes((1 << bit,)))
+
+
+def fits(days: Days, day: int) -> bool:
+    """Whether a day is near enough to the others to be put into the set."""
+    return not days.bits or days.last - LONGEST < day < days.first + LONGEST
 
 
 def contains(days: Days, day: int) -> bool:
@@ -84,23 +93,19 @@ def any_between(days: Days, first: int, last: int) -> bool:
     return bits & ((1 << (last - first + 1)) - 1) != 0
 
 
-def each_day(days: Days) -> list[int]:
-    """The days of the set, in order.
-
-    >>> each_day(with_day(with_day(NO_DAYS, 9), 7))
-    [7, 9]
-    """
-    return [day for day in range(days.first, days.last + 1) if contains(days, day)]
-
-
-def gaps(days: Days) -> F64:
+def gaps(days: Days) -> list[int]:
     """Days from each day of the set to the next.
 
     >>> gaps(with_day(with_day(with_day(NO_DAYS, 7), 9), 14))
-    array([2., 5.])
+    [2, 5]
     """
-    bits = np.unpackbits(np.frombuffer(days.bits, np.uint8), bitorder="little")
-    found: F64 = np.diff(np.flatnonzero(bits)).astype(np.float64)
+    left, found, before = int.from_bytes(days.bits, "little"), [], None
+    while left:
+        day = (left & -left).bit_length()
+        left &= left - 1
+        if before is not None:
+            found.append(day - before)
+        before = day
     return found
 
 

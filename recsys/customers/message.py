@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
+from statistics import fmean, median
 
 import msgspec
-import numpy as np
 from msgspec import Struct
 
 from recsys.customers.account import Account
@@ -74,7 +74,7 @@ class Customer(Struct, omit_defaults=True):
 
 def customer(user: str, account: Account, updated_ms: int, rfm: Rfm | None, segment: str | None) -> Customer:
     """The message for a customer who has an account with at least one event."""
-    between = gaps(account.order_days)
+    between = gaps(account.order_days) if account.orders > 1 else []
     answers = account.shown, account.clicked, account.taken
     return Customer(
         user_id=user,
@@ -92,7 +92,7 @@ def customer(user: str, account: Account, updated_ms: int, rfm: Rfm | None, segm
         spent=amounts(account.spent),
         refunded=amounts(account.refunded),
         average_order=amounts({currency: round(paid / account.orders) for currency, paid in account.spent.items()}),
-        days_between_orders=Gaps(round(float(between.mean()), 2), float(np.median(between))) if len(between) else None,
+        days_between_orders=Gaps(round(fmean(between), 2), median(between)) if between else None,
         recommendations=Answers(*answers) if any(answers) else None,
         rfm=None if rfm is None else Scores(*rfm),
         segment=segment,

@@ -1,10 +1,15 @@
-"""Money: amounts as whole millionths of a unit, so that sums are exact, and written as decimal numbers."""
+"""Money: amounts as whole millionths of a unit, so that sums are exact, and written as decimal numbers.
+
+No amount and no sum is above `MOST`: what is more stays there.
+"""
 
 from decimal import ROUND_HALF_EVEN, Decimal
 
 from recsys.events import Event
 
 MICROS = 1_000_000
+MOST = 2**63 - 1
+"""Nine billion thousands: the largest number that is stored."""
 NO_CURRENCY = "XXX"
 """ISO 4217's code for no currency: of amounts that came without one."""
 _EXACT = 1e9
@@ -19,20 +24,27 @@ def micros(amount: float) -> int:
     """
     if amount < _EXACT:
         return round(amount * MICROS)
-    return int((Decimal(repr(amount)) * MICROS).to_integral_value(ROUND_HALF_EVEN))
+    return whole(Decimal(repr(amount)) * MICROS)
 
 
 def times(price: float, quantity: float) -> int:
-    """The millionths of what so many cost.
+    """The millionths of what so many cost, at a price that is taken to the millionth.
 
     >>> times(0.1, 3), times(1.99, 0.5)
     (300000, 995000)
     """
-    whole = int(quantity)
-    if whole == quantity:
-        return micros(price) * whole
-    product = Decimal(repr(price)) * Decimal(repr(quantity)) * MICROS
-    return int(product.to_integral_value(ROUND_HALF_EVEN))
+    if int(quantity) == quantity:
+        return min(micros(price) * int(quantity), MOST)
+    return whole(micros(price) * Decimal(repr(quantity)))
+
+
+def whole(micros: Decimal) -> int:
+    """Half to even, and `MOST` at most.
+
+    >>> whole(Decimal("2.5")), whole(Decimal("1e400")) == MOST
+    (2, True)
+    """
+    return MOST if micros >= MOST else int(micros.to_integral_value(ROUND_HALF_EVEN))
 
 
 def amount(event: Event) -> int:
@@ -46,7 +58,7 @@ def amount(event: Event) -> int:
     priced = [(line.price, line.quantity) for line in event.lines if line.price is not None]
     found = [times(price, 1.0 if quantity is None else quantity) for price, quantity in priced]
     if found:
-        return sum(found)
+        return min(sum(found), MOST)
     return 0 if event.value is None else micros(event.value)
 
 

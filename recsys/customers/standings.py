@@ -1,5 +1,6 @@
 """Standings: where each customer stands among all, those of other workers too, and the messages that say so."""
 
+import asyncio
 import time
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -14,6 +15,8 @@ from recsys.keys import Keys
 from recsys.rules import Rules
 from recsys.store import Store
 
+AT_ONCE = 200
+"""Messages made without letting anything else run."""
 FRESH_S = 1.0
 """For so long it is taken to be true what was read of how all customers stand."""
 
@@ -40,9 +43,11 @@ class Standings:
 
     async def messages(self, customers: Sequence[Known]) -> list[tuple[Known, Customer]]:
         """A message for each of the customers."""
-        found = []
+        found: list[tuple[Known, Customer]] = []
         before = await self._segments_before([known.user for known in customers if known.account.orders])
-        for known in customers:
+        for n, known in enumerate(customers):
+            if n % AT_ONCE == AT_ONCE - 1:
+                await asyncio.sleep(0)
             standing = rfm.standing(known.account, self._rates)
             scores = None if standing is None else rfm.rfm(standing, await self._all())
             segment = None if scores is None else rfm.segment(scores)

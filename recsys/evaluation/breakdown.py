@@ -30,6 +30,8 @@ AGES = (("first met", NEVER), ("< 1 hour", 0), ("< 1 day", HOUR_MS), ("< 1 week"
 """Labels, and from which age in milliseconds they hold."""
 TIMES_MET = (("0", 0), ("1–4", 1), ("5–24", 5), ("25–99", 25), ("100+", 100))
 """Labels, and from how many interactions they hold."""
+COLD_OR_WARM = (("met 0–4 times", 0), ("met 5 times and more", 5))
+"""The same."""
 
 
 class Groups(NamedTuple):
@@ -127,6 +129,15 @@ def by_times_met(met: I64) -> Groups:
     array([0, 1, 2, 4], dtype=int32)
     """
     return _steps(TIMES_MET, met)
+
+
+def cold_or_warm(met: I64) -> Groups:
+    """Two parts by the same: items that were met fewer than five times, and the others.
+
+    >>> cold_or_warm(np.array([0, 4, 5, 1000])).group
+    array([0, 0, 1, 1], dtype=int32)
+    """
+    return _steps(COLD_OR_WARM, met)
 
 
 def only(groups: Groups, chosen: Bools) -> Groups:

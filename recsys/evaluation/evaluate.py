@@ -19,6 +19,7 @@ from recsys.evaluation.breakdown import (
     by_session_length,
     by_times_met,
     circumstances,
+    cold_or_warm,
     only,
     over_time,
 )
@@ -26,7 +27,7 @@ from recsys.evaluation.events import Events
 from recsys.evaluation.metrics import OfLists, PerQuestion
 from recsys.evaluation.next_item import learned
 from recsys.evaluation.purchases import Bought
-from recsys.evaluation.result import Difference, Method, Result, best_baseline
+from recsys.evaluation.result import Added, Difference, Method, Result, best_baseline
 from recsys.evaluation.strategies import PERSONAL, STRATEGIES
 from recsys.evaluation.trace import NOTHING
 from recsys.returning.candidates import EVERYTHING, NEW_ITEMS
@@ -34,6 +35,10 @@ from recsys.returning.next_basket import answers as basket_answers
 from recsys.rules import Rules
 
 OURS = "freshet"
+ALL = "all"
+WITHOUT = "collaborative"
+"""The strategy that has all but descriptions."""
+COLD, COLD_NO_REPEATS = "cold and warm items", "cold and warm items, without repeats"
 SEED = 1
 """Of the draws of the bootstrap: the same answers give the same intervals."""
 
@@ -111,11 +116,18 @@ def next_item(
             "time": over_time(asked.time),
             "item age, without repeats": only(by_item_age(asked.age), ~asked.repeat),
             "times the item was met, without repeats": only(by_times_met(asked.met), ~asked.repeat),
+            COLD: cold_or_warm(asked.met),
+            COLD_NO_REPEATS: only(cold_or_warm(asked.met), ~asked.repeat),
         }
     methods = shown(each, asked.session, groups, "hit_rate")
     learned_from = int(np.count_nonzero(events.batch.opens & events.counted))
     result = compared(methods, each, asked.session, mode=mode, task="next-item", at=at, events=learned_from)
     result = msgspec.structs.replace(result, seconds=seconds, strategies=shown(alone, asked.session, groups, "hit_rate"))
+    if WITHOUT in alone and mode == "prequential":
+        hits = each[OURS].questions.hit_rate, alone[WITHOUT].questions.hit_rate
+        parts = {"": whole(len(target)), ", without repeats": only(whole(len(target)), ~asked.repeat)}
+        parts |= {"item ": groups[COLD], "item, without repeats, ": groups[COLD_NO_REPEATS]}
+        result = msgspec.structs.replace(result, added=added(*hits, parts, asked.session))
     return Evaluated(result, found.answers, events.names)
 
 
@@ -163,6 +175,27 @@ def shown(each: Mapping[str, Measured], cluster: I32, groups: Mapping[str, Group
         )
         for name, found in each.items()
     ]
+
+
+def added(ours: F64, without: F64, parts: Mapping[str, Groups], cluster: I32) -> list[Added]:
+    """What is in `ours` (a number a question) above `without`, over each part that has questions.
+
+    >>> parts = {"": Groups(("all",), np.zeros(2, np.int32))}
+    >>> added(np.array([1.0, 1.0]), np.array([1.0, 0.0]), parts, np.array([0, 1], np.int32))
+    [Added(part='all', questions=2, without=0.5, found=1.0, half_width=0.98)]
+    """
+    found = []
+    for what, groups in parts.items():
+        triples = zip(*(breakdown(values, groups, cluster) for values in (without, ours, ours - without)), strict=True)
+        for before, after, above in triples:
+            part = f"{above.label}{what}" if above.label == ALL else f"{what}{above.label}"
+            found.append(Added(part, above.questions, before.mean, after.mean, above.half_width))
+    return found
+
+
+def whole(questions: int) -> Groups:
+    """One part with all questions."""
+    return Groups((ALL,), np.zeros(questions, np.int32))
 
 
 def compared(

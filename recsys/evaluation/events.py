@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from recsys.alike import ALIKE, Alike, alike
+from recsys.alike import ALIKE, NOTHING_ALIKE, Alike, alike
 from recsys.baskets import Baskets, none_kept
 from recsys.batch import Arrival, Batch, columns, matters
 from recsys.catalogue.catalogue import Catalogue
@@ -34,7 +34,7 @@ class Events(NamedTuple):
     items: U64
     """The hashes of all items, sorted: an item's number is its place."""
     users: int
-    alike: Alike | None = None
+    alike: Alike = NOTHING_ALIKE
     """Which items are like each other by their descriptions, where there are some."""
 
     @property

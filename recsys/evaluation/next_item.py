@@ -17,6 +17,7 @@ from recsys.evaluation.customers import Customers, buy, customers, hide_once
 from recsys.evaluation.events import Events, places
 from recsys.evaluation.trace import NOTHING
 from recsys.fold import REFUND, Lines, count_lines, no_deltas
+from recsys.growth import merge_lines
 from recsys.hashing import NONE
 from recsys.histories import Histories
 from recsys.index import find
@@ -30,7 +31,7 @@ from recsys.ranking.lessons import learn_newest
 from recsys.ranking.past import Past, past
 from recsys.ranking.rank import Ranked, level_of, rank_one, room_for
 from recsys.returning.purchases import HELD
-from recsys.rows import Rows, merge_lines
+from recsys.rows import Rows
 from recsys.rules import Rules
 
 STRIDE = 2000

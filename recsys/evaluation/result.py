@@ -25,6 +25,25 @@ class Method(msgspec.Struct, frozen=True):
     """By what the questions were divided ("session length", for one): the result's `breakdown_metric` over each part."""
 
 
+class Added(msgspec.Struct, frozen=True):
+    """What descriptions add to a metric over some of the questions, the same ones with and without them."""
+
+    part: str
+    questions: int
+    without: float
+    found: float
+    half_width: float | None
+    """Of the 95 % interval of their difference, paired."""
+
+    @property
+    def difference(self) -> float:
+        """
+        >>> Added("all", 3, 0.25, 0.5, None).difference
+        0.25
+        """
+        return self.found - self.without
+
+
 class Difference(msgspec.Struct, frozen=True):
     """By how much a metric of the first method is above that of the best baseline in this metric."""
 
@@ -55,6 +74,8 @@ class Result(msgspec.Struct, frozen=True):
     """Which metric the breakdowns of all methods show."""
     strategies: list[Method] = []
     """Those of its strategies that were asked for alone."""
+    added: list[Added] = []
+    """What descriptions add to the `breakdown_metric`, where it was measured without them, too (`collaborative`)."""
 
 
 def side_by_side(result: Result) -> list[Method]:
@@ -107,6 +128,8 @@ def as_json(result: Result) -> dict[str, object]:
     if result.strategies:
         found["strategies"] = {method.name: method.metrics for method in result.strategies}
         found["strategy_intervals"] = intervals(result.strategies)
+    if result.added:
+        found["descriptions_add"] = msgspec.to_builtins(result.added)
     return found
 
 

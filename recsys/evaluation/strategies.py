@@ -6,6 +6,7 @@ from typing import TypeAlias
 import msgspec
 import numpy as np
 
+from recsys.alike import NOTHING_ALIKE
 from recsys.compiled import I32
 from recsys.evaluation.baselines import Progress, popularity
 from recsys.evaluation.events import Events
@@ -21,7 +22,9 @@ PERSONAL = "personal"
 
 def item_based_answers(events: Events, rules: Rules, at: int, progress: Progress) -> I32:
     """By the rows of the user's recent items alone, over two hops: F of `recsys.ranking.evidence`; nothing is learned."""
-    return learned(events._replace(alike=None), msgspec.structs.replace(rules, top_n=at, learner=False), progress).answers
+    return learned(
+        events._replace(alike=NOTHING_ALIKE), msgspec.structs.replace(rules, top_n=at, learner=False), progress
+    ).answers
 
 
 def content_based_answers(events: Events, rules: Rules, at: int, progress: Progress) -> I32:
@@ -32,12 +35,12 @@ def content_based_answers(events: Events, rules: Rules, at: int, progress: Progr
 
 def collaborative_answers(events: Events, rules: Rules, at: int, progress: Progress) -> I32:
     """All that a worker ranks by but descriptions: what they add is the difference to Freshet."""
-    return learned(events._replace(alike=None), msgspec.structs.replace(rules, top_n=at), progress).answers
+    return learned(events._replace(alike=NOTHING_ALIKE), msgspec.structs.replace(rules, top_n=at), progress).answers
 
 
 def user_based_answers(events: Events, rules: Rules, at: int, progress: Progress) -> I32:
     """By what users met who lately met the same items: `recsys.strategies.user_based`. It hides nothing."""
-    return user_based(events.trace, len(events.items), at, progress, rules.history)
+    return user_based(events.trace, len(events.items), at, progress, rules.history, rules.visitors)
 
 
 def trending_answers(events: Events, rules: Rules, at: int, progress: Progress) -> I32:

@@ -6,6 +6,7 @@ from typing import NamedTuple, Self, TypeVar
 import msgspec
 from msgspec import Struct
 
+from recsys.customers.money import MOST
 from recsys.events import Kind
 from recsys.ledger.steps import BOTH, BOUGHT, CARTED, SEEN, VIEWED
 
@@ -204,12 +205,12 @@ Value = Reach | Figures | Hour | Subject | Week
 
 def pay(figures: Figures | Subject, paid: Paid) -> None:
     """Adds what was paid, and bought for it."""
-    figures.units += paid.units
+    figures.units = min(figures.units + paid.units, MOST)
     _add_amounts(figures, paid)
 
 
 def add(counts: Amounts, name: str, count: int) -> None:
-    counts[name] = counts.get(name, 0) + count
+    counts[name] = min(counts.get(name, 0) + count, MOST)
 
 
 def add_all(counts: dict[Name, int], more: Mapping[Name, int]) -> None:
@@ -221,7 +222,7 @@ def add_all(counts: dict[Name, int], more: Mapping[Name, int]) -> None:
     {'EUR': 3, 'USD': 5}
     """
     for name, count in more.items():
-        counts[name] = counts.get(name, 0) + count
+        counts[name] = min(counts.get(name, 0) + count, MOST)
 
 
 def _add_amounts(figures: Figures | Subject | Cell, paid: Paid) -> None:
@@ -232,6 +233,6 @@ def _add_amounts(figures: Figures | Subject | Cell, paid: Paid) -> None:
 
 
 def _merge_paid(ours: Figures | Subject, theirs: Figures | Subject) -> None:
-    ours.units += theirs.units
+    ours.units = min(ours.units + theirs.units, MOST)
     add_all(ours.spent, theirs.spent)
     add_all(ours.refunded, theirs.refunded)

@@ -41,6 +41,8 @@ class Desk(NamedTuple):
     """Scratch: candidates by falling score."""
     terms: F64
     """Scratch: of one score."""
+    places: int
+    """Of a list."""
     gone: U64
     """Sorted hashes of items that are shown to nobody, because the catalogue has them no more."""
 
@@ -57,6 +59,7 @@ def desk(rules: Rules) -> Desk:
         np.zeros(room),
         np.zeros(room, np.int64),
         np.zeros(TERMS),
+        rules.top_n,
         np.empty(0, np.uint64),
     )
 

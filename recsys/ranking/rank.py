@@ -1,9 +1,9 @@
 """Ranking: histories × what is known → the best items of each user, with the terms of each score. A whole batch at once.
 
 The candidates of `recsys.ranking.candidates` are scored by the learner: the score of an item is the probability that it comes
-next, among these; with the learner off it is F. Where fewer are left than wanted, popular items follow, whose scores are
-below all of these: 0.01 · the last one's · popularity beside the most popular's. For a user whose history says nothing the
-score is that popularity. What is to be hidden is left out after scoring.
+next, among these, but where places are kept for others (`recsys.ranking.places`); with the learner off it is F. Where fewer are
+left than wanted, popular items follow, whose scores are below all of these: 0.01 · the last one's · popularity beside the most
+popular's. For a user whose history says nothing the score is that popularity. What is to be hidden is left out after scoring.
 """
 
 from typing import NamedTuple
@@ -20,6 +20,7 @@ from recsys.ranking.candidates import Desk, lay_out, repeat_term
 from recsys.ranking.evidence import ALIKE_WEIGHT, HOPS, RECENT, clear
 from recsys.ranking.features import ALIKE_TERMS, REPEAT_TERM, TERMS, TRENDING_TERM, split
 from recsys.ranking.past import Past
+from recsys.ranking.places import keep_places
 from recsys.rules import Rules
 
 FILL = 0.01
@@ -156,7 +157,10 @@ def rank_one(
         n, missing, extent = lay_out(desk, past, u, end, counted, known, since_s, weight)
         for d in range(RECENT):
             ranked.recent[r, d] = e.recent[d]
-        score = desk.probability if learner else desk.f
+        score = desk.f
+        if learner:
+            score = desk.probability
+            keep_places(desk, score, n, desk.places)
         found = _best(desk, score, n, hidden, ranked.item.shape[1])
         for i in range(found):
             c = desk.best[i]

@@ -47,6 +47,7 @@ FORMATS: dict[str, Callable[[Source], Iterator[tuple[int, Any]]]] = {
     "rees46": rees46.events,
     "yoochoose": yoochoose.events,
     "online-retail": online_retail.events,
+    "online-retail-lines": online_retail.lines,
     "otto": otto.events,
     "movielens": movielens.events,
     "sessions": sessions.events,

@@ -12,6 +12,7 @@ import numpy as np
 from recsys.compiled import F32, F64, I32, I64, U32, U64, Bools, compiled, compiled_maker
 from recsys.evaluation.trace import NOTHING, Baskets
 from recsys.fold import BACKWARD, PURCHASE
+from recsys.growth import merge_lines as merge_rows
 from recsys.index import index
 from recsys.learner import Weights, begin
 from recsys.returning import purchases, repurchase, sales
@@ -24,7 +25,6 @@ from recsys.returning.once import once_of_user
 from recsys.returning.purchases import HELD, Purchases
 from recsys.returning.repurchase import Repurchase
 from recsys.returning.sales import BOUGHT_AGAIN, DAY_MS, EXPOSED, add, best_selling
-from recsys.rows import merge_lines as merge_rows
 from recsys.rules import Rules
 
 STRIDE = 2000

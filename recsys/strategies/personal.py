@@ -1,4 +1,5 @@
-"""Personal: all that a worker ranks by, items met together and what customers buy, blended by what was learned."""
+"""Personal, or hybrid: all that a worker ranks by, items met together, what is described alike and what customers buy, blended
+by what was learned. Without descriptions it is collaborative."""
 
 from recsys.ranker import Asked
 from recsys.rules import Rules

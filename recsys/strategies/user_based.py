@@ -96,7 +96,7 @@ def desk(users: int, items: int) -> Desk:
         np.zeros(users),
         np.zeros(users, np.int32),
         np.zeros(users, np.int64),
-        np.zeros(LINES * VISITORS, np.int32),
+        np.zeros(users, np.int32),
         np.zeros(items),
         np.zeros(items, np.int32),
         np.full(items, -1, np.int32),

@@ -14,8 +14,8 @@ from streams.bench.space import Space
 SAMPLE = 2_000
 """Keys of each kind; SCAN gives them in the order of their hashes, so any of them are as good as others."""
 KINDS = {
-    "}:row:": "row", "}:together:": "baskets", "}:after:": "baskets", "}:sales:": "sales", "}:user:": "user",
-    "}:bought:": "bought", "similar:": "list", "together:": "list", "bought_after:": "list", "recs:": "recs",
+    "}:row:": "row", "}:together:": "baskets", "}:after:": "baskets", "}:sales:": "sales", "}:visitors:": "visitors",
+    "}:user:": "user", "}:bought:": "bought", "similar:": "list", "together:": "list", "bought_after:": "list", "recs:": "recs",
 }  # fmt: skip
 
 
@@ -38,12 +38,12 @@ def kept(space: Space) -> Kept:
     _, full_user = line(interactions, size["user"], space.settings.history)
     spread = {
         kind: float(size[kind].mean()) * number[kind] / number[over] if number[kind] else 0.0
-        for kind, over in (("list", "row"), ("baskets", "row"), ("sales", "row"), ("bought", "user"))
+        for kind, over in (("list", "row"), ("baskets", "row"), ("sales", "row"), ("visitors", "row"), ("bought", "user"))
     }
     return Kept(
         items=number["row"],
         users=number["user"],
-        mean_item=float(size["row"].mean()) + spread["list"] + spread["baskets"] + spread["sales"],
+        mean_item=float(size["row"].mean()) + spread["list"] + spread["baskets"] + spread["sales"] + spread["visitors"],
         mean_user=float(size["user"].mean()) + spread["bought"],
         full_item=full_row + spread["sales"],
         list=float(np.percentile(size["list"], 95)),

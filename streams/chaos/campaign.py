@@ -1,7 +1,7 @@
 """The campaign: a system under load, struck again and again; then calm, and the accounts."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -25,10 +25,11 @@ from streams.chaos.summary import Summary, by_kind, ended, spread, told
 from streams.chaos.verdict import Findings, findings
 from streams.chaos.watcher import Watcher
 from streams.demo.settling import NotSettled, exported, settle
+from streams.differences import customer_differences, differences
 from streams.lag import behind, read_published, read_spans
 from streams.local.ports import HOST
 from streams.local.system import LocalSystem
-from streams.recount import Recount, differences, read_topic, recount_topic
+from streams.recount import Recount, read_topic, recount_topic
 from streams.settings import Settings, read_settings
 from streams.topics import EVENTS, RECOMMENDATIONS, REJECTED, create_missing
 
@@ -132,9 +133,11 @@ def run(campaign: Campaign, folder: Path, show: Show) -> Summary:
         interactions=recount.interactions.total(),
         pairs=len(recount.pairs),
         users=len(recount.last),
+        customers=len(recount.customers),
         rejected=len(recount.rejected),
         lost=found.lost,
         doubled=found.doubled,
+        misknown=len(found.customers),
         stale=len(found.stale),
         caught_up_s=caught_up_s,
         takeover_s=spread(wait for wait in recovery.done if wait.takeover),
@@ -231,9 +234,10 @@ def account(field: Field, folder: Path, unsettling: list[str]) -> tuple[Recount,
     wrong = list(differences(recount, exported(settings)))
     found = findings(
         wrong,
+        customer_differences(recount, stored(field.client, keys.customer, recount.customers)) if settings.customers else (),
         recount.last,
         field.watcher.newest,
-        kept(field.client, keys, recount),
+        stored(field.client, keys.recs, recount.last),
         recount.rejected,
         (record for _, record in read_topic(settings.brokers, settings.topic(REJECTED))),
         field.fleet.endings,
@@ -249,8 +253,8 @@ def account(field: Field, folder: Path, unsettling: list[str]) -> tuple[Recount,
     return recount, found
 
 
-def kept(client: "Redis", keys: Keys, recount: Recount) -> Mapping[str, bytes | None]:
-    """By user, the recommendation in Redis."""
-    users = list(recount.last)
-    values: Any = client.mget([keys.recs(user) for user in users]) if users else []
+def stored(client: "Redis", key: Callable[[str], str], found: Iterable[str]) -> Mapping[str, bytes | None]:
+    """By user, what Redis has under the user's key."""
+    users = list(found)
+    values: Any = client.mget([key(user) for user in users]) if users else []
     return dict(zip(users, values, strict=True))

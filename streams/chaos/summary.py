@@ -54,9 +54,13 @@ class Summary(Struct, frozen=True, kw_only=True):
     interactions: int
     pairs: int
     users: int
+    customers: int
+    """Users with any event."""
     rejected: int
     lost: int
     doubled: int
+    misknown: int
+    """Customers of whom something else is known than what they did."""
     stale: int
     caught_up_s: float | None
     """From the end of the faults until everything was counted and published."""
@@ -94,7 +98,7 @@ def by_kind(strikes: Iterable[Strike]) -> dict[str, int]:
 
 def told(found: Findings) -> list[str]:
     """The first findings of each sort."""
-    sorts: Sequence[list[str]] = (found.counts, found.stale, found.rejected, found.workers)
+    sorts: Sequence[list[str]] = (found.counts, found.customers, found.stale, found.rejected, found.workers)
     return [line for lines in sorts for line in lines[: SHOWN // len(sorts)]]
 
 
@@ -117,6 +121,7 @@ def table(summary: Summary) -> Table:
         ("compared", f"{summary.interactions:,} interactions, {summary.pairs:,} pairs, {summary.users:,} users"),
         ("lost", f"{summary.lost:,}"),
         ("doubled", f"{summary.doubled:,}"),
+        ("customers", f"{summary.customers:,} compared, {summary.misknown:,} known wrongly"),
         ("recommendations", f"{summary.recommendations:,} published, {summary.stale:,} users with a stale one"),
         ("rejected", f"{summary.rejected:,} bad records"),
         ("caught up", "never" if summary.caught_up_s is None else f"{summary.caught_up_s:.1f} s after the last fault"),

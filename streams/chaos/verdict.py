@@ -9,7 +9,8 @@ from msgspec import Struct
 from streams.chaos.fleet import Ending, misbehaviour
 from streams.chaos.recovery import Wait
 from streams.chaos.watcher import Newest
-from streams.recount import Difference, Last, Record
+from streams.differences import Difference
+from streams.recount import Last, Record
 
 HUNG_S = 100.0
 """A worker that neither ends nor serves its partitions for so long has hung: its own watchdog waits for 60 s."""
@@ -30,6 +31,8 @@ class Findings(Struct, frozen=True, kw_only=True):
     doubled: int
     """How much they are too high."""
     counts: list[str]
+    customers: list[str]
+    """Customers of whom something else is known than what they did."""
     stale: list[str]
     """Users whose newest recommendation does not cover their last interaction."""
     rejected: list[str]
@@ -39,11 +42,12 @@ class Findings(Struct, frozen=True, kw_only=True):
 
     @property
     def all(self) -> list[str]:
-        return [*self.counts, *self.stale, *self.rejected, *self.workers]
+        return [*self.counts, *self.customers, *self.stale, *self.rejected, *self.workers]
 
 
 def findings(
     differences: Sequence[Difference],
+    customers: Iterable[str],
     last: Mapping[str, Last],
     newest: Mapping[str, Newest],
     kept: Mapping[str, bytes | None],
@@ -58,6 +62,7 @@ def findings(
         lost=sum(max(0, each.recounted - (each.counted or 0)) for each in differences),
         doubled=sum(max(0, (each.counted or 0) - each.recounted) for each in differences),
         counts=[str(each) for each in differences],
+        customers=list(customers),
         stale=stale(last, newest, kept),
         rejected=misplaced(bad, set_aside),
         workers=[

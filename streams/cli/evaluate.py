@@ -354,6 +354,10 @@ def summary_lines(result: Result, readers: Sequence[Reader]) -> list[str]:
         if above and above.interval:
             low, high = (100 * bound for bound in above.interval)
             lines.append(f"{metric}: {100 * above.mean:+.1f} ({low:+.1f} to {high:+.1f}) against {above.baseline}")
+    for add in result.added:
+        bounds = f"±{100 * add.half_width:.1f}" if add.half_width is not None else ""
+        change = f"{100 * add.without:.1f} to {100 * add.found:.1f} ({100 * add.difference:+.1f}{bounds})"
+        lines.append(f"hit_rate by descriptions, {add.part}: {change} of {add.questions:,}")
     lines.append(
         f"{result.events:,} events and {result.predictions:,} predictions in {result.seconds:.1f} s, without the baselines"
     )

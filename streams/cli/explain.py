@@ -7,8 +7,9 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from recsys.explanation import Explanation
+from recsys.explanation import Explanation, clauses
 from recsys.onlooker import Unknown
+from recsys.recommendation import Reason
 from streams.cli.failure import Failure
 from streams.cli.lookup import as_json, counted, kind_of, printable
 from streams.looking import NothingToSee, looking
@@ -64,6 +65,12 @@ def numbers(e: Explanation) -> list[str]:
     ]
     if e.left_out:
         lines.append(f"left out by FRESHET_HIDE: {', '.join(e.left_out)}")
+    if e.hidden:
+        lines.append(f"hidden by the catalogue: {e.hidden}")
+    elif e.described:
+        lines.append("described in the catalogue: what its description adds is not in these numbers, only workers know it")
+    if e.published:
+        lines += [f"as published: {text}" for text in clauses(described(e.published.reasons), e.recent)]
     if e.bought_once:
         once = e.bought_once
         share, limit = once.again * 100, once.limit * 100
@@ -73,6 +80,11 @@ def numbers(e: Explanation) -> list[str]:
             "them it counts like the rest of the shop)",
         ]
     return [*lines, beside_published(e)]
+
+
+def described(reasons: list[Reason]) -> list[Reason]:
+    """Those that descriptions are."""
+    return [reason for reason in reasons if reason.kind == "similar_content"]
 
 
 def beside_published(e: Explanation) -> str:

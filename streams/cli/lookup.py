@@ -1,6 +1,8 @@
 """`freshet recommend`, `similar`, `trending` and the like: what apps read with one GET, as tables for people."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import click
@@ -15,7 +17,9 @@ from recsys.onlooker import Unknown
 from recsys.recommendation import Neighbours, Reason, Recommendation
 from recsys.strategies import STRATEGIES
 from recsys.words import visits
+from streams.catalogue_copy import CatalogueUnread, Shown
 from streams.cli.failure import Failure
+from streams.cli.progress import Progress
 from streams.looking import NothingToSee, looking
 from streams.settings import Settings, read_settings
 
@@ -27,6 +31,7 @@ COUNTED = {
     "bought_again": "bought {count} ×",
     "also_bought": "{visits} with both",
     "trending": "{count} interactions",
+    "similar_users": "met by {count} of them",
 }
 """What the count of a reason says."""
 
@@ -41,8 +46,10 @@ def recommend(user: str, strategy: str | None, as_json: bool) -> None:
     """Show what is recommended to USER, and why. An anonymous visitor is anon:ID.
 
     It is what was published last. With --strategy it is ranked on the spot, by the rules that the settings here name
-    (FRESHET_HIDE, FRESHET_TOP_N, …): by items met together (item-based), by what is popular (trending), or as a worker would
-    now (personal).
+    (FRESHET_HIDE, FRESHET_TOP_N, …): by items met together (item-based), by what users met who lately met the same
+    (user-based), by what is described alike (content-based), by what is popular (trending), as a worker would now (hybrid, or
+    personal), or so but without descriptions (collaborative). Where items are described, content-based, hybrid and personal
+    read the topic `items` first, which takes as long as there are items.
     """
     settings = read_settings()
     stored = (
@@ -79,10 +86,25 @@ def published(settings: Settings, user: str) -> bytes:
 async def ranked(settings: Settings, user: str, strategy: str) -> Recommendation:
     """What a strategy recommends to a user now."""
     try:
-        async with looking(settings) as look:
-            return await look.recommend(user, strategy)
-    except (NothingToSee, Unknown) as error:
+        with reading_shown() as shown:
+            async with looking(settings, shown) as look:
+                return await look.recommend(user, strategy)
+    except (NothingToSee, Unknown, CatalogueUnread) as error:
         raise Failure(str(error)) from None
+
+
+@contextmanager
+def reading_shown() -> Iterator[Shown]:
+    """Shows how far the catalogue is read, if it is."""
+    with ExitStack() as stack:
+        begun: list[Progress] = []
+
+        def shown(part: float, count: int) -> None:
+            if not begun:
+                begun.append(stack.enter_context(Progress("reading the catalogue", "items")))
+            begun[0].show(part, count)
+
+        yield shown
 
 
 @click.command()
@@ -200,6 +222,7 @@ def in_words(reason: Reason) -> str:
 def kind_of(reason: Reason) -> str:
     """The kind of a reason, and of which other item it is."""
     source = f" {printable(reason.item_id or '')}" if reason.kind in SOURCED else ""
+    source += f" in {printable(reason.context)}" if reason.context else ""
     return f"{reason.kind.replace('_', ' ')}{source}"
 
 

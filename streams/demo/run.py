@@ -13,8 +13,9 @@ from streams.demo.show import Show
 from streams.demo.stopping import Stopping
 from streams.demo.summary import Summary, summed_up
 from streams.demo.worker import Worker
+from streams.differences import compare
 from streams.local.system import LocalSystem
-from streams.recount import compare, recount_topic
+from streams.recount import recount_topic
 from streams.settings import Settings
 from streams.shop.catalogue import in_records
 from streams.topics import EVENTS, ITEMS, RECOMMENDATIONS, create_missing

@@ -11,7 +11,7 @@ from streams.demo.board import Board
 from streams.demo.measure import percentile
 from streams.demo.plan import Plan
 from streams.demo.words import milliseconds, share
-from streams.recount import Comparison
+from streams.differences import Comparison
 
 
 class Summary(Struct, frozen=True, kw_only=True):

@@ -18,7 +18,12 @@ DONE = {
     "search": "searched",
 }
 
-OTHER_REASONS = {"repeat": "she was here before", "bought_again": "she buys it again", "trending": "popular now"}
+OTHER_REASONS = {
+    "repeat": "she was here before",
+    "bought_again": "she buys it again",
+    "trending": "popular now",
+    "exploration": "new here",
+}
 
 
 def short(catalogue: Catalogue, item_id: str) -> str:

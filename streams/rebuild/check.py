@@ -11,9 +11,10 @@ from recsys.keys import Keys
 from recsys.marks import UserMark
 from streams.cli.failure import Failure
 from streams.cli.progress import Progress
+from streams.differences import Comparison, compare
 from streams.lag import read_spans
 from streams.rebuild.building import Building
-from streams.recount import Comparison, Recount, compare, read_topic
+from streams.recount import Recount, read_topic
 from streams.settings import Settings
 
 SHOW_EVERY = 1000

@@ -19,6 +19,7 @@ from recsys.layout import FORMAT, OTHER_SIGNER, Layout, LayoutChanged
 from streams.app import group_id
 from streams.cli.failure import Failure
 from streams.cli.progress import Progress
+from streams.differences import Comparison
 from streams.lag import read_spans
 from streams.lease import Overslept
 from streams.live import live_keys, read_live
@@ -30,7 +31,6 @@ from streams.rebuild.comparison import Totals, losses, totals
 from streams.rebuild.dropping import drop_one
 from streams.rebuild.publication import publish
 from streams.rebuild.switch import Switched, switch
-from streams.recount import Comparison
 from streams.seal import Seal
 from streams.settings import Settings, without_password
 from streams.topics import ANSWER_MS, EVENTS

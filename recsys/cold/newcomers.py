@@ -1,0 +1,88 @@
+"""Newcomers: the items that came last, to the catalogue or with their first events, and are hardly known yet.
+
+Which they are each worker remembers for itself, of its time; how often they were met, shown and clicked is read from the state.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from recsys.catalogue.catalogue import Catalogue
+from recsys.cold import trials
+from recsys.cold.exploration import Candidates, take
+from recsys.cold.trials import NO_TRIALS, Trials
+from recsys.hashing import NONE
+from recsys.index import among
+from recsys.item_shards import ItemShards
+from recsys.keys import Keys
+from recsys.rows import Rows
+from recsys.store import Store
+
+FEW_INTERACTIONS = 20
+"""With so many an item is not new any more: it is popular by itself, or has shown that it is not."""
+ENOUGH_SHOWN = 1000
+"""Shown so often, it is known how often it is clicked."""
+REMEMBERED = 1000
+"""Items that came with their first events, the last ones; the catalogue remembers as many."""
+POOL = 100
+"""Newcomers among whom it is drawn, the last ones."""
+
+
+class Newcomers:
+    """The newcomers that one worker has met."""
+
+    def __init__(self, store: Store, items: ItemShards, keys: Keys, catalogue: Catalogue) -> None:
+        self._store = store
+        self._items = items
+        self._keys = keys
+        self._catalogue = catalogue
+        self._met: dict[int, None] = {}
+        self._known: set[int] = set()
+        """Those among the remembered that are not new any more."""
+        self._listed: set[int] = set()
+        """Those that were in a list."""
+
+    def note(self, rows: Rows) -> None:
+        """Takes in that these rows are what is stored now."""
+        new = rows.interactions < FEW_INTERACTIONS
+        for item in rows.item[new].tolist():
+            if item not in self._met and item not in self._catalogue.newest:
+                self._met[item] = None
+        while len(self._met) > REMEMBERED:
+            del self._met[next(iter(self._met))]
+        self._known.update(item for item in rows.item[~new].tolist() if item in self._met or item in self._catalogue.newest)
+
+    def listed(self, items: Iterable[int]) -> None:
+        """These were in a list."""
+        self._listed.update(items)
+
+    async def candidates(self, partitions: Sequence[int]) -> Candidates:
+        """The newcomers that may be shown, in the order in which they came."""
+        remembered = [*self._met, *self._catalogue.newest]
+        self._known.intersection_update(remembered)
+        self._listed.intersection_update(remembered)
+        asked = [item for item in remembered if item not in self._known][-POOL:]
+        tried = await self.tried(asked, partitions)
+        rows, _ = await self._items.load(np.unique(np.array(asked, np.uint64)))
+        self._known.update(rows.item[rows.interactions >= FEW_INTERACTIONS].tolist())
+        self._known.update(item for item, (shown, _) in tried.items() if shown >= ENOUGH_SHOWN)
+        found = candidates_of([item for item in asked if item not in self._known], tried, self._listed)
+        return take(found, ~among(found.item, self._catalogue.hidden))
+
+    async def tried(self, items: Iterable[int], partitions: Sequence[int]) -> dict[int, Trials]:
+        """How often each of the items (hashes) was shown and clicked, on all partitions together."""
+        asked = [item for item in items if item != NONE]
+        stored = await self._store.read([[self._keys.trials(p, item) for item in asked] for p in partitions] if asked else [])
+        of_each = zip(*stored, strict=True) if stored else ((),) * len(asked)
+        return {item: trials.added(map(trials.unpack, values)) for item, values in zip(asked, of_each, strict=True)}
+
+
+def candidates_of(items: Sequence[int], tried: dict[int, Trials], listed: set[int]) -> Candidates:
+    """The candidates that these items are."""
+    known = [tried.get(item, NO_TRIALS) for item in items]
+    return Candidates(
+        np.array(items, np.uint64),
+        np.array([each.shown for each in known], np.int64),
+        np.array([each.clicked for each in known], np.int64),
+        np.array([each == NO_TRIALS and item not in listed for item, each in zip(items, known, strict=True)], np.bool_),
+    )

@@ -1,0 +1,159 @@
+"""The window: the cold lists as one worker makes them, of the contexts that its events and the catalogue changed.
+
+Any worker makes any list, from what all have committed. It is drawn by a generator of the list's context and version, which is
+how far all partitions are counted: the same state gives the same list, and an older list never replaces a newer one.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+
+import numpy as np
+
+from recsys import marks, popularity
+from recsys.catalogue.catalogue import Catalogue
+from recsys.categories import read_table
+from recsys.cold import tables
+from recsys.cold.contexts import CATEGORY, EVERYBODY, Directory
+from recsys.cold.exploration import Candidates, take
+from recsys.cold.lists import ColdList, cold_list, decode, draw, filled_up, generator
+from recsys.cold.newcomers import Newcomers
+from recsys.item_shards import ItemShards
+from recsys.keys import Keys
+from recsys.popularity import Popular
+from recsys.rows import Rows
+from recsys.rules import Rules
+from recsys.store import Store
+
+AT_ONCE = 32
+"""Lists made in a round; others wait for the next ones."""
+FRESH_S = 0.25
+"""How old a list may be that a recommendation is filled with."""
+REMEMBERED = 1000
+"""Lists remembered for that; then it starts anew."""
+
+Named = Callable[[set[int]], Awaitable[dict[int, str]]]
+"""Finds the ids of items (hashes)."""
+
+
+class Window:
+    """The cold lists of one worker."""
+
+    def __init__(self, store: Store, items: ItemShards, keys: Keys, rules: Rules, catalogue: Catalogue, named: Named) -> None:
+        self._store = store
+        self._keys = keys
+        self._rules = rules
+        self._catalogue = catalogue
+        self._named = named
+        self._newcomers = Newcomers(store, items, keys, catalogue)
+        self._due: dict[str, None] = {}
+        self._arrivals = 0
+        self._recent: dict[str, tuple[float, ColdList | None]] = {}
+
+    def note(self, contexts: Iterable[str]) -> None:
+        """Something was counted in these contexts."""
+        self._due |= dict.fromkeys((EVERYBODY, *contexts))
+
+    def note_rows(self, rows: Rows) -> None:
+        """Takes in that these rows are what is stored now."""
+        self._newcomers.note(rows)
+        self.note(CATEGORY + path for item in rows.item.tolist() for path in self._catalogue.category(item))
+
+    @property
+    def is_due(self) -> bool:
+        """Whether there are lists to be made."""
+        return bool(self._due) or self._arrivals != self._catalogue.arrivals
+
+    async def made(self, everything: Popular, partitions: Sequence[int], now_ms: float) -> list[tuple[str, ColdList]]:
+        """The lists of contexts that were changed since this was asked last, at most `AT_ONCE`; those are oldest that waited.
+
+        `everything` is what is popular in all contexts together, `partitions` are all that are counted. Empty lists are left
+        out: nothing was counted, and nothing came.
+        """
+        self._note_arrivals()
+        contexts = self._next()
+        for context in contexts:
+            del self._due[context]
+        version, popular = await self._popular(contexts, partitions)
+        popular[EVERYBODY] = everything
+        candidates = await self._newcomers.candidates(partitions)
+        places = self._by_category(candidates)
+        drawn = {}
+        wide = popularity.without(everything, self._catalogue.hidden)
+        for context in contexts:
+            await asyncio.sleep(0)  # events have their turn between two lists
+            theirs = popularity.without(popular[context], self._catalogue.hidden)
+            new = candidates
+            if context.startswith(CATEGORY):
+                new = take(candidates, np.array(places.get(context, []), np.int64))
+            trending = filled_up(theirs, wide, self._rules.top_n)
+            drawn[context] = draw(trending, new, self._rules, generator(context, version))
+            shown = [item for item, is_new in zip(drawn[context].item, drawn[context].is_new, strict=True) if is_new]
+            self._newcomers.listed(shown)
+            candidates.waiting[np.isin(candidates.item, shown)] = False
+        items = {item for each in drawn.values() for item in each.item}
+        names = await self._named(items | set(candidates.item.tolist()))
+        tried = await self._newcomers.tried(sorted(items), partitions)
+        lists = [(each, cold_list(each, drawn[each], tried, names, now_ms, version)) for each in contexts]
+        return [(context, message) for context, message in lists if message.items]
+
+    async def recent(self, contexts: Collection[str]) -> dict[str, ColdList]:
+        """The published lists of these contexts, of those that have one; not older than `FRESH_S`."""
+        now_s = time.monotonic()
+        if len(self._recent) > REMEMBERED:
+            self._recent.clear()
+        asked = [each for each in contexts if now_s - self._recent.get(each, (-np.inf, None))[0] > FRESH_S]
+        if asked:
+            stored = await self._store.read([[self._keys.cold(context)] for context in asked])
+            for context, [value] in zip(asked, stored, strict=True):
+                self._recent[context] = now_s, decode(value) if value else None
+        found = ((context, self._recent[context][1]) for context in contexts)
+        return {context: message for context, message in found if message is not None}
+
+    def _next(self) -> list[str]:
+        """Those whose turn it is: of categories, which may be thousands, and of the others as many, where there are."""
+        others, categories = (
+            [context for context in self._due if context.startswith(CATEGORY) == is_category] for is_category in (False, True)
+        )
+        half = AT_ONCE // 2
+        return [*others[:half], *categories[:half], *others[half:], *categories[half:]][:AT_ONCE]
+
+    def _note_arrivals(self) -> None:
+        """New items change the lists of everybody and of their categories at once, others with their next event."""
+        new = self._catalogue.arrivals - self._arrivals
+        self._arrivals = self._catalogue.arrivals
+        if new:
+            came = [*self._catalogue.newest][-new:]
+            self.note(CATEGORY + path for item in came for path in self._catalogue.category(item))
+
+    def _by_category(self, candidates: Candidates) -> dict[str, list[int]]:
+        """By the context of each category, the places of the candidates in it."""
+        found: dict[str, list[int]] = {}
+        for place, item in enumerate(candidates.item.tolist()):
+            for path in self._catalogue.category(item):
+                found.setdefault(CATEGORY + path, []).append(place)
+        return found
+
+    async def _popular(self, contexts: Sequence[str], partitions: Sequence[int]) -> tuple[int, dict[str, Popular]]:
+        """How far all partitions are counted, and what is popular in each of the contexts but that of everybody."""
+        heads = [[self._keys.user_mark(p), self._keys.contexts(p)] for p in partitions]
+        directories = [Directory(stored).slots for _, stored in await self._store.read(heads)]
+        slots = [[slot for context in contexts if (slot := known.get(context)) is not None] for known in directories]
+        groups = [
+            [*head, *(self._keys.context(p, slot) for slot in of)] for head, p, of in zip(heads, partitions, slots, strict=True)
+        ]
+        categories = [context for context in contexts if context.startswith(CATEGORY)]
+        paths = [[self._keys.category(context.removeprefix(CATEGORY))] for context in categories]
+        read = await self._store.read(groups + paths)
+        version = 0
+        packed: dict[str, list[bytes | None]] = {context: [] for context in contexts}
+        for (mark, stored, *values), of in zip(read[: len(groups)], slots, strict=True):
+            version += marks.user_mark(mark).offset + 1
+            names = {slot: name for name, slot in Directory(stored).slots.items()}  # one may have another name by now
+            for slot, value in zip(of, values, strict=True):
+                if names.get(slot) in packed:
+                    packed[names[slot]].append(value)
+        popular = {context: tables.together(tables.unpack(values), self._rules) for context, values in packed.items()}
+        for context, [value] in zip(categories, read[len(groups) :], strict=True):
+            popular[context] = popularity.unpack(self._rules, read_table(value).tobytes())
+        return version, popular

@@ -1,0 +1,139 @@
+"""Differences: the counts that `freshet export` gives, and what is known of customers, held against a recount of the topic."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec import Struct
+
+from streams.recount import Pair, Recount
+
+EXAMPLES = 10
+"""Differences that are told in words."""
+
+BASKETS, TOGETHER, AFTER = "baskets", "bought with", "and, bought after it,"
+
+
+class Difference(NamedTuple):
+    """A count in Redis that is not the recount's: of an item's interactions or baskets, or of its pair with another."""
+
+    item_id: str
+    other: str | None
+    counted: int | None
+    """None: the item has no row."""
+    recounted: int
+    said: str = "and"
+    """What stands between the two items; of an item alone, what was counted if not interactions."""
+
+    def __str__(self) -> str:
+        if self.other is not None:
+            return f"{self.item_id} {self.said} {self.other}: {self.counted}, recounted {self.recounted}"
+        if self.said == BASKETS:
+            return f"{self.item_id}: {self.counted} baskets, recounted {self.recounted}"
+        there = "not there" if self.counted is None else f"{self.counted} interactions"
+        return f"{self.item_id}: {there}, recounted {self.recounted}{' interactions' * (self.counted is None)}"
+
+
+def differences(recount: Recount, exported: Iterable[dict[str, Any]]) -> Iterator[Difference]:
+    """Holds rows as `freshet export` gives them against a recount.
+
+    A row with fewer neighbours than the limit was never cut, and must be equal. One that may have been cut may lack
+    pairs, and may have begun some of them again: there no count may be above the recount's.
+    """
+    viewed, together = partners(recount.pairs), partners(recount.together)
+    after: dict[str, dict[str, int]] = defaultdict(dict)
+    for (a, b), count in recount.after.items():
+        after[a][b] = count
+    missing = set(recount.interactions)
+    for row in exported:
+        item = row["item_id"]
+        missing.discard(item)
+        if row["interactions"] != recount.interactions[item]:
+            yield Difference(item, None, row["interactions"], recount.interactions[item])
+        if row.get("baskets", 0) != recount.baskets[item]:
+            yield Difference(item, None, row.get("baskets", 0), recount.baskets[item], BASKETS)
+        limit = recount.rules.neighbours
+        yield from row_differences(item, row["neighbours"], viewed[item], limit)
+        yield from row_differences(item, row.get("bought_together", []), together[item], limit, TOGETHER)
+        yield from row_differences(item, row.get("bought_after", []), after[item], limit, AFTER)
+    for item in sorted(missing):
+        yield Difference(item, None, None, recount.interactions[item])
+
+
+def partners(pairs: Mapping[Pair, int]) -> dict[str, dict[str, int]]:
+    """By item, the counts of its pairs by the other one."""
+    found: dict[str, dict[str, int]] = defaultdict(dict)
+    for (a, b), count in pairs.items():
+        found[a][b] = found[b][a] = count
+    return found
+
+
+def row_differences(
+    item: str, row: Sequence[dict[str, Any]], expected: Mapping[str, int], limit: int, said: str = "and"
+) -> Iterator[Difference]:
+    """Of one row, which was cut if it has as many neighbours as the limit."""
+    counts = {neighbour["item_id"]: neighbour["count"] for neighbour in row if neighbour["count"]}
+    cut = len(row) >= limit
+    for other in sorted(counts.keys() if cut else counts.keys() | expected.keys()):
+        here, there = counts.get(other, 0), expected.get(other, 0)
+        if here > there or (here < there and not cut):
+            yield Difference(item, other, here, there, said)
+
+
+class Told(Struct):
+    """What of a Customer is counted again."""
+
+    events: dict[str, int]
+    spent: dict[str, Decimal] = {}
+    refunded: dict[str, Decimal] = {}
+
+
+def customer_differences(recount: Recount, published: Mapping[str, bytes | None]) -> Iterator[str]:
+    """Holds what Redis says of customers, by user, against a recount: a line for each who is not told right."""
+    for user, events in sorted(recount.customers.items()):
+        value = published.get(user)
+        if value is None:
+            yield f"{user}: has {events.total()} events, and nothing is known of the customer"
+            continue
+        told = msgspec.json.decode(value, type=Told)
+        if told.events != events:
+            yield f"{user}: the customer has {told.events}, recounted {dict(events)}"
+        paid = {(how, currency): amount for how in ("spent", "refunded") for currency, amount in getattr(told, how).items()}
+        if paid != recount.paid.get(user, {}):
+            yield f"{user}: the customer paid {in_words(paid)}, recounted {in_words(recount.paid.get(user, {}))}"
+
+
+def in_words(paid: Mapping[tuple[str, str], Decimal]) -> str:
+    """
+    >>> in_words({("spent", "EUR"): Decimal("1.50")})
+    '1.50 EUR spent'
+    """
+    return ", ".join(f"{amount} {currency} {how}" for (how, currency), amount in sorted(paid.items())) or "nothing"
+
+
+class Comparison(Struct, frozen=True):
+    """What came of holding the counts in Redis against a recount."""
+
+    interactions: int
+    items: int
+    pairs: int
+    differences: int
+    examples: tuple[str, ...]
+
+    @property
+    def equal(self) -> bool:
+        return not self.differences
+
+
+def compare(recount: Recount, exported: Iterable[dict[str, Any]]) -> Comparison:
+    """The differences of exported rows from a recount, summed up."""
+    found = list(differences(recount, exported))
+    return Comparison(
+        interactions=recount.interactions.total(),
+        items=len(recount.interactions),
+        pairs=len(recount.pairs),
+        differences=len(found),
+        examples=tuple(map(str, found[:EXAMPLES])),
+    )

@@ -1,0 +1,390 @@
+"""Cold starts: what is counted by context and of new items, whatever crashes; and what is shown to whom nothing is known of."""
+
+import asyncio
+import contextlib
+import json
+import math
+import random
+from collections import Counter, defaultdict, deque
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from oracle import Record, home_partition
+from strategies import NOW_MS, encoded
+from test_laws import KEYS, Crash, FragileStore, count_all, counted, cut, mark_of, state
+from test_rank import START_MS, Shop
+
+from recsys import marks
+from recsys.catalogue.catalogue import Catalogue
+from recsys.catalogue.item import CatalogueItem
+from recsys.cold import tables, trials
+from recsys.cold.contexts import MOST_PLATFORMS, Directory
+from recsys.cold.exploration import Candidates, explored_places, thompson
+from recsys.cold.lists import ColdList, encode
+from recsys.cold.tables import ROOM, Lines
+from recsys.cold.window import AT_ONCE
+from recsys.engine import Engine
+from recsys.events import Event, Kind, Line, decode
+from recsys.hashing import hash_id
+from recsys.keys import Keys
+from recsys.rules import Rules
+from recsys.store import Entry, MemoryStore
+
+RULES = Rules(history=6, window=3, neighbours=1000)
+NO_DECAY = Rules(half_life_ms=0.0)
+ITEMS = [f"i{n}" for n in range(12)]
+
+
+def a_log(seed: int, records: int = 120, partitions: int = 1) -> list[Record]:
+    """Events of some users in contexts, repeats and impressions among them, each in its home partition."""
+    rng = random.Random(seed)
+    log, ends, values = [], Counter[int](), list[tuple[str, bytes]]()
+    for n in range(records):
+        if values and rng.random() < 0.1:
+            user, value = rng.choice(values)  # once more
+        else:
+            user = f"u{rng.randrange(6)}"
+            event: dict[str, Any] = {"user_id": user, "event_time": NOW_MS + n * 1000, "event_id": f"e{n}"}
+            event["event_type"] = rng.choice(["click", "click", "view", "purchase", "impression", "refund", "search"])
+            event |= rng.choice([{"source": "web"}, {"source": "ios"}, {"source": "a:b"}, {"source": "x" * 65}, {}])
+            event |= rng.choice([{"country": "DE"}, {"country": "FR"}, {}])
+            event |= rng.choice([{"recommendation_id": "r", "position": 1}, {}])
+            if rng.random() < 0.2:
+                event["items"] = [{"item_id": item} for item in rng.choices(ITEMS, k=3)]
+            else:
+                event["item_id"] = rng.choice(ITEMS)
+            value = encoded(event)
+            values.append((user, value))
+        partition = home_partition(user, partitions)
+        log.append(Record(partition, ends[partition], NOW_MS + n * 1000, user.encode(), value))
+        ends[partition] += 1
+    return log
+
+
+Recounted = tuple[dict[str, Counter[str]], Counter[str], Counter[str]]
+
+
+def recounted(log: Sequence[Record], history: int) -> Recounted:
+    """By context the interactions of items; and how often each was shown and clicked: by the words of the contract."""
+    met: dict[str, Counter[str]] = defaultdict(Counter)
+    shown, clicked = Counter[str](), Counter[str]()
+    pasts: dict[str, deque[str]] = defaultdict(lambda: deque(maxlen=history))
+    for record in log:
+        event = json.loads(record.value or b"")
+        items = [line["item_id"] for line in event.get("items", [])] or [event["item_id"]]
+        answers = "recommendation_id" in event
+        past = pasts[event["user_id"]]
+        if event["event_id"] in past:
+            continue
+        if event["event_type"] == "impression" and answers:
+            shown.update(set(items))
+        if event["event_type"] not in ("click", "view", "purchase"):
+            continue
+        past.extend([event["event_id"]] * len(items))
+        names = [event["source"]] if event.get("source") in ("web", "ios") else []
+        for name in names + ([f"country:{event['country']}"] if "country" in event else []):
+            met[name].update(items)
+        if event["event_type"] == "click" and answers:
+            clicked.update(set(items))
+    return met, shown, clicked
+
+
+def stored(values: Mapping[str, bytes], partitions: int) -> Recounted:
+    """The same as it stands in the store."""
+    ids = {hash_id(item): item for item in ITEMS}
+    met: dict[str, Counter[str]] = defaultdict(Counter)
+    shown, clicked = Counter[str](), Counter[str]()
+    for partition in range(partitions):
+        for name, slot in Directory(values.get(KEYS.contexts(partition))).slots.items():
+            table = tables.unpack([values[KEYS.context(partition, slot)]])
+            for i in range(table.length[0]):
+                met[name][ids[int(table.item[0, i])]] += int(table.interactions[0, i])
+        for item in ITEMS:
+            found = trials.unpack(values.get(KEYS.trials(partition, hash_id(item))))
+            shown[item] += found.shown
+            clicked[item] += found.clicked
+    return met, +shown, +clicked
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_is_counted_by_context_and_of_recommendations_is_what_a_recount_counts(seed: int) -> None:
+    log = a_log(seed, partitions=3)
+    truth = recounted(log, RULES.history)
+    assert all(truth)
+    assert stored(counted(log, 3, RULES).values, 3) == truth
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_where_batches_end_and_what_crashes_does_not_matter(seed: int) -> None:
+    log, rng = a_log(seed), random.Random(seed)
+    clean = state(counted(log, 1, RULES))
+    store = FragileStore(0)
+    for _ in range(12):
+        store.left = rng.randrange(40)
+        with contextlib.suppress(Crash):
+            sizes = [rng.randint(1, 9) for _ in range(40)]
+            asyncio.run(count_all(store, cut(log, 0, sizes, 1, mark_of(store).offset + 1), RULES))
+    again = rng.randrange(mark_of(store).offset + 1)
+    store.left = math.inf
+    asyncio.run(count_all(store, cut(log, 0, [7] * 9, 1, again), RULES))
+    assert state(store) == clean
+
+
+def test_a_table_that_is_full_counts_never_too_much_and_keeps_what_is_popular() -> None:
+    rng = np.random.default_rng(1)
+    items = np.where(rng.random(20_000) < 0.3, rng.integers(1, 6, 20_000), rng.integers(10, 5_000, 20_000)).astype(np.uint64)
+    found = tables.unpack([None])
+    for part in np.array_split(np.arange(len(items)), 7):
+        found = tables.unpack([tables.pack(found, 0)])
+        lines = Lines(np.zeros(len(part), np.int32), items[part], np.zeros(len(part), np.int64))
+        tables.count(found, lines, NO_DECAY)
+    assert found.length[0] == ROOM
+    true = dict(zip(*np.unique(items, return_counts=True), strict=True))
+    for item, most, inherited, since in zip(*(column[0] for column in found[:3]), found.interactions[0], strict=True):
+        assert most - inherited == since <= true[item] <= most
+        assert inherited <= len(items) / ROOM
+    assert tables.together(found, NO_DECAY).item[:5].tolist() == sorted(range(1, 6), key=lambda i: (-true[i], i))
+
+
+def test_tables_of_several_partitions_are_one_whatever_their_times() -> None:
+    rules, day = Rules(half_life_ms=86_400_000.0), 86_400_000
+    found = tables.unpack([None, None])
+    lines = [(0, 7, 0), (0, 7, 2 * day), (1, 7, day), (1, 8, 2 * day), (1, 8, 0)]
+    columns = zip(*lines, strict=True)
+    kinds = (np.int32, np.uint64, np.int64)
+    tables.count(found, Lines(*(np.array(column, kind) for column, kind in zip(columns, kinds, strict=True))), rules)
+    both = tables.together(found, rules)
+    assert both.item.tolist() == [7, 8]
+    assert both.popularity.tolist() == [1.75, 1.25]
+    assert both.interactions.tolist() == [3, 2]
+
+
+def test_invented_platforms_are_bounded_and_displace_none_that_is_used() -> None:
+    directory = Directory(None)
+    for n in range(5_000):
+        for name in ("web", "ios", "country:DE", f"invented{n}"):
+            directory.meet(name)
+    assert {"web", "ios", "country:DE"} <= directory.slots.keys()
+    assert len(directory.slots) == MOST_PLATFORMS + 1
+    assert sorted(directory.slots.values()) == list(range(MOST_PLATFORMS + 1))
+    assert Directory(directory.pack()).pack() == directory.pack()
+    assert {name for name in directory.slots if directory.has_list(name)} == {"web", "ios", "country:DE"}
+
+
+@pytest.mark.parametrize("sizes", [[], [1] * 80, [7] * 20])
+def test_a_platform_that_takes_the_slot_of_another_begins_with_an_empty_table(sizes: list[int]) -> None:
+    values = [
+        encoded({"event_type": "view", "user_id": "u1", "item_id": ITEMS[n % 12], "source": f"platform{n % 37}"})
+        for n in range(80)
+    ]
+    log = [Record(0, n, NOW_MS + n, b"u1", value) for n, value in enumerate(values)]
+    store = MemoryStore()
+    asyncio.run(count_all(store, cut(log, 0, sizes, 1), RULES))
+    met, _, _ = stored(store.values, 1)
+    assert len(met) == MOST_PLATFORMS
+    for name, counts in met.items():
+        assert counts <= Counter(ITEMS[n % 12] for n in range(80) if f"platform{n % 37}" == name)
+
+
+@pytest.mark.parametrize(("field", "wrong"), [("country", "de"), ("country", "DEU"), ("country", ""), ("country", 49)])
+def test_a_country_is_two_capital_letters(field: str, wrong: object) -> None:
+    value = {"event_type": "click", "user_id": "u", "item_id": "a"}
+    assert decode(encoded(value | {"country": "DE"}), NOW_MS).country == "DE"
+    with pytest.raises(ValueError, match=f"^{field}: "):
+        decode(encoded(value | {field: wrong}), NOW_MS)
+
+
+# Exploration
+
+
+@pytest.mark.parametrize(("popular", "top_n", "share"), [(100, 20, 0.1), (100, 5, 0.1), (3, 20, 0.2), (100, 20, 0.0)])
+def test_new_items_get_the_stated_share_of_the_places_each_place_as_often(popular: int, top_n: int, share: float) -> None:
+    at, places = Counter[int](), 0
+    for seed in range(4_000):
+        found = explored_places(popular, 50, top_n, share, np.random.default_rng(seed)).tolist()
+        at.update(found)
+        places += min(top_n, popular + len(found))
+    assert at.total() / places == pytest.approx(share, abs=0.01)
+    if popular > top_n and share:
+        assert min(at[place] for place in range(top_n)) > 0.8 * 4_000 * share
+
+
+def test_thompson_sampling_finds_the_new_items_that_are_clicked() -> None:
+    chances = np.array([0.02, 0.03, 0.02, 0.20, 0.01, 0.15, 0.02, 0.03])
+    shown, clicked = np.zeros(8, np.int64), np.zeros(8, np.int64)
+    rng = np.random.default_rng(5)
+    for _ in range(2_000):
+        candidates = Candidates(np.arange(1, 9, dtype=np.uint64), shown, clicked, shown == 0)
+        for place in thompson(candidates, 2, rng).tolist():
+            shown[place] += 1
+            clicked[place] += rng.random() < chances[place]
+    assert shown.min() >= 1
+    assert shown[3] + shown[5] > 0.75 * shown.sum()
+
+
+# What is shown
+
+
+class ColdShop(Shop):
+    """A shop with a catalogue that publishes its cold lists after each event."""
+
+    def __init__(self, rules: Rules) -> None:
+        super().__init__(rules)
+        self.catalogue = Catalogue()
+        self.engine = Engine(self.store, Keys("p:"), rules, catalogue=self.catalogue)
+        self.lists: dict[str, ColdList] = {}
+
+    async def _take(self, taken: Event) -> None:
+        await super()._take(taken)
+        await self.engine.trending_by_category()
+        await self.publish()
+
+    async def publish(self) -> None:
+        while self.engine.window.is_due:
+            made = dict(await self.engine.cold_lists(START_MS))
+            self.lists |= made
+            entries = [Entry(Keys("p:").cold(each), encode(found), version=found.version) for each, found in made.items()]
+            await self.store.put(entries)
+        self.engine.window._recent.clear()
+
+    def put(self, item: str, *categories: str) -> None:
+        self.catalogue.put(CatalogueItem(item, categories=categories))
+
+    def shown(self, context: str = "") -> list[str]:
+        return [item.item_id for item in self.lists[context].items]
+
+    def new(self, context: str = "") -> set[str]:
+        return {item.item_id for item in self.lists[context].items if item.reasons[0].kind == "exploration"}
+
+
+def met(user: str, item: str, kind: Kind = Kind.CLICK, **fields: Any) -> Event:
+    return Event(kind=kind, user_id=user, lines=(Line(item),), time_ms=START_MS, **fields)
+
+
+def test_a_new_visitor_is_shown_what_is_popular_where_she_comes_from() -> None:
+    rules = Rules(top_n=3, explore=0.0, hide=frozenset[Any](("current",)))
+    shop = ColdShop(rules)
+    for n in range(9):
+        shop.take(met(f"w{n}", "web-thing", source="web", country="FR"), met(f"i{n}", "app-thing", source="ios", country="DE"))
+        shop.take(met(f"x{n}", "hit", source="web", country="US"), met(f"y{n}", "hit", source="ios", country="US"))
+    assert shop.shown() == ["hit", "app-thing", "web-thing"]
+    assert shop.shown("ios") == ["app-thing", "hit", "web-thing"]
+    assert shop.shown("country:FR") == ["web-thing", "hit", "app-thing"]
+    assert [item.reasons[0].context for item in shop.lists["country:FR"].items] == ["country:FR", None, None]
+    shop.take(met("me", "unheard-of", source="web"), met("you", "unheard-of-too", source="ios", country="DE"))
+    for user, items in (("me", ["hit", "web-thing", "app-thing"]), ("you", ["app-thing", "hit", "web-thing"])):
+        assert shop.newest[user].strategy == "cold_start"
+        assert shop.items(user) == items
+        scores = [item.score for item in shop.newest[user].items]
+        assert scores == sorted(scores, reverse=True)
+    [reason] = shop.newest["you"].items[0].reasons
+    assert (reason.kind, reason.context, reason.count) == ("trending", "country:DE", 9)
+
+
+def test_the_category_of_the_landing_item_comes_first_and_what_is_hidden_is_left_out() -> None:
+    shop = ColdShop(Rules(top_n=4, explore=0.0, hide=frozenset[Any](("current",))))
+    for item, path in (("mug", "Home > Kitchen"), ("lamp", "Home"), ("pot", "Home > Kitchen"), ("book", "Books")):
+        shop.put(item, path)
+    for n in range(5):
+        shop.take(met(f"a{n}", "book"), met(f"b{n}", "mug"))
+    shop.take(met("c", "lamp"), met("d", "pot"))
+    assert shop.shown("category:Home > Kitchen") == ["mug", "pot", "book", "lamp"]
+    shop.put("pan", "Home > Kitchen")
+    shop.take(met("me", "pan"))
+    assert shop.items("me") == ["mug", "pot", "lamp", "book"]
+    shop.catalogue.remove("mug")
+    asyncio.run(shop.publish())
+    shop.put("jug", "Home > Kitchen")
+    shop.take(met("you", "jug"))
+    assert "mug" not in shop.items("you")
+
+
+def test_new_items_are_explored_by_category_and_what_was_learned_is_told() -> None:
+    shop = ColdShop(Rules(top_n=4, explore=0.25, hide=frozenset[Any]()))
+    for n in range(30):
+        shop.put(f"old{n % 6}", "Home")
+        shop.take(met(f"u{n}", f"old{n % 6}", source="web"))
+    shop.put("new-mug", "Home")
+    shop.put("new-book", "Books")
+    asyncio.run(shop.publish())
+    assert shop.shown("category:Books")[0] == "new-book", "where nothing is popular, what is new"
+    assert shop.new("category:Home") <= {"new-mug", "old0", "old1", "old2", "old3", "old4", "old5"}
+    for _ in range(12):
+        answer = shop.lists[""].recommendation_id
+        shop.take(met("v", "new-mug", Kind.IMPRESSION, recommendation_id=answer, position=2))
+    shop.take(met("v", "new-mug", recommendation_id=answer, position=2))
+    assert [(each.item_id, each.shown, each.clicked) for each in shop.lists[""].explored] == [("new-mug", 12, 1)]
+    told = {(item.item_id, item.shown, item.clicked) for found in shop.lists.values() for item in found.items}
+    assert {each for each in told if each[0] != "new-mug"} == {(item, 0, 0) for item, _, _ in told if item != "new-mug"}
+    for n in range(25):
+        shop.take(met(f"z{n}", "new-mug"))
+    assert "new-mug" in shop.shown()
+    assert "new-mug" not in shop.new()
+
+
+def test_the_same_state_gives_the_same_list_and_a_newer_one_a_higher_version() -> None:
+    def lists_of(store: MemoryStore, catalogue: Catalogue) -> dict[str, ColdList]:
+        engine = Engine(store, Keys("p:"), rules, catalogue=catalogue, partitions=1)
+        engine.window.note(["web"])
+        asyncio.run(engine.trending())
+        return dict(asyncio.run(engine.cold_lists(START_MS)))
+
+    rules = Rules(explore=0.2)
+    shop = ColdShop(rules)
+    for n in range(60):
+        shop.take(met(f"u{n}", f"i{n % 25}", source="web"))
+    for n in range(30):
+        shop.put(f"new{n}")
+    first, second = (lists_of(shop.store, shop.catalogue) for _ in range(2))
+    assert first == second
+    assert sum(item.reasons[0].kind == "exploration" for item in first["web"].items) == 4
+    shop.take(met("one more", "i0", source="web"))
+    later = lists_of(shop.store, shop.catalogue)
+    assert later["web"].version == first["web"].version + 1 == marks.user_mark(shop.store.values["p:{u0}:mark"]).offset + 1
+    assert {*first} == {*later} == {"", "web"}
+
+
+def test_thousands_of_categories_do_not_keep_a_platforms_list_waiting() -> None:
+    shop = ColdShop(Rules())
+    shop.take(*(met(f"u{n}", f"i{n}", source="web") for n in range(3)))
+    for n in range(500):
+        shop.put(f"new{n}", f"category {n}")
+    shop.engine.window.note([f"category:category {n}" for n in range(500)])
+    shop.engine.window.note(["web"])
+    made = [context for context, _ in asyncio.run(shop.engine.cold_lists(START_MS))]
+    assert {"", "web"} <= set(made)
+    assert len(made) == AT_ONCE
+    rounds = 1
+    while shop.engine.window.is_due:
+        made += [context for context, _ in asyncio.run(shop.engine.cold_lists(START_MS))]
+        rounds += 1
+    assert len(made) == len(set(made)) == 502
+    assert rounds == -(-502 // AT_ONCE)
+
+
+def test_a_personal_recommendation_is_the_same_whether_new_items_are_explored_or_not() -> None:
+    def visited(explore: float) -> ColdShop:
+        shop = ColdShop(Rules(explore=explore, hide=frozenset[Any]()))
+        for n in range(40):
+            user = f"u{n % 8}"
+            shop.take(met(user, f"i{n * 7 % 11}", source="web", session_id=user))
+        return shop
+
+    without, explored = visited(0.0), visited(0.5)
+    assert {message.strategy for message in without.newest.values()} == {"personal"}
+    assert explored.newest == without.newest
+
+
+def test_a_new_user_of_the_textbooks_matrix_is_shown_what_most_have_met() -> None:
+    matrix = ["11010", "10110", "01101", "11001", "10011"]
+    shop = ColdShop(Rules(top_n=5))
+    for u, row in enumerate(matrix):
+        shop.take(*(met(f"u{u}", f"i{i}", source="web") for i, mark in enumerate(row) if mark == "1"))
+    columns = {f"i{i}": sum(row[i] == "1" for row in matrix) for i in range(5)}
+    for context in ("", "web"):
+        assert [columns[item] for item in shop.shown(context)] == sorted(columns.values(), reverse=True)
+    shop.take(met("new", "unknown", source="web"))
+    assert shop.newest["new"].strategy == "cold_start"
+    assert [columns[item] for item in shop.items("new")] == sorted(columns.values(), reverse=True)
