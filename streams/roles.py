@@ -71,7 +71,21 @@ READER = Role(
     ),
     ("get", "mget"),
 )
-ANALYST = Role("analyst", (Right("Read", "topic", CUSTOMERS),), ("freshet:customer:*",), ("get", "mget"))
+ANALYST = Role(
+    "analyst",
+    (Right("Read", "topic", CUSTOMERS),),
+    (
+        "freshet:customer:*",
+        "freshet:live",
+        "freshet:item:*",
+        *(
+            f"freshet:{here}{what}"
+            for here in ("", "g*:")
+            for what in ("state", "{u*}:account:*", "{u*}:ledger:*", "{u*}:spreads")
+        ),
+    ),
+    ("ping", "get", "mget", "scan"),
+)
 PRODUCER = Role("producer", (Right("Write", "topic", EVENTS),), (), ())
 CATALOGUE = Role("catalogue", (Right("Write", "topic", ITEMS),), (), ())
 OPERATOR = Role(
