@@ -49,7 +49,7 @@ def truth(file: Path) -> Truth:
     table["time"] = events.InvoiceDate.transform("first")
     table["country"] = events.Country.transform("first")
     table["month"] = table.time.dt.strftime("%Y-%m")
-    table["monday"] = (table.time - pd.to_timedelta(table.time.dt.weekday, unit="D")).dt.strftime("%Y-%m-%d")
+    table["monday"] = (table.time - pd.to_timedelta(table.time.dt.day_of_week, unit="D")).dt.strftime("%Y-%m-%d")
     purchases = table[table.bought]
     return Truth(
         whole,
@@ -75,7 +75,7 @@ def by(table: pd.DataFrame, name: str) -> Figures:
             "customers": table.groupby(name).CustomerID.nunique(),
         }
     )
-    return found.fillna(0).astype("int64").to_dict("index")
+    return {str(key): row for key, row in found.fillna(0).astype("int64").to_dict("index").items()}  # type: ignore[misc]
 
 
 def cohorts(table: pd.DataFrame) -> dict[tuple[str, str], dict[str, int]]:
@@ -92,7 +92,7 @@ def cohorts(table: pd.DataFrame) -> dict[tuple[str, str], dict[str, int]]:
             "refunded": refunded.amount.sum(),
         }
     )
-    return found.fillna(0).astype("int64").to_dict("index")
+    return dict(found.fillna(0).astype("int64").to_dict("index").items())  # type: ignore[arg-type]
 
 
 def fifths(table: pd.DataFrame, purchases: pd.DataFrame) -> tuple[pd.DataFrame, list[float]]:

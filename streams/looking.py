@@ -17,8 +17,8 @@ from recsys.catalogue.shelf import is_told
 from recsys.connection import open_store
 from recsys.events import ANONYMOUS
 from recsys.explanation import Explanation
-from recsys.generations import open_live
-from recsys.layout import FORMAT, stored_layout
+from recsys.generations import LiveStore, open_live
+from recsys.layout import FORMAT, Layout, stored_layout
 from recsys.onlooker import Onlooker
 from recsys.recommendation import Recommendation
 from recsys.strategies import named
@@ -91,6 +91,19 @@ async def looking(settings: Settings, shown: Shown = unseen) -> AsyncIterator[Lo
                 f"the state under {settings.key_prefix!r} has the format {layout.format}, this version reads {FORMAT}: use the "
                 "version of the workers"
             )
+        yield live, layout
+
+
+@asynccontextmanager
+async def looking(settings: Settings, shown: Shown = unseen) -> AsyncIterator[Looking]:
+    """Looks at the state under the key prefix of the settings, by the state's own rules of counting.
+
+    `shown` is told how far the catalogue is read, should it be.
+
+    Raises `NothingToSee` where nothing is counted yet or another version of Freshet counted, `redis.exceptions.RedisError`
+    where Redis does not answer.
+    """
+    async with open_state(settings) as (live, layout):
         rules = msgspec.structs.replace(
             settings.rules, history=layout.history, window=layout.window, session_gap_ms=layout.session_gap_ms
         )

@@ -90,10 +90,11 @@ class Desk:
                 said = dict(letter.headers)
                 self.rejected[int(said["partition"]), int(said["offset"])] = letter
 
-    async def publish(self, _: str, messages: Iterable[tuple[bytes, bytes, Sequence[tuple[str, bytes]]]]) -> None:
+    async def publish(self, topic: str, messages: Iterable[tuple[bytes, bytes, Sequence[tuple[str, bytes]]]]) -> None:
         for user, value, headers in messages:
             assert size(user, value, headers) < LARGEST_MESSAGE
-            self.recommended[user.decode()] = value
+            if topic == topics.RECOMMENDATIONS:
+                self.recommended[user.decode()] = value
 
 
 class Reader:

@@ -83,6 +83,11 @@ def with_day(days: Days, day: int) -> Days:
     return Days(days.first, days.bits + bytes(place - len(days.bits)) + bytes((1 << bit,)))
 
 
+def fits(days: Days, day: int) -> bool:
+    """Whether a day is near enough to the others to be put into the set."""
+    return not days.bits or days.last - LONGEST < day < days.first + LONGEST
+
+
 def contains(days: Days, day: int) -> bool:
     """Whether a day is in the set.
 

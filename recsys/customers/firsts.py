@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from recsys.calendar import HOUR_MS, MINUTE_MS, monday, month_of, week_of
 from recsys.customers.account import Account, other_session
-from recsys.customers.days import Days, any_between, contains, day_of, with_day
+from recsys.customers.days import Days, any_between, contains, day_of, fits, with_day
 from recsys.events import Event
 from recsys.fold import FIRST_OTHER
 from recsys.hashing import NONE, hash_item, hash_session
@@ -53,13 +53,13 @@ def note(account: Account, event: Event, session_gap_ms: int) -> Firsts:
         account.cart_days = with_day(account.cart_days, day)
     elif taken & BOUGHT:
         begins, ends = monday(week_of(day)), monday(week_of(day) + 1) - 1
-        week = not any_between(account.order_days, begins, ends)
+        week = fits(account.order_days, day) and not any_between(account.order_days, begins, ends)
         account.cohort = account.cohort or week_of(day)
     return Firsts(account.steps & ~before, month, on_day, session, hour, minute, week, session_id)
 
 
 def _of_days(account: Account, taken: int, day: int) -> tuple[int, int]:
-    """What is first in the month, and on the day."""
+    """What is first in the month, and on the day. On a day too far from the others to be remembered nothing is."""
     if taken & (CARTED | BOUGHT):
         steps: tuple[tuple[int, Days], ...] = ((SEEN, account.days), (CARTED, account.cart_days), (BOUGHT, account.order_days))
     elif taken & VIEWED:
@@ -68,13 +68,13 @@ def _of_days(account: Account, taken: int, day: int) -> tuple[int, int]:
         steps = ((SEEN, account.days),)
     on_day = in_month = 0
     for step, days in steps:
-        if contains(days, day):
+        if contains(days, day) or not fits(days, day):
             on_day |= step
     if on_day & taken == taken:
         return 0, 0
     month = month_of(day)
     for step, days in steps:
-        if any_between(days, month.first, month.last):
+        if any_between(days, month.first, month.last) or not fits(days, day):
             in_month |= step
     return _new(in_month, taken), _new(on_day, taken)
 

@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from typing import TypeVar
 
 from recsys.calendar import day_name, hour_name, month_of, week_of
-from recsys.customers.days import each_day
 from recsys.keys import Keys
 from recsys.ledger import scopes
 from recsys.ledger.figures import Figures, Hour, Reach, Subject, Value, Week
@@ -102,7 +101,7 @@ class Books:
         return [scopes.unpack_names(value) for [value] in replies]
 
     async def _days(self) -> list[int]:
-        return sorted({day for names in await self._names() for day in each_day(names.days)})
+        return sorted({day for names in await self._names() for day in names.each_day()})
 
     async def _read(self, names: list[str], shape: type[V], partitions: Iterable[int] | None = None) -> dict[str, V]:
         """By scope, what is stored of it, added up."""

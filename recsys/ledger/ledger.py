@@ -7,7 +7,7 @@ from recsys.calendar import HOUR_MS, MINUTE_MS
 from recsys.customers import firsts
 from recsys.customers.account import Account
 from recsys.customers.firsts import Firsts
-from recsys.customers.money import NO_CURRENCY, amount, micros, times
+from recsys.customers.money import MOST, NO_CURRENCY, amount, micros, times
 from recsys.events import Event, Kind, Line
 from recsys.ledger import scopes
 from recsys.ledger.figures import Figures, Hour, Paid, Reach, Subject, Value, Week
@@ -104,7 +104,7 @@ def whole(event: Event) -> Paid | None:
     """
     if event.kind is Kind.PURCHASE:
         units = sum(micros(1.0 if line.quantity is None else line.quantity) for line in event.lines)
-        return Paid(event.currency or NO_CURRENCY, spent=amount(event), units=units)
+        return Paid(event.currency or NO_CURRENCY, spent=amount(event), units=min(units, MOST))
     if event.kind is Kind.REFUND:
         return Paid(event.currency or NO_CURRENCY, refunded=amount(event))
     return None

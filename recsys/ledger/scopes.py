@@ -20,8 +20,8 @@ import msgspec
 from msgspec import Struct
 
 from recsys.calendar import HOUR_MS, day_name, hour_name, month_of, week_of
-from recsys.customers.days import NO_DAYS, Days, contains, with_day
-from recsys.events import Event, Kind
+from recsys.customers.days import DAY_MS
+from recsys.events import EARLIEST_MS, Event, Kind
 from recsys.ledger.figures import Figures, Hour, Reach, Subject, Value, Week
 
 ALL: Final = "all"
@@ -31,6 +31,9 @@ MOST_SOURCES = 50
 OTHERS = "source:others"
 LONGEST = 64
 """Characters of a search, and of a platform, that are told apart."""
+FIRST_DAY = EARLIEST_MS // DAY_MS
+MOST_DAYS = 100 * 366
+"""After the first: what clocks name that are wrong by thousands of years is counted, and listed nowhere."""
 BRIEF = ("hour", "item", "search")
 """Kinds of scopes that are forgotten when nothing was counted in them for as long as a customer is remembered."""
 TYPES: dict[str, type[Value]] = {"all": Reach, "month": Reach, "hour": Hour, "week": Week, "item": Subject, "search": Subject}
@@ -47,12 +50,16 @@ class Names(Struct, array_like=True):
     sources: list[str] = []
     """Scopes, in the order in which they came."""
     countries: list[str] = []
-    days: Days = NO_DAYS
+    days: bytes = b""
+    """Bit n, little-endian, is the day n after `FIRST_DAY`."""
 
     def note(self, day: int, source: str | None, country: str | None) -> str | None:
         """Notes the scopes of an event; the scope of its source, which may be that of all others."""
-        if not contains(self.days, day):
-            self.days = with_day(self.days, day)
+        place, bit = divmod(day - FIRST_DAY, 8)
+        if place >= len(self.days) and place < MOST_DAYS // 8:
+            self.days += bytes(place + 1 - len(self.days))
+        if place < len(self.days) and not self.days[place] >> bit & 1:
+            self.days = self.days[:place] + bytes((self.days[place] | 1 << bit,)) + self.days[place + 1 :]
         if country is not None and country not in self.countries:
             self.countries.append(country)
         if source is None or source in self.sources:
@@ -61,6 +68,18 @@ class Names(Struct, array_like=True):
             return OTHERS
         self.sources.append(source)
         return source
+
+    def each_day(self) -> list[int]:
+        """The days with an event, since 1970, in order.
+
+        >>> names = Names()
+        >>> for day in (20_000, 19_999, 20_000):
+        ...     _ = names.note(day, None, None)
+        >>> names.each_day()
+        [19999, 20000]
+        """
+        bits = int.from_bytes(self.days, "little")
+        return [FIRST_DAY + n for n in range(bits.bit_length()) if bits >> n & 1]
 
 
 _names = msgspec.msgpack.Decoder(Names)

@@ -1,0 +1,152 @@
+"""`freshet segments`, `funnel`, `cohorts` and `report`: the shop's figures for people, as JSON, as CSV and as a page."""
+
+import asyncio
+import csv
+import io
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+from rich import table as rich_table
+
+from recsys.ledger import tables
+from recsys.ledger.tables import Table, text
+from streams.bookkeeping import Bookkeeping, bookkeeping
+from streams.cli.failure import Failure
+from streams.cli.lookup import console, printable
+from streams.looking import NothingToSee
+from streams.settings import read_settings
+
+SHOWN = 40
+"""Rows that people see of a table; JSON and CSV have all."""
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+as_csv = click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
+_encode = msgspec.json.Encoder(decimal_format="number").encode
+
+
+@click.command()
+@as_json
+@as_csv
+def segments(as_json: bool, as_csv: bool) -> None:
+    """Show how many customers are in each segment now, and what they brought.
+
+    It reads what is known of every customer.
+    """
+    show(asked(lambda books: books.segments()), as_json=as_json, as_csv=as_csv)
+
+
+@click.command()
+@click.option(
+    "--by", type=click.Choice(["all", "month", "day", "source", "country", "category"]), default="all", help="A row for each."
+)
+@as_json
+@as_csv
+def funnel(by: str, as_json: bool, as_csv: bool) -> None:
+    """Show how far sessions and customers came from view to purchase.
+
+    A step counts whatever came before it, once a session and once a customer, where it was taken first; cart abandonment is the
+    share of those with a cart that did not buy. By category it is events that are counted, of items as the catalogue has them.
+    """
+    table = asked(lambda books: books.categories() if by == "category" else books.funnel(by))
+    show(table, as_json=as_json, as_csv=as_csv)
+
+
+@click.command()
+@as_json
+@as_csv
+def cohorts(as_json: bool, as_csv: bool) -> None:
+    """Show customers by the week of their first order: how many buy again, and for how much, week by week."""
+    table = asked(lambda books: books.cohorts())
+    if as_json or as_csv:
+        show(table, as_json=as_json, as_csv=as_csv)
+    else:
+        show(tables.retention(table), as_json=False, as_csv=False)
+
+
+@click.command()
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write a page with charts.")
+@click.option("--table", "name", help="Show only this table, by its name in the JSON.")
+@as_json
+@as_csv
+def report(out: Path | None, name: str | None, as_json: bool, as_csv: bool) -> None:
+    """Show the shop's figures: sales by month, day, hour and minute, funnel, cohorts, segments, items, searches.
+
+    Times are UTC. CSV is of one table, so it needs --table.
+    """
+    if as_csv and name is None:
+        raise click.UsageError("--csv needs --table")
+    if out is not None and name is not None:
+        raise click.UsageError("a page has all tables: leave --table out")
+    found = asked(lambda books: books.report())
+    if out is not None:
+        write(out, found)
+    if name is not None:
+        chosen = next((table for table in found if table.name == name), None)
+        if chosen is None:
+            raise click.UsageError(f"--table is one of {', '.join(table.name for table in found)}")
+        show(chosen, as_json=as_json, as_csv=as_csv)
+    elif as_json:
+        click.echo(_encode({table.name: table.objects for table in found}))
+    elif out is None:
+        for table in found:
+            if table.name != "minutes" and table.rows:
+                show(tables.retention(table) if table.name == "cohorts" else table, as_json=False, as_csv=False)
+
+
+def write(out: Path, found: list[Table]) -> None:
+    """The page."""
+    from recsys.ledger.page import page
+
+    try:
+        out.write_text(page(found), encoding="utf-8")
+    except (ModuleNotFoundError, OSError) as error:
+        raise Failure(str(error)) from None
+    click.echo(f"wrote {out}", err=True)
+
+
+def asked(question: Callable[[Bookkeeping], Awaitable[Any]]) -> Any:
+    """What the books answer."""
+
+    async def ask() -> Any:
+        async with bookkeeping(read_settings()) as books:
+            return await question(books)
+
+    try:
+        return asyncio.run(ask())
+    except NothingToSee as error:
+        raise Failure(str(error)) from None
+
+
+def show(table: Table, *, as_json: bool, as_csv: bool) -> None:
+    """A table as it is wanted."""
+    if as_json and as_csv:
+        raise click.UsageError("--json or --csv, not both")
+    if as_json:
+        click.echo(_encode(table.objects))
+    elif as_csv:
+        click.echo(in_csv(table), nl=False)
+    else:
+        drawn = rich_table.Table(title=table.title)
+        for n, column in enumerate(table.columns):
+            drawn.add_column(column, justify="right" if n else "left", overflow="fold")
+        for row in table.rows[-SHOWN:] if table.name in ("days", "hours", "minutes") else table.rows[:SHOWN]:
+            drawn.add_row(*(printable(text(column, value)) for column, value in zip(table.columns, row, strict=True)))
+        console().print(drawn)
+
+
+def in_csv(table: Table) -> str:
+    """The table as CSV (RFC 4180). A text that a spreadsheet would run as a formula has an apostrophe before it.
+
+    >>> from decimal import Decimal
+    >>> in_csv(Table("t", "T", ["item", "units"], [["=1+1", Decimal("2.5")], ["a,b", None]])).splitlines()
+    ['item,units', "'=1+1,2.5", '"a,b",']
+    """
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(table.columns)
+    for row in table.rows:
+        writer.writerow([f"'{value}" if isinstance(value, str) and value[:1] in "=+-@\t\r" else value for value in row])
+    return out.getvalue()
