@@ -46,9 +46,6 @@ and a rebuild leaves them alone.
 | `p {u7}:context:<slot>` | string | retention | commit | what is popular in one, packed (`recsys.cold.tables`) |
 | `p {u7}:trials:<hash>` | string | retention | commit | how often the item was shown and clicked (`recsys.cold.trials`) |
 | `p {u7}:ledger:<scope>` | string | none, or retention | commit | what its customers together did (`recsys.ledger.scopes`) |
-| `p {u7}:contexts` | string | retention | commit | the contexts that were met, as JSON (`recsys.cold.contexts`) |
-| `p {u7}:context:<slot>` | string | retention | commit | what is popular in one, packed (`recsys.cold.tables`) |
-| `p {u7}:trials:<hash>` | string | retention | commit | how often the item was shown and clicked (`recsys.cold.trials`) |
 | `p {u7}:learner` | string | retention | publish | what ranking learned on the partition, packed (`recsys.learners`) |
 | `p category:<category>` | string | none: one a category | publish | its most popular items, packed (`recsys.categories`) |
 | `p {i7}:mark` | string | none: one a shard | merge | the shard's version, its marks by partition (`recsys.marks.ItemMark`) |
@@ -228,11 +225,6 @@ class Keys(Struct, frozen=True):
 
     def spreads(self, partition: int) -> str:
         return f"{self.internal}{{u{partition}}}:spreads"
-
-    @property
-    def accounts(self) -> str:
-        """A pattern of Redis for the accounts of all partitions."""
-        return f"{literal(self.internal)}{{u*}}:account:*"
 
     def ledger(self, partition: int, scope: str) -> str:
         """`scope` is one of `recsys.ledger.scopes`."""

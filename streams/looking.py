@@ -73,10 +73,8 @@ def unseen(_part: float, _records: int) -> None:
 
 
 @asynccontextmanager
-async def looking(settings: Settings, shown: Shown = unseen) -> AsyncIterator[Looking]:
-    """Looks at the state under the key prefix of the settings, by the state's own rules of counting.
-
-    `shown` is told how far the catalogue is read, should it be.
+async def open_state(settings: Settings) -> AsyncIterator[tuple[LiveStore, Layout]]:
+    """The live state under the key prefix of the settings, and what it was built with.
 
     Raises `NothingToSee` where nothing is counted yet or another version of Freshet counted, `redis.exceptions.RedisError`
     where Redis does not answer.
