@@ -29,9 +29,9 @@ and a rebuild leaves them alone.
 | `p trending` | string | none: one key | publish | public: the most popular items as JSON |
 | `p trending:<category>` | string | none: one a category | publish | public: the most popular items of a category as JSON |
 | `p item:<item>` | string | none: one an item | catalogue | public: the Item JSON of an item that is not deleted, as it came |
-| `p catalogue` | string | none: one key | catalogue | how many partitions `items` has; missing: nobody has read it |
+| `p catalogue` | string | none: one key | catalogue | the most partitions `items` was seen with; missing: nobody has read it |
 | `p {c7}:mark` | string | none: one a partition of `items` | catalogue | up to where its records have had their effects |
-| `p {c7}:deleted` | string | none: one a partition of `items` | catalogue | the items that are deleted up to there, as JSON |
+| `p {c7}:deleted` | string | none: one a partition of `items` | catalogue | the items deleted up to there, and when, as JSON |
 | `p user:<user>` | string | none: one a described user | users | public: the User JSON of a user who is not deleted |
 | `p {p7}:mark` | string | none: one a partition of `users` | users | up to where its records have had their effects |
 | `p state` | string | none: one key | first worker | what the state was built with (`recsys.layout.Layout`) |

@@ -94,7 +94,10 @@ def _without(stored: Layout, layout: Layout) -> str:
     ', with that counted from the first event on; or set FRESHET_BASKETS=false, and the worker goes on without it'
     """
     lacking = [name for name in OPTIONAL if getattr(layout, name) and not getattr(stored, name)]
-    if not lacking or stored != msgspec.structs.replace(layout, **dict.fromkeys(lacking, False)):
+    without = msgspec.structs.replace(layout, **dict.fromkeys(lacking, False))
+    if not without.customers:
+        without = msgspec.structs.replace(without, rates=())  # a state without accounts has none, see `layout_of`
+    if not lacking or stored != without:
         return ""
     off = " and ".join(f"FRESHET_{name.upper()}=false" for name in lacking)
     return f", with that counted from the first event on; or set {off}, and the worker goes on without it"

@@ -13,19 +13,20 @@ import time
 from collections.abc import Iterable, Iterator, Sequence, Set
 from typing import NoReturn
 
-import msgspec
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from recsys.catalogue.catalogue import Catalogue
-from recsys.catalogue.item import BadItem, CatalogueItem
+from recsys.catalogue.deletions import encode, offset_of, read_deletions
+from recsys.catalogue.item import BadItem
+from recsys.catalogue.last_words import LastWords
 from recsys.hashing import hash_item
 from recsys.keys import Keys
 from recsys.marks import START
-from recsys.store import Entry, Store, Swap
+from recsys.store import Store, Swap
 from streams import topics
 from streams.counting import fitting
 from streams.home import Rejected
-from streams.item_parts import Part, Pending, has_read, move_back, offset_of, opened, told_by, write
+from streams.item_parts import Part, Pending, has_read, move_back, raise_count, told_by, write
 from streams.lease import LEASE_S, now
 from streams.outbox import Letter, Outbox
 from streams.publishing import Publishing
@@ -68,6 +69,7 @@ class CatalogueStream:
         self._rejected = settings.topic(topics.REJECTED)
         self._keys = keys
         self._catalogue = catalogue
+        self._words = LastWords(catalogue)
         self._store = store
         self._outbox = outbox
         self._publishing = publishing
@@ -76,7 +78,6 @@ class CatalogueStream:
         self._owned = owned
         self._sweep = Sweep(settings, keys, store, outbox)
         self._parts: dict[int, Part] = {}
-        self._unavailable: set[str] = set()
         self._pending: dict[str, Pending] = {}
         self._sweeping: set[str] = set()
         """The items that are being swept."""
@@ -124,10 +125,9 @@ class CatalogueStream:
 
     async def _open(self, consumer: AIOKafkaConsumer, numbers: Sequence[int]) -> None:
         """From now on reads these partitions, too, from their beginning."""
-        for part in await opened(numbers, self._store, self._keys):
-            for item in part.deleted:
-                self._catalogue.remove(item)
-            self._parts[part.number] = part
+        for number, deletions in zip(numbers, await read_deletions(self._store, self._keys, numbers), strict=True):
+            self._words.open(number, deletions)
+            self._parts[number] = Part(number)
         read = {place: await consumer.position(place) for place in consumer.assignment()}
         consumer.assign(list(self._places(self._parts)))  # forgets how far the others are read
         for place, position in read.items():
@@ -154,14 +154,14 @@ class CatalogueStream:
                     rejected.append(Rejected(record, str(bad)))
                 continue
             item = told if isinstance(told, str) else told.item_id
-            was_hidden = self._is_hidden(part, item)
+            was_hidden = self._words.is_hidden(item)
             is_new = record.offset > part.read
             if is_new:
                 part.read = record.offset
-                self._remember(part, record.offset, item, told)
-            if has_effects:
+                self._words.hear(part.number, record.offset, record.timestamp, told)
+            if has_effects and self._words.speaks(part.number, item):
                 values[item] = record.value or None
-                if not self._is_hidden(part, item):
+                if not self._words.is_hidden(item):
                     self._pending.pop(item, None)
                     self._sweeping.discard(item)
                     shown += [item] * (is_new and was_hidden)
@@ -177,28 +177,6 @@ class CatalogueStream:
             if shown:
                 await self._publishing.show_again([hash_item(item) for item in shown])
 
-    def _is_hidden(self, part: Part, item: str) -> bool:
-        return item in part.deleted or item in self._unavailable
-
-    def _remember(self, part: Part, offset: int, item: str, told: CatalogueItem | str) -> None:
-        if offset <= part.deleted_until and item in part.deleted:
-            return  # it is deleted by a later record, or was by one that Kafka has forgotten
-        if isinstance(told, str):
-            self._catalogue.remove(item)
-            self._unavailable.discard(item)
-            if offset > part.deleted_until:
-                part.deleted.add(item)
-                part.deletions_noted = False
-            return
-        self._catalogue.put(told)
-        if item in part.deleted:
-            part.deleted.discard(item)
-            part.deletions_noted = False
-        if told.available:
-            self._unavailable.discard(item)
-        else:
-            self._unavailable.add(item)
-
     # Effects
 
     def _is_ours(self, part: Part) -> bool:
@@ -211,7 +189,7 @@ class CatalogueStream:
         if not new:
             return
         ends = await consumer.end_offsets(list(new))  # asked at once, for it waits for the fetch that is under way
-        await self._store.put([Entry(self._keys.catalogue, str(len(self._parts)).encode())])  # for who only looks
+        await raise_count(self._store, self._keys.catalogue, len(self._parts))  # for who only looks
         marks = await self._store.read([[self._keys.catalogue_mark(part.number)] for part in new.values()])
         for (place, part), [mark] in zip(new.items(), marks, strict=True):
             part.stored, part.noted = mark, offset_of(mark)
@@ -265,18 +243,24 @@ class CatalogueStream:
     async def _write_marks(self) -> None:
         """Notes up to where the records have had their effects."""
         for part in [part for part in self._parts.values() if part.owned]:
-            offset = min([part.done, *(each.offset - 1 for each in self._pending.values() if each.part is part)])
-            if offset <= part.noted:
+            waiting = [each.offset for each in self._pending.values() if each.part is part]
+            offset = min([part.done, *(offset - 1 for offset in waiting)])
+            changed = part.number in self._words.unnoted and part.read >= part.noted
+            if offset <= part.noted and (waiting or not changed):
                 continue
             turn, mark = part.turn, str(offset).encode()
             values = {}
-            if not part.deletions_noted:
-                swept = part.deleted - self._pending.keys()  # who reads of the others behind the mark must find them new
-                values[self._keys.catalogue_deleted(part.number)] = msgspec.json.encode(sorted(swept))
-                part.deletions_noted = len(swept) == len(part.deleted)
+            if changed:
+                deleted = self._words.deletions[part.number].items
+                # who reads of the others behind the mark must find them new
+                swept = {item: when for item, when in deleted.items() if item not in self._pending}
+                values[self._keys.catalogue_deleted(part.number)] = encode(swept)
+                if len(swept) == len(deleted):
+                    self._words.unnoted.discard(part.number)
             [held] = await self._store.swap([Swap(self._keys.catalogue_mark(part.number), part.stored, mark, values)])
             if not held:
-                part.deletions_noted = part.deletions_noted and not values
+                if values:
+                    self._words.unnoted.add(part.number)
                 self._give_up(part)
             elif part.turn == turn:
                 part.stored, part.noted = mark, offset

@@ -8,8 +8,9 @@ from typing import Any
 from kafka import KafkaConsumer, TopicPartition
 
 from recsys.catalogue.catalogue import Catalogue
+from recsys.catalogue.deletions import Deletions, partitions_read, read_deletions
 from recsys.catalogue.item import BadItem
-from recsys.catalogue.shelf import Deleted, read_deleted
+from recsys.catalogue.last_words import LastWords
 from recsys.keys import Keys
 from recsys.store import Store
 from streams.item_parts import told_by
@@ -33,14 +34,15 @@ async def read_catalogue(settings: Settings, store: Store, keys: Keys, shown: Sh
 
     Raises `kafka.errors.KafkaError`, and `CatalogueUnread` where records stop coming.
     """
-    return await asyncio.to_thread(_read, settings, await read_deleted(store, keys), shown)
+    deletions = await read_deletions(store, keys, await partitions_read(store, keys))
+    return await asyncio.to_thread(_read, settings, deletions, shown)
 
 
-def _read(settings: Settings, deleted: list[Deleted], shown: Shown) -> Catalogue:
+def _read(settings: Settings, deletions: list[Deletions], shown: Shown) -> Catalogue:
     catalogue = Catalogue()
-    for part in deleted:
-        for item in part.items:
-            catalogue.remove(item)
+    words = LastWords(catalogue)
+    for number, deleted in enumerate(deletions):
+        words.open(number, deleted)
     consumer: Any = KafkaConsumer(
         **settings.brokers.connection(), group_id=None, enable_auto_commit=False, auto_offset_reset="earliest",
         bootstrap_timeout_ms=ANSWER_MS, allow_auto_create_topics=False,
@@ -51,14 +53,7 @@ def _read(settings: Settings, deleted: list[Deleted], shown: Shown) -> Catalogue
                 told = told_by(record)
             except BadItem:
                 continue
-            item = told if isinstance(told, str) else told.item_id
-            part = deleted[record.partition] if record.partition < len(deleted) else Deleted()
-            if record.offset <= part.until and item in part.items:
-                continue  # it is deleted by a later record, or was by one that Kafka has forgotten
-            if isinstance(told, str):
-                catalogue.remove(told)
-            else:
-                catalogue.put(told)
+            words.hear(record.partition, record.offset, record.timestamp, told)
     finally:
         consumer.close()
     return catalogue

@@ -123,7 +123,9 @@ def _generations(client: Client, prefix: str) -> Iterator[Finding]:
 
 def _kafka(settings: Settings) -> Iterator[Finding]:
     with KafkaAdminClient(**settings.brokers.connection(), bootstrap_timeout_ms=topics.ANSWER_MS) as admin:
-        found = {topic["name"]: topic for topic in admin.describe_topics([settings.topic(name) for name in topics.CLEANUP])}
+        found = {
+            topic["name"]: topic for topic in admin.describe_topics([settings.topic(name) for name in topics.needed(settings)])
+        }
         group = group_id(settings)
         workers = _members(admin, group)
         policy = _cleanup(admin, settings.topic(topics.ITEMS))

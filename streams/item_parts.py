@@ -1,13 +1,12 @@
 """The partitions of the topic `items` as a worker has them: what it has read, up to where the effects are had, what waits."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
-import msgspec
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from msgspec import Struct, field
+from msgspec import Struct
 
+from recsys.catalogue.deletions import offset_of
 from recsys.catalogue.item import CatalogueItem, decode, item_id
-from recsys.keys import Keys
 from recsys.marks import START
 from recsys.store import Entry, Replacement, Store, Swap
 
@@ -18,12 +17,6 @@ class Part(Struct):
     number: int
     read: int = START
     """The last offset that memory knows."""
-    deleted: set[str] = field(default_factory=set)
-    """The items that are deleted: Kafka itself forgets that after a while."""
-    deleted_until: int = START
-    """Up to this offset the records before it do not change that."""
-    deletions_noted: bool = True
-    """Whether these stand in Redis."""
     owned: bool = False
     stored: bytes | None = None
     """The mark, as it stands in Redis."""
@@ -46,29 +39,19 @@ class Pending(Struct):
     """Once."""
 
 
-async def opened(numbers: Iterable[int], store: Store, keys: Keys) -> list[Part]:
-    """These partitions, of which nothing is read; what was deleted before, the topic may say nothing of any more."""
-    parts = [Part(number) for number in numbers]
-    groups = [[keys.catalogue_mark(part.number), keys.catalogue_deleted(part.number)] for part in parts]
-    for part, [mark, deleted] in zip(parts, await store.read(groups), strict=True):
-        part.deleted_until = offset_of(mark)
-        part.deleted = set(msgspec.json.decode(deleted, type=list[str])) if deleted else set()
-    return parts
-
-
-def offset_of(mark: bytes | None) -> int:
-    """
-    >>> offset_of(None), offset_of(b"17")
-    (-1, 17)
-    """
-    return int(mark) if mark else START
-
-
 async def move_back(store: Store, mark_key: str, offset: int) -> None:
     """Moves a mark back to `offset`, if it is beyond."""
     while True:
         [[stored]] = await store.read([[mark_key]])
         if offset_of(stored) <= offset or (await store.swap([Swap(mark_key, stored, str(offset).encode(), {})]))[0]:
+            return
+
+
+async def raise_count(store: Store, key: str, count: int) -> None:
+    """Writes a number where none that is as high stands: who has not heard of added partitions yet does not set it back."""
+    while True:
+        [[stored]] = await store.read([[key]])
+        if int(stored or 0) >= count or (await store.swap([Swap(key, stored, str(count).encode(), {})]))[0]:
             return
 
 

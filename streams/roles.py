@@ -15,7 +15,7 @@ from recsys.keys import Keys
 from streams.access import Refused, knock
 from streams.cli.failure import one_line
 from streams.settings import Settings
-from streams.topics import ANSWER_MS, CUSTOMERS, EVENTS, ITEMS, RECOMMENDATIONS, REJECTED, USERS
+from streams.topics import ANSWER_MS, CUSTOMERS, EVENTS, ITEMS, RECOMMENDATIONS, REJECTED, USERS, needed
 
 GROUP = "freshet"
 """The workers' group where no prefixes are set; `group_id` says what it is where they are."""
@@ -113,8 +113,12 @@ def demand(settings: Settings, role: Role) -> None:
 
 
 def lacking(settings: Settings, role: Role) -> list[Right]:
-    """The rights of the role that we have not, as far as the brokers tell. Raises `kafka.errors.KafkaError`."""
-    wanted = [named(settings, right) for right in role.kafka]
+    """The rights of the role that we need under these settings and have not, as far as the brokers tell.
+
+    Raises `kafka.errors.KafkaError`.
+    """
+    unused = {CUSTOMERS, ITEMS} - needed(settings) if role in (WORKER, OPERATOR) else set()
+    wanted = [named(settings, right) for right in role.kafka if right.name not in unused]
     groups = sorted({right.name for right in wanted if right.kind == "group"})
     with KafkaAdminClient(**settings.brokers.connection(), bootstrap_timeout_ms=ANSWER_MS) as admin:
         held = dict(_of_topics(admin, sorted({right.name for right in wanted if right.kind == "topic"})))

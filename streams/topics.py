@@ -29,13 +29,26 @@ ANSWER_MS = 10_000
 """A broker that does not answer within this is absent."""
 
 
-def create_missing(settings: Settings, names: Collection[str] = frozenset(CLEANUP)) -> list[str]:
+def needed(settings: Settings) -> frozenset[str]:
+    """The topics that a worker uses under these settings.
+
+    >>> sorted(needed(Settings(customers=False, catalogue=False)))
+    ['events', 'recommendations', 'rejected']
+    """
+    unused = {CUSTOMERS: not settings.customers, USERS: not settings.customers, ITEMS: not settings.catalogue}
+    return frozenset(name for name in CLEANUP if not unused.get(name))
+
+
+def create_missing(settings: Settings, names: Collection[str] | None = None) -> list[str]:
     """Creates the topics that are missing and returns their names; returns when every one of them has its leaders.
+
+    Without `names` they are those that a worker needs.
 
     New topics have `settings.partitions` partitions and the broker's default replication factor. Topics that exist are
     taken as they are; one that somebody else creates meanwhile is as good. Raises `kafka.errors.KafkaError`:
     `KafkaTimeoutError` where no broker answers, else the broker's own reason why a topic cannot be made.
     """
+    names = needed(settings) if names is None else names
     policies = {settings.topic(name): policy for name, policy in CLEANUP.items() if name in names}
     with KafkaAdminClient(**settings.brokers.connection(), bootstrap_timeout_ms=ANSWER_MS) as admin:
         missing = {

@@ -16,6 +16,7 @@ from typing import NoReturn
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from msgspec import Struct
 
+from recsys.catalogue.deletions import offset_of
 from recsys.customers.user import BadUser, decode, encode, user_id
 from recsys.keys import Keys
 from recsys.marks import START
@@ -24,7 +25,7 @@ from streams import topics
 from streams.catalogue import FETCH_WAIT_MS, LOOK_S, POLL_MS, RECORDS
 from streams.counting import fitting
 from streams.home import Rejected
-from streams.item_parts import offset_of, write
+from streams.item_parts import write
 from streams.lease import LEASE_S, now
 from streams.outbox import Letter, Outbox
 from streams.settings import Settings

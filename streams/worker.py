@@ -105,7 +105,7 @@ async def run(
                 publishing.marks.offsets.keys() if catalogue_of is None else frozenset(),
             )  # fmt: skip
             background += [asyncio.create_task(stream.run()), asyncio.create_task(stream.run_rounds())]
-        if catalogue_of is None:
+        if settings.customers and catalogue_of is None:
             users = UserStream(settings, keys, store, outbox, partitions, rejected_partitions, publishing.marks.offsets.keys())
             background.append(asyncio.create_task(users.run()))
         try:

@@ -1,12 +1,18 @@
 """What is known of a customer, counted once more: with decimals, sets and lists, all events at a time."""
 
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any, NamedTuple
 
-from oracle import INTERACTIONS, Parsed
+from oracle import INTERACTIONS, Parsed, Recount, home_partition
+
+from recsys.customers import account, money, rfm
+from recsys.customers.days import NO_DAYS, Days, contains
+from recsys.customers.rfm import Spreads
+from recsys.events import Kind
+from recsys.keys import Keys
 
 EPOCH = date(1970, 1, 1)
 MILLIONTH = Decimal("0.000001")
@@ -113,3 +119,49 @@ def paid(events: Sequence[Parsed]) -> dict[str, Decimal]:
 def capped(number: Decimal) -> Decimal:
     """To the millionth, and `MOST` at most."""
     return min(number, MOST).quantize(MILLIONTH, ROUND_HALF_EVEN)
+
+
+def assert_accounts_are(truth: Recount, values: Mapping[str, bytes | None], keys: Keys, partitions: int, gap_ms: float) -> None:
+    """Every customer has an account, and nobody else; each is as it is recounted, and they stand as their accounts say."""
+    events: dict[str, list[Parsed]] = defaultdict(list)
+    for event in truth.events:
+        events[event.user].append(event)
+    assert {key.rpartition(":account:")[2] for key in values if ":account:" in key} == set(events)
+    for user, theirs in events.items():
+        assert found(values, keys, user, partitions) == expected(theirs, gap_ms)
+    for partition in range(partitions):
+        spreads = Spreads()
+        for key, value in values.items():
+            if key.startswith(keys.account(partition, "")):
+                rfm.stand(spreads, None, rfm.standing(account.unpack(value), {}))
+        assert rfm.unpack(values.get(keys.spreads(partition))) == spreads
+
+
+def days_of(days: Days) -> set[date]:
+    return {EPOCH + timedelta(days=day) for day in range(days.first, days.last + 1) if contains(days, day)}
+
+
+def counts(numbers: list[int]) -> dict[int, int]:
+    return {n: count for n, count in enumerate(numbers) if count}
+
+
+def found(values: Mapping[str, bytes | None], keys: Keys, user: str, partitions: int) -> Expected:
+    """What is stored, in the oracle's words."""
+    home = home_partition(user.removeprefix("anon:"), partitions)
+    kept = account.unpack(values[keys.account(home, user)])
+    return Expected(
+        kept.first_ms,
+        kept.last_ms,
+        days_of(kept.days),
+        kept.sessions,
+        {Kind(kind).name.lower(): count for kind, count in kept.kinds.items()},  # type: ignore[arg-type]
+        kept.sources,  # type: ignore[arg-type]
+        counts(kept.hours),  # type: ignore[arg-type]
+        counts(kept.weekdays),  # type: ignore[arg-type]
+        kept.orders,
+        days_of(kept.order_days) if kept.order_days != NO_DAYS else set(),
+        money.decimal(kept.units),
+        {currency: money.decimal(micros) for currency, micros in kept.spent.items()},
+        {currency: money.decimal(micros) for currency, micros in kept.refunded.items()},
+        (kept.shown, kept.clicked, kept.taken),
+    )

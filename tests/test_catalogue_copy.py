@@ -31,13 +31,22 @@ def test_a_copy_has_the_last_good_description_of_each_item_and_hides_what_is_del
         for item, value in values:
             producer.send(namespace.topic(ITEMS), value, key=item.encode(), partition=1).get(timeout=30)
     # Kafka has forgotten that "old" was deleted, and "back" after that came back; "away" it has forgotten whole.
-    entries = [(KEYS.catalogue, b"2"), (KEYS.catalogue_mark(1), b"4"), (KEYS.catalogue_deleted(1), b'["old", "back", "away"]')]
+    entries = [
+        (KEYS.catalogue, b"2"),
+        (KEYS.catalogue_mark(1), b"4"),
+        (KEYS.catalogue_deleted(1), b'{"old": 7, "back": 8, "away": 9}'),
+    ]
     asyncio.run(store.put([Entry(key, value) for key, value in entries]))
     read = asyncio.run(read_catalogue(namespace, store, KEYS, lambda part, count: told.append((part, count))))
     assert sorted(read.names.values()) == ["back", "cup", "hat"]
     assert read.hidden.tolist() == sorted(map(hash_item, ("pot", "hat", "old", "away")))
     assert told[-1][1] == len(values)
     assert all(0 <= part <= 1 for part, _ in told)
+    with KafkaProducer(**namespace.brokers.connection()) as producer:  # as after partitions were added
+        for item, value, partition in (("cup", None, 3), ("old", b"{}", 0)):
+            producer.send(namespace.topic(ITEMS), value, key=item.encode(), partition=partition).get(timeout=30)
+    read = asyncio.run(read_catalogue(namespace, store, KEYS, lambda *_: None))
+    assert sorted(read.names.values()) == ["back", "hat", "old"]
 
 
 class Silent:

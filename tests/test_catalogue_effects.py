@@ -14,6 +14,7 @@ from recsys.keys import Keys
 from recsys.store import Entry, MemoryStore
 from streams import catalogue as module
 from streams.catalogue import CatalogueStream
+from streams.item_parts import raise_count
 from streams.outbox import Letter, Outbox
 from streams.publishing import Publishing
 from streams.settings import Settings
@@ -29,6 +30,7 @@ class Log:
 
     def __init__(self) -> None:
         self.partitions: list[list[Any]] = [[], []]
+        self.clock_ms = 0
 
     def grow(self) -> None:
         """Has one partition more."""
@@ -40,7 +42,10 @@ class Log:
     def tell_bytes(self, item: str, value: bytes | None, partition: int = 0) -> None:
         log, key = self.partitions[partition], item.encode()
         offset = log[-1].offset + 1 if log else 0
-        log.append(ConsumerRecord("items", partition, offset, 0, 0, key, value, None, len(key), len(value or b""), ()))
+        self.clock_ms += 1
+        log.append(
+            ConsumerRecord("items", partition, offset, self.clock_ms, 0, key, value, None, len(key), len(value or b""), ())
+        )
 
     def compact(self) -> None:
         """Leaves the last record of each key, and of deletions none, but for the last record of a partition."""
@@ -225,7 +230,7 @@ def test_a_partition_that_is_added_is_read_and_has_its_effects_while_the_others_
         for each in one, other:
             await each.until(lambda each=each: each.hides("a") and each.hides("b"), "both workers know")  # type: ignore[misc]
             each.die()
-        assert json.loads(store.values[KEYS.catalogue_deleted(2)]) == ["b"]
+        assert json.loads(store.values[KEYS.catalogue_deleted(2)]).keys() == {"b"}
         assert len(desk.rejected) == 1
 
         later = One(log, store, desk, owned=())
@@ -233,6 +238,73 @@ def test_a_partition_that_is_added_is_read_and_has_its_effects_while_the_others_
         later.die()
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("forgets", [False, True], ids=["Kafka knows", "Kafka forgets deletions"])
+def test_an_items_last_record_holds_when_added_partitions_have_it_and_its_old_ones_stayed(log: Log, forgets: bool) -> None:
+    """Items were told on partition 1, and now come on 2 (deleted, changed), or back from there."""
+
+    async def run() -> None:
+        store, desk = MemoryStore(), Desk()
+        for item in ("deleted", "changed", "back"):
+            log.tell(item, 1, available=item != "changed", price=1)
+        log.tell_bytes("again", None, 1)
+        first = One(log, store, desk)
+        await first.noted(store)
+        log.grow()
+        log.tell_bytes("deleted", None, 2)
+        log.tell("changed", 2, price=2)
+        log.tell_bytes("back", None, 2)
+        log.tell("again", 2)
+        await first.noted(store)
+        log.tell("back", 1)  # by a producer that had not heard of the new partition
+        log.tell("last", 2)
+
+        async def holds(one: One) -> None:
+            await one.noted(store)
+            await one.until(lambda: deletions() == ({}, {"deleted"}), "both partitions' deletions were noted")
+            hidden = [one.hides(item) for item in ("deleted", "changed", "back", "again")]
+            assert hidden == [True, False, False, False]
+            assert {key for key in store.values if key.startswith("p:item:")} == public
+            assert json.loads(store.values[KEYS.item("changed")])["price"] == 2
+            one.die()
+
+        def deletions() -> tuple[Any, Any]:
+            one, two = (json.loads(store.values.get(KEYS.catalogue_deleted(n), b"null")) for n in (1, 2))
+            return one, two and set(two)
+
+        public = {KEYS.item(item) for item in ("changed", "back", "again", "last")}
+        await holds(first)
+        if forgets:
+            log.compact()
+        for _ in range(2):
+            later = One(log, store, desk)
+            await later.until(lambda one=later: len(one.catalogue) == 4, "the topic was read")  # type: ignore[misc]
+            await holds(later)
+        if not forgets:  # all is told anew to an empty Redis
+            store.values.clear()
+            anew = One(log, store, desk)
+            await holds(anew)
+
+    asyncio.run(run())
+
+
+def test_who_has_not_heard_of_a_partition_yet_does_not_set_back_how_many_there_are() -> None:
+    class Late(MemoryStore):
+        """Another worker writes its count just before ours."""
+
+        async def swap(self, *arguments: Any) -> list[bool]:
+            self.values.setdefault("count", b"5")
+            return await super().swap(*arguments)
+
+    async def counted(store: MemoryStore, *counts: int) -> bytes:
+        for count in counts:
+            await raise_count(store, "count", count)
+        return store.values["count"]
+
+    assert asyncio.run(counted(MemoryStore(), 4, 10, 9)) == b"10"
+    assert asyncio.run(counted(Late(), 4)) == b"5"
+    assert asyncio.run(counted(Late(), 6)) == b"6"
 
 
 def items_of(value: bytes) -> list[str]:

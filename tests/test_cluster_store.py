@@ -37,9 +37,9 @@ def test_a_cluster_does_in_all_its_slots_what_a_dictionary_does(namespace: Setti
 
     def swap() -> Swap:
         mark, *keys = keys_of_one_slot()
-        return Swap(
-            mark, rng.choice([None, b"0", b"1"]), rng.choice([b"0", b"1"]), {key: b"%d" % rng.randrange(9) for key in keys}
-        )
+        values, mortal = {key: b"%d" % rng.randrange(9) for key in keys}, rng.randint(0, len(keys))
+        expected, new, lifetime_s = rng.choice([None, b"0", b"1"]), rng.choice([b"0", b"1"]), rng.choice([0, 1000])
+        return Swap(mark, expected, new, dict([*values.items()][:mortal]), lifetime_s, dict([*values.items()][mortal:]))
 
     async def on(store: Store, steps: Sequence[tuple[str, Any]]) -> list[object]:
         return [await getattr(store, operation)(argument) for operation, argument in steps]

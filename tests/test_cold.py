@@ -2,16 +2,15 @@
 
 import asyncio
 import contextlib
-import json
 import math
 import random
-from collections import Counter, defaultdict, deque
-from collections.abc import Mapping, Sequence
+from collections import Counter
 from typing import Any
 
 import numpy as np
 import pytest
-from oracle import Record, home_partition
+from cold_oracle import recounted, stored
+from oracle import Record, home_partition, recount
 from strategies import NOW_MS, encoded
 from test_laws import KEYS, Crash, FragileStore, count_all, counted, cut, mark_of, state
 from test_rank import START_MS, Shop
@@ -19,7 +18,7 @@ from test_rank import START_MS, Shop
 from recsys import marks
 from recsys.catalogue.catalogue import Catalogue
 from recsys.catalogue.item import CatalogueItem
-from recsys.cold import tables, trials
+from recsys.cold import tables
 from recsys.cold.contexts import MOST_PLATFORMS, Directory
 from recsys.cold.exploration import Candidates, explored_places, thompson
 from recsys.cold.lists import ColdList, encode
@@ -27,7 +26,6 @@ from recsys.cold.tables import ROOM, Lines
 from recsys.cold.window import AT_ONCE
 from recsys.engine import Engine
 from recsys.events import Event, Kind, Line, decode
-from recsys.hashing import hash_id
 from recsys.keys import Keys
 from recsys.rules import Rules
 from recsys.store import Entry, MemoryStore
@@ -63,57 +61,12 @@ def a_log(seed: int, records: int = 120, partitions: int = 1) -> list[Record]:
     return log
 
 
-Recounted = tuple[dict[str, Counter[str]], Counter[str], Counter[str]]
-
-
-def recounted(log: Sequence[Record], history: int) -> Recounted:
-    """By context the interactions of items; and how often each was shown and clicked: by the words of the contract."""
-    met: dict[str, Counter[str]] = defaultdict(Counter)
-    shown, clicked = Counter[str](), Counter[str]()
-    pasts: dict[str, deque[str]] = defaultdict(lambda: deque(maxlen=history))
-    for record in log:
-        event = json.loads(record.value or b"")
-        items = [line["item_id"] for line in event.get("items", [])] or [event["item_id"]]
-        answers = "recommendation_id" in event
-        past = pasts[event["user_id"]]
-        if event["event_id"] in past:
-            continue
-        if event["event_type"] == "impression" and answers:
-            shown.update(set(items))
-        if event["event_type"] not in ("click", "view", "purchase"):
-            continue
-        past.extend([event["event_id"]] * len(items))
-        names = [event["source"]] if event.get("source") in ("web", "ios") else []
-        for name in names + ([f"country:{event['country']}"] if "country" in event else []):
-            met[name].update(items)
-        if event["event_type"] == "click" and answers:
-            clicked.update(set(items))
-    return met, shown, clicked
-
-
-def stored(values: Mapping[str, bytes], partitions: int) -> Recounted:
-    """The same as it stands in the store."""
-    ids = {hash_id(item): item for item in ITEMS}
-    met: dict[str, Counter[str]] = defaultdict(Counter)
-    shown, clicked = Counter[str](), Counter[str]()
-    for partition in range(partitions):
-        for name, slot in Directory(values.get(KEYS.contexts(partition))).slots.items():
-            table = tables.unpack([values[KEYS.context(partition, slot)]])
-            for i in range(table.length[0]):
-                met[name][ids[int(table.item[0, i])]] += int(table.interactions[0, i])
-        for item in ITEMS:
-            found = trials.unpack(values.get(KEYS.trials(partition, hash_id(item))))
-            shown[item] += found.shown
-            clicked[item] += found.clicked
-    return met, +shown, +clicked
-
-
 @pytest.mark.parametrize("seed", range(4))
 def test_what_is_counted_by_context_and_of_recommendations_is_what_a_recount_counts(seed: int) -> None:
     log = a_log(seed, partitions=3)
-    truth = recounted(log, RULES.history)
+    truth = recounted(recount(log, 3, history=RULES.history, window=RULES.window))
     assert all(truth)
-    assert stored(counted(log, 3, RULES).values, 3) == truth
+    assert stored(counted(log, 3, RULES).values, KEYS, 3, ITEMS) == truth
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -182,7 +135,7 @@ def test_a_platform_that_takes_the_slot_of_another_begins_with_an_empty_table(si
     log = [Record(0, n, NOW_MS + n, b"u1", value) for n, value in enumerate(values)]
     store = MemoryStore()
     asyncio.run(count_all(store, cut(log, 0, sizes, 1), RULES))
-    met, _, _ = stored(store.values, 1)
+    met, _, _ = stored(store.values, KEYS, 1, ITEMS)
     assert len(met) == MOST_PLATFORMS
     for name, counts in met.items():
         assert counts <= Counter(ITEMS[n % 12] for n in range(80) if f"platform{n % 37}" == name)

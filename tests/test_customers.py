@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from customers_oracle import EPOCH, Expected, expected
+from customers_oracle import EPOCH, assert_accounts_are, days_of, expected
 from hypothesis import given
 from hypothesis import strategies as st
 from kafka import KafkaProducer
@@ -22,10 +22,10 @@ from workers import Workers, wait_until
 
 from recsys.customers import account, message, money, rfm, spread, standings
 from recsys.customers.account import MOST_NAMES, OTHERS, Account
-from recsys.customers.days import NO_DAYS, Days, contains, gaps, how_many, with_day
+from recsys.customers.days import NO_DAYS, contains, gaps, how_many, with_day
 from recsys.customers.rfm import Rfm, Spreads, Standing
 from recsys.engine import Engine
-from recsys.events import Kind, decode
+from recsys.events import decode
 from recsys.hashing import NONE
 from recsys.rules import Rules
 from recsys.store import MemoryStore
@@ -37,47 +37,12 @@ from streams.topics import CUSTOMERS, create_missing
 DAY_MS = 86_400_000
 
 
-def days_of(days: Days) -> set[date]:
-    return {EPOCH + timedelta(days=day) for day in range(days.first, days.last + 1) if contains(days, day)}
-
-
-def counts(numbers: list[int]) -> dict[int, int]:
-    return {n: count for n, count in enumerate(numbers) if count}
-
-
-def found(store: MemoryStore, user: str, partitions: int) -> Expected:
-    """What is stored, in the oracle's words."""
-    home = home_partition(user.removeprefix("anon:"), partitions)
-    kept = account.unpack(store.values[KEYS.account(home, user)])
-    return Expected(
-        kept.first_ms,
-        kept.last_ms,
-        days_of(kept.days),
-        kept.sessions,
-        {Kind(kind).name.lower(): count for kind, count in kept.kinds.items()},  # type: ignore[arg-type]
-        kept.sources,  # type: ignore[arg-type]
-        counts(kept.hours),  # type: ignore[arg-type]
-        counts(kept.weekdays),  # type: ignore[arg-type]
-        kept.orders,
-        days_of(kept.order_days) if kept.order_days != NO_DAYS else set(),
-        money.decimal(kept.units),
-        {currency: money.decimal(micros) for currency, micros in kept.spent.items()},
-        {currency: money.decimal(micros) for currency, micros in kept.refunded.items()},
-        (kept.shown, kept.clicked, kept.taken),
-    )
-
-
 @FEW
 @given(logs(partitions=3), RULES_OF_ALL_KINDS)
 def test_what_is_known_of_customers_is_what_the_recount_knows(log: list[Record], rules: Rules) -> None:
     truth = recount(log, 3, history=rules.history, window=rules.window, session_gap_s=rules.session_gap_ms / 1000)
     store = counted(log, 3, rules)
-    events: dict[str, list[Parsed]] = defaultdict(list)
-    for event in truth.events:
-        events[event.user].append(event)
-    assert {key.rpartition(":account:")[2] for key in store.values if ":account:" in key} == set(events)
-    for user, theirs in events.items():
-        assert found(store, user, 3) == expected(theirs, rules.session_gap_ms)
+    assert_accounts_are(truth, store.values, KEYS, 3, rules.session_gap_ms)
 
 
 @FEW

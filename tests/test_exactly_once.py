@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import subprocess
 import sys
 import time
@@ -10,7 +11,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import cold_oracle
 import pytest
+from customers_oracle import assert_accounts_are
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from msgspec.structs import replace
 from oracle import Record, Recount, home_partition, partners, recount, sealed
@@ -36,6 +39,8 @@ from streams.topics import create_missing
 PARTITIONS = 3
 CAUGHT_UP_S = 90.0
 BOTH = pytest.mark.parametrize("redis_kind", ["single", "cluster"], indirect=True)
+MORTAL = re.compile(r"\{u\d+\}:((user|bought|account|context|trials):.+|contexts|learner)\Z", re.DOTALL)
+"""Internal keys with a lifetime."""
 ON_A_CLUSTER = pytest.mark.parametrize("redis_kind", ["cluster"], indirect=True)
 
 
@@ -86,6 +91,11 @@ class Shop:
             del event["item_id"]
         if event["event_type"] == "rating":
             event["rating"] = rng.randint(1, 5)
+        if event["event_type"] in ("purchase", "refund") and "items" not in event:
+            event |= {"quantity": rng.randint(1, 3), "price": rng.randrange(2000) / 100, "currency": rng.choice(["EUR", "USD"])}
+        event |= rng.choice([{"source": "web", "country": "DE"}, {"source": "ios"}, {"source": "a:b"}, {}])
+        if rng.random() < 0.2:
+            event["recommendation_id"] = "r"
         if rng.random() < 0.3:
             event["session_id"] = f"s{rng.randrange(3)}"
         if rng.random() < 0.1:
@@ -212,6 +222,10 @@ def assert_exactly_once(shop: Shop, environ: Mapping[str, str]) -> Recount:
     state = internal_state(shop.redis, keys)
     assert_purchases_are(truth, state, keys, PARTITIONS)
     assert_visitors_are(truth, state, keys, PARTITIONS, Rules().visitors)
+    assert_accounts_are(truth, state, keys, PARTITIONS, Rules().session_gap_ms)
+    items = {item for event in truth.events for item in event.items}
+    assert cold_oracle.stored(state, keys, PARTITIONS, items) == cold_oracle.recounted(truth)
+    assert_lifetimes(shop, state)
     assert sum(user_mark(state.get(keys.user_mark(partition))).baskets for partition in range(PARTITIONS)) == truth.opened
     assert_rejected(shop, truth)
     assert_recommended(shop, truth)
@@ -222,6 +236,14 @@ def internal_state(redis: Client, keys: Keys) -> dict[str, bytes | None]:
     """The whole internal state."""
     names = {name.decode() for name in redis.scan_iter(match=f"{literal(keys.internal)}{{*", count=1000)}
     return dict(zip(sorted(names), read_values(redis, sorted(names)), strict=True))
+
+
+def assert_lifetimes(shop: Shop, state: Mapping[str, bytes | None]) -> None:
+    """That what is kept of a user, a context or a recommended item expires, and what all are counted by does not."""
+    kept_s: Any = shop.settings.retention_s
+    for key in state:
+        lifetime_s: Any = shop.redis.ttl(key)
+        assert (kept_s - 600 < lifetime_s <= kept_s) if MORTAL.search(key) else lifetime_s == -1, key
 
 
 def assert_rejected(shop: Shop, truth: Recount) -> None:

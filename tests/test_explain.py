@@ -301,7 +301,7 @@ def shelve(counter: Counter, items: Mapping[str, Mapping[str, Any]], *deleted: s
         keys = Keys(settings.key_prefix)
         async with open_store(settings.redis) as store:
             await store.put([Entry(keys.item(item), json.dumps(told).encode()) for item, told in items.items()])
-            gone = {keys.catalogue_deleted(1): json.dumps(deleted).encode()}
+            gone = {keys.catalogue_deleted(1): json.dumps(dict.fromkeys(deleted, 7)).encode()}
             await store.swap([Swap(keys.catalogue_mark(1), None, b"7", gone)])
             await store.put([Entry(keys.catalogue, b"2")])
 

@@ -20,6 +20,7 @@ FORMS: dict[str, tuple[Callable[..., Any], int, bool]] = {
     "similar": (Keys.similar, 0, True),
     "together": (Keys.together, 0, True),
     "bought_after": (Keys.bought_after, 0, True),
+    "customer": (Keys.customer, 0, True),
     "item": (Keys.item, 0, True),
     "described": (Keys.described, 0, True),
     "users_mark": (Keys.users_mark, 1, False),
@@ -31,10 +32,11 @@ FORMS: dict[str, tuple[Callable[..., Any], int, bool]] = {
     "category": (Keys.category, 0, True),
     "user": (Keys.user, 1, True),
     "bought": (Keys.bought, 1, True),
+    "account": (Keys.account, 1, True),
+    "spreads": (Keys.spreads, 1, False),
     "contexts": (Keys.contexts, 1, False),
     "context": (Keys.context, 2, False),
     "trials": (Keys.trials, 2, False),
-    "account": (Keys.account, 1, True),
     "ledger": (Keys.ledger, 1, True),
     "user_mark": (Keys.user_mark, 1, False),
     "published": (Keys.published, 1, False),
@@ -112,7 +114,7 @@ def read_back(key: str, prefix: str) -> tuple[Any, ...]:
         each = {"together": "row of together", "after": "row of after"}.get(found["each"], found["each"])
         return each, int(found["item"], 16)
     kind = {
-        "u": {"mark": "user_mark", "published": "published", "learner": "learner", "contexts": "contexts"},
+        "u": {"mark": "user_mark"} | {each: each for each in ("published", "learner", "contexts", "spreads")},
         "i": {"mark": "item_mark", "top": "top"},
         "c": {"mark": "catalogue_mark", "deleted": "catalogue_deleted"},
         "p": {"mark": "users_mark"},

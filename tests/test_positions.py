@@ -106,6 +106,16 @@ def test_a_state_from_before_baskets_is_refused_and_taken_where_they_are_not_cou
     asyncio.run(claim(store, KEYS, layout_of("events", 4, Rules(baskets=False))))
 
 
+def test_a_state_without_accounts_is_refused_and_taken_where_none_are_kept_whatever_currencies_are_worth() -> None:
+    store, rates = MemoryStore(), (("EUR", 1.0), ("USD", 0.9))
+    asyncio.run(claim(store, KEYS, layout_of("events", 4, Rules(customers=False, rates=rates))))
+    with pytest.raises(LayoutChanged, match=r"customers was False and is True.*freshet rebuild.*FRESHET_CUSTOMERS=false"):
+        asyncio.run(claim(store, KEYS, layout_of("events", 4, Rules(rates=rates))))
+    asyncio.run(claim(store, KEYS, layout_of("events", 4, Rules(customers=False, rates=rates))))
+    with pytest.raises(LayoutChanged, match=r"window.*from the topic$"):
+        asyncio.run(claim(store, KEYS, layout_of("events", 4, Rules(rates=rates, window=3))))
+
+
 def test_another_secret_is_refused_and_changed_in_two_steps() -> None:
     store = MemoryStore()
 

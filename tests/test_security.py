@@ -218,6 +218,17 @@ def test_a_missing_right_of_kafka_is_named_at_start(shop: Shop, role: Role, righ
     assert "docs/security.md" in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("right", "off"),
+    [(Right("Write", "topic", "customers"), "FRESHET_CUSTOMERS"), (Right("Read", "topic", "items"), "FRESHET_CATALOGUE")],
+    ids=str,
+)
+def test_a_right_to_what_is_turned_off_is_not_demanded(shop: Shop, right: Right, off: str) -> None:
+    with shop.without(right, WORKER):
+        wait_until(lambda: lacking(shop.settings(WORKER), WORKER) == [right], "the broker heard of it", END_S)
+        demand(shop.settings(WORKER, **{off: "false"}), WORKER)
+
+
 def test_a_topic_that_is_missing_and_may_not_be_created_is_named(shop: Shop) -> None:
     settings = shop.settings(PRODUCER, FRESHET_TOPIC_PREFIX="other-")
     with shop.kafka.admin() as admin:

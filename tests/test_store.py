@@ -151,11 +151,29 @@ def test_values_live_as_long_as_they_were_given_and_marks_for_ever(namespace: Se
             await store.swap([Swap(p + "m", None, b"1", {p + "a": b"x"}, lifetime_s=100)])
             await store.swap([Swap(p + "n", None, b"1", {p + "b": b"x"})])
             await store.put([Entry(p + "c", b"x", 200), Entry(p + "d", b"x")])
+            mixed = Swap(p + "o", None, b"1", {p + "e": b"x", p + "f": b"x"}, 300, {p + "g": b"x", p + "h": b"x"})
+            await store.swap([mixed, Swap(p + "q", None, b"1", {p + "i": b"x"}, 400, {p + "j": b"x"})])
+            await store.swap([Swap(p + "q", b"1", b"2", {}, 400, {p + "i": b"y"})])  # from now on for ever
 
     asyncio.run(write())
     with open_client(namespace.redis) as client:
-        lifetimes = [client.ttl(namespace.key_prefix + "{i1}:" + key) for key in "mabncd"]
-    assert lifetimes == [-1, pytest.approx(100, abs=2), -1, -1, pytest.approx(200, abs=2), -1]
+        lifetimes = {key: client.ttl(namespace.key_prefix + "{i1}:" + key) for key in "mabncdoefghqij"}
+    mortal = {"a": 100, "c": 200, "e": 300, "f": 300}
+    assert lifetimes == {key: pytest.approx(mortal[key], abs=2) if key in mortal else -1 for key in lifetimes}
+
+
+@EVERYWHERE
+def test_lasting_values_are_swapped_with_the_others_and_like_them(run: Callable[[Test], None]) -> None:
+    async def test(store: Store, p: str) -> None:
+        first = Swap(p + "m", None, b"1", {p + "a": b"a1", p + "b": b"b1"}, 100, {p + "c": b"c1"})
+        refused = Swap(p + "m", None, b"2", {p + "a": b"a2"}, 100, {p + "c": b"c2"})
+        after = Swap(p + "n", None, b"1", {p + "d": b"d1"}, 0, {p + "e": b"e1", p + "f": b"f1"})
+        commit = Commit([Swap(p + "m", b"1", b"2", {}, 100, {p + "a": b"a3"})])
+        assert await store.swap([first, refused, after]) == [True, False, True]
+        assert await store.swap([], commit=commit) == [True]
+        assert await store.read([[p + each for each in "mabcndef"]]) == [[b"2", b"a3", b"b1", b"c1", b"1", b"d1", b"e1", b"f1"]]
+
+    run(test)
 
 
 @EVERYWHERE

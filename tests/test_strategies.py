@@ -185,7 +185,7 @@ def test_what_the_catalogue_hides_is_in_no_strategys_list_and_others_take_its_pl
     for item, available in {"cup": True, "pot": False, "jug": True, "hat": True, "coat": True}.items():
         shelf.put(CatalogueItem(item, "Blue cup", available=available))
     before = ask(shop, "me", strategy, 2, catalogue=shelf)
-    entries = [(keys.catalogue, b"2"), (keys.catalogue_deleted(1), b'["hat"]'), (keys.item("pot"), b'{"available": false}')]
+    entries = [(keys.catalogue, b"2"), (keys.catalogue_deleted(1), b'{"hat": 7}'), (keys.item("pot"), b'{"available": false}')]
     asyncio.run(shop.store.put([Entry(key, value) for key, value in entries]))
     shelf.remove("hat")
     message = ask(shop, "me", strategy, 2, catalogue=shelf)

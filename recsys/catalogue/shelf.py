@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
-import msgspec
 import numpy as np
 
+from recsys.catalogue.deletions import Deletions, partitions_read, read_deletions
 from recsys.catalogue.item import decode
 from recsys.compiled import U64
 from recsys.hashing import hash_item
@@ -27,14 +27,6 @@ EMPTY = Shelf(frozenset(), {})
 """Where no catalogue is read."""
 
 
-class Deleted(NamedTuple):
-    """What a partition of the topic `items` has deleted."""
-
-    items: frozenset[str] = frozenset()
-    until: int = START
-    """Up to this offset."""
-
-
 async def on_shelf(store: Store, keys: Keys, items: Iterable[str]) -> Shelf:
     """What is public of these items (ids): their Item JSON, and what is noted as deleted, at most half a second ago."""
     asked = list(dict.fromkeys(items))
@@ -44,35 +36,29 @@ async def on_shelf(store: Store, keys: Keys, items: Iterable[str]) -> Shelf:
         item: "unavailable" for item, value in stored.items() if not decode(item.encode(), value).available
     }
     if len(stored) < len(asked):
-        gone = {item for part in await read_deleted(store, keys) for item in part.items}
+        gone = {item for part in await _all_deletions(store, keys) for item in part.items}
         hidden |= {item: "deleted" for item in asked if item in gone and item not in stored}
     return Shelf(frozenset(stored), hidden)
 
 
-async def read_deleted(store: Store, keys: Keys) -> list[Deleted]:
-    """What each partition has deleted; Kafka itself forgets that after a while."""
-    [[partitions]] = await store.read([[keys.catalogue]])
-    groups = [[keys.catalogue_mark(number), keys.catalogue_deleted(number)] for number in range(int(partitions or 0))]
-    found = await store.read(groups) if groups else []
-    return [
-        Deleted(frozenset(msgspec.json.decode(items or b"[]", type=list[str])), int(mark or START)) for mark, items in found
-    ]
-
-
 async def is_told(store: Store, keys: Keys) -> bool:
     """Whether anything was ever read of the topic `items`."""
-    return any(part.until > START for part in await read_deleted(store, keys))
+    return any(part.until > START for part in await _all_deletions(store, keys))
 
 
 async def deleted(store: Store, keys: Keys) -> U64:
     """The items (hashes, rising) that are deleted."""
-    return sorted_hashes([item for part in await read_deleted(store, keys) for item in part.items])
+    return sorted_hashes([item for part in await _all_deletions(store, keys) for item in part.items])
 
 
 async def unavailable(store: Store, keys: Keys, items: Sequence[str]) -> U64:
     """Those of the items (ids) that are described as not available: their hashes, rising."""
     hidden = (await on_shelf(store, keys, items)).hidden
     return sorted_hashes([item for item, why in hidden.items() if why == "unavailable"])
+
+
+async def _all_deletions(store: Store, keys: Keys) -> list[Deletions]:
+    return await read_deletions(store, keys, await partitions_read(store, keys))
 
 
 def sorted_hashes(items: Sequence[str]) -> U64:
