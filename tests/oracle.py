@@ -289,9 +289,6 @@ def parse(value: bytes | None, recorded_ms: int) -> Parsed:
     currency = text(fields, "currency")
     if currency is not None and not re.fullmatch("[A-Z][A-Z][A-Z]", currency):
         raise Bad("currency")
-    country = text(fields, "country")
-    if country is not None and not re.fullmatch("[A-Z][A-Z]", country):
-        raise Bad("country")
     if len(text(fields, "query") or "") > 512:
         raise Bad("query")
     text(fields, "source")
