@@ -152,7 +152,7 @@ class Engine:
         with self.stages.timed("fold"):
             settled = [self._users.settle(shard, fresh, folded) for shard in shards]
         with self.stages.timed("write"):
-            cold = self._cold_counting.count(opened, fresh, folded)
+            cold = self._cold_counting.count(opened, folded)
             changes = self._users.changes(shards, users, folded, settled, cold)
         # Not in another life of Redis: the user shards may be as they were read, but item shards lack what was merged since.
         commit = Commit(list(changes.values()), life)

@@ -24,6 +24,7 @@ from recsys.cold.contexts import MOST_PLATFORMS, Directory
 from recsys.cold.exploration import Candidates, explored_places, thompson
 from recsys.cold.lists import ColdList, encode
 from recsys.cold.tables import ROOM, Lines
+from recsys.cold.trials import NO_TRIALS
 from recsys.cold.window import AT_ONCE
 from recsys.engine import Engine
 from recsys.events import Event, Kind, Line, decode
@@ -102,7 +103,8 @@ def stored(values: Mapping[str, bytes], partitions: int) -> Recounted:
             for i in range(table.length[0]):
                 met[name][ids[int(table.item[0, i])]] += int(table.interactions[0, i])
         for item in ITEMS:
-            found = trials.unpack(values.get(KEYS.trials(partition, hash_id(item))))
+            held = trials.unpack(values.get(KEYS.trials(partition, trials.place(hash_id(item)))))
+            found = held.get(hash_id(item), NO_TRIALS)
             shown[item] += found.shown
             clicked[item] += found.clicked
     return met, +shown, +clicked
@@ -159,6 +161,37 @@ def test_tables_of_several_partitions_are_one_whatever_their_times() -> None:
     assert both.item.tolist() == [7, 8]
     assert both.popularity.tolist() == [1.75, 1.25]
     assert both.interactions.tolist() == [3, 2]
+
+
+def test_one_event_far_ahead_leaves_the_order_of_the_others() -> None:
+    rules = Rules(half_life_ms=86_400_000.0)
+    items, times = [7, 6, 6, 5, 5, 5], [253_402_300_799_999, *[NOW_MS] * 5]
+    found = tables.unpack([None])
+    tables.count(found, Lines(np.zeros(6, np.int32), np.array(items, np.uint64), np.array(times, np.int64)), rules)
+    assert tables.together(found, rules).item.tolist() == [7, 5, 6]
+
+
+def test_a_batch_writes_no_more_than_the_buckets_however_many_items_are_shown() -> None:
+    values = [
+        encoded(
+            {
+                "event_type": "impression",
+                "user_id": "u",
+                "recommendation_id": "r",
+                "items": [{"item_id": f"i{n}-{k}"} for k in range(500)],
+            }
+        )
+        for n in range(25)
+    ]
+    log = [Record(0, n, NOW_MS + n, b"u", value) for n, value in enumerate(values)]
+    stores = [MemoryStore(), MemoryStore()]
+    for store, sizes in zip(stores, ([], [1, 7, 3, 5] * 9), strict=True):
+        asyncio.run(count_all(store, cut(log, 0, sizes, 1), RULES))
+    kept = [{key: value for key, value in store.values.items() if ":trials:" in key} for store in stores]
+    assert kept[0] == kept[1]
+    assert len(kept[0]) == trials.BUCKETS
+    assert sum(map(len, kept[0].values())) <= trials.BUCKETS * trials.ROOM * 16
+    assert hash_id("i24-499") in trials.unpack(kept[0][KEYS.trials(0, trials.place(hash_id("i24-499")))])
 
 
 def test_invented_platforms_are_bounded_and_displace_none_that_is_used() -> None:
