@@ -19,15 +19,14 @@ from recsys.basket_lists import BasketLists
 from recsys.batch import Arrival, Batch, columns, matters
 from recsys.catalogue.catalogue import Catalogue
 from recsys.categories import Categories
-from recsys.cold.contexts import of_landing
 from recsys.cold.counting import ColdCounting, told
-from recsys.cold.lists import ColdList, filled
-from recsys.cold.window import Window
+from recsys.cold.landings import Landings
+from recsys.cold.lists import ColdList
+from recsys.cold.shopfront import Shopfront
 from recsys.compiled import I32, U64, Bools
 from recsys.customers.accounts import Settled
 from recsys.customers.message import Customer
 from recsys.customers.standings import Known, Standings
-from recsys.events import Event
 from recsys.hashing import NONE, hash_item
 from recsys.histories import Histories
 from recsys.index import among, distinct
@@ -35,12 +34,11 @@ from recsys.item_shards import ItemShards, Merged, StateMoved, damaged
 from recsys.keys import AFTER, TOGETHER, VIEWED, Keys
 from recsys.marks import UserMark
 from recsys.merging import Given
-from recsys.ranker import Asked, Ranker, asked
-from recsys.ranking.rank import Ranked, recent_items
+from recsys.ranker import Ranker, asked
+from recsys.ranking.rank import recent_items
 from recsys.recommendation import (
     Neighbours,
     Recommendation,
-    RecommendedItem,
     hashes_to_name,
     instant,
     neighbours,
@@ -57,6 +55,9 @@ from recsys.store import ANY_LIFE, Commit, Entry, Store, Swap
 from recsys.user_shards import Before, Chunk, Users, UserShard, UserShards, fold_batch, met_before, new_interactions, uncounted
 
 __all__ = ["Chunk", "Counted", "Engine", "LostPartition", "Newest"]
+
+
+NOBODY = np.empty((0, 0), np.uint64)
 
 
 class LostPartition(RuntimeError):
@@ -114,7 +115,8 @@ class Engine:
         self.baskets = BasketLists(store, self._items, keys, rules)
         self._categories = Categories(store, self._items, keys, rules, self._catalogue)
         self._partitions = partitions
-        self.window = Window(store, self._items, keys, rules, self._catalogue, self._named)
+        self.shopfront = Shopfront(store, self._items, keys, rules, self._catalogue, self._named)
+        self.landings = Landings(store, keys, rules, self._catalogue)
         self._cold_counting = ColdCounting(self._shards, keys, rules)
         self._popular = popularity.unpack(rules)
         self._ranker = Ranker(self._items, rules)
@@ -178,7 +180,7 @@ class Engine:
                 customers += known_customers(shard, of_shard)
             self._lines[shard.chunk.partition] = shard.mark.bought, shard.mark.bought_again
         again = [] if all(shard.is_new for shard in shards) else [wanted, met_before(shards)]
-        self.window.note(told(opened, shards))
+        self.shopfront.note(told(opened, shards))
         self._newest_ms = max(self._newest_ms, int(batch.time.max(initial=0)))
         touched = {
             table: distinct(np.concatenate([folded.deltas[table].item, *again] if table in folded.deltas else again))
@@ -205,10 +207,12 @@ class Engine:
         with self.stages.timed("rank"):
             gone = self._catalogue.hidden
             popular = popularity.without(self._popular, gone)
-            told = alike_of(recent_items(for_whom.histories), self._catalogue)
-            ranked = await self._ranker.rank(for_whom, counted.merged, popular, self._bought_again, gone, told)
+            described = alike_of(recent_items(for_whom.histories), self._catalogue)
+            ranked = await self._ranker.rank(for_whom, counted.merged, popular, self._bought_again, gone, described)
             names = await self._named(hashes_to_name(ranked))
-            cold = await self._cold_starts(newest, for_whom, ranked)
+            strangers = {n: newest[n].arrival.event for n in np.flatnonzero(~ranked.personal).tolist()}
+            left_out = self._ranker.hidden_from(for_whom, self._bought_again) if strangers else NOBODY
+            cold = await self.landings.shown(strangers, left_out)
         answers = []
         with self.stages.timed("encode"):
             lists = [cold.get(n) or items for n, items in enumerate(recommended(ranked, names))]
@@ -240,7 +244,7 @@ class Engine:
         if len(gone):  # an item is no neighbour of itself
             loaded = loaded._replace(other=np.where(among(loaded.other, gone), loaded.item[:, None], loaded.other))
         self._categories.note(loaded)
-        self.window.note_rows(loaded)
+        self.shopfront.note_rows(loaded)
         shown = strongest(loaded, self._rules.top_n)
         names = await self._items.named(distinct(shown.other[shown.other != NONE]).tolist())
         return list(neighbours(loaded, shown, names, self._rules, version))
@@ -269,7 +273,7 @@ class Engine:
     async def cold_lists(self, now_ms: float) -> list[tuple[str, ColdList]]:
         """What to show first in each context that was changed since this was asked last (`recsys.cold`)."""
         partitions = range(self._partitions) if self._partitions else sorted(self._lines)
-        return await self.window.made(self._popular, partitions, now_ms)
+        return await self.shopfront.made(self._popular, partitions, now_ms)
 
     async def position(self, partition: int) -> tuple[int, int]:
         """The last offset that was counted, and the last whose recommendations are out."""
@@ -321,29 +325,6 @@ class Engine:
         self._shards.forget([key])
         if not done[0]:
             raise LostPartition(f"partition {partition}: another worker changed it while lost records were passed over")
-
-    async def _cold_starts(self, newest: Sequence[Newest], for_whom: Asked, ranked: Ranked) -> dict[int, list[RecommendedItem]]:
-        """By place, what those are shown of whom nothing is known that leads to an item: the lists of the contexts that their
-        newest event has, without what is left out for them; none where no such list is published yet."""
-        places = np.flatnonzero(~ranked.personal).tolist()
-        if not places:
-            return {}
-        contexts = {n: self._contexts(newest[n].arrival.event) for n in places}
-        lists = await self.window.recent({context: None for each in contexts.values() for context in each})
-        out = self._ranker.hidden_from(for_whom, self._bought_again)
-        gone = self._catalogue.hidden
-        found = {}
-        for n in places:
-            named = [lists[context] for context in contexts[n] if context in lists]
-            ids = {item.item_id for each in named for item in each.items}
-            hidden = {i for i in ids if hash_item(i) in out[n] or among(np.array([hash_item(i)], np.uint64), gone)[0]}
-            found[n] = filled(named, hidden, self._rules.top_n)
-        return found
-
-    def _contexts(self, event: Event) -> tuple[str, ...]:
-        """The contexts of somebody who lands with this event, the most telling first."""
-        landing = self._catalogue.category(hash_item(event.lines[0].item_id)) if event.lines else ()
-        return of_landing(landing, event.source, event.country)
 
     @property
     def _bought_again(self) -> float:
