@@ -9,28 +9,27 @@ the histories have not changed, and each item shard takes only the deltas that a
 
 from collections.abc import Iterable, Sequence
 from itertools import compress
-from typing import NamedTuple
 
 import numpy as np
 
-from recsys import histories, marks, popularity, rows
+from recsys import histories, marks, popularity
 from recsys.alike import alike_of
 from recsys.basket_lists import BasketLists
-from recsys.batch import Arrival, Batch, columns, matters
+from recsys.batch import columns
 from recsys.catalogue.catalogue import Catalogue
 from recsys.categories import Categories
 from recsys.cold.counting import ColdCounting, told
 from recsys.cold.landings import Landings
 from recsys.cold.lists import ColdList
 from recsys.cold.shopfront import Shopfront
-from recsys.compiled import I32, U64, Bools
-from recsys.customers.accounts import Settled
+from recsys.compiled import U64
+from recsys.counted import Counted, Newest, known_customers, newest_events, nothing_counted
 from recsys.customers.message import Customer
 from recsys.customers.standings import Known, Standings
 from recsys.hashing import NONE, hash_item
 from recsys.histories import Histories
 from recsys.index import among, distinct
-from recsys.item_shards import ItemShards, Merged, StateMoved, damaged
+from recsys.item_shards import ItemShards, StateMoved, damaged
 from recsys.keys import AFTER, TOGETHER, VIEWED, Keys
 from recsys.marks import UserMark
 from recsys.merging import Given
@@ -46,13 +45,11 @@ from recsys.recommendation import (
     strongest,
     trending,
 )
-from recsys.returning import purchases
-from recsys.returning.sales import nothing_sold
 from recsys.rules import Rules
 from recsys.shards import Shards
 from recsys.stages import Stages
 from recsys.store import ANY_LIFE, Commit, Entry, Store, Swap
-from recsys.user_shards import Before, Chunk, Users, UserShard, UserShards, fold_batch, met_before, new_interactions, uncounted
+from recsys.user_shards import Chunk, UserShard, UserShards, fold_batch, met_before, new_interactions, uncounted
 
 __all__ = ["Chunk", "Counted", "Engine", "LostPartition", "Newest"]
 
@@ -62,36 +59,6 @@ NOBODY = np.empty((0, 0), np.uint64)
 
 class LostPartition(RuntimeError):
     """Another worker has changed a partition's user shard: it owns the partition now, and nothing was written to it."""
-
-
-class Newest(NamedTuple):
-    """The newest event that changed a user's history."""
-
-    partition: int
-    arrival: Arrival
-    place: int
-    """Of the user's history."""
-
-
-class Counted(NamedTuple):
-    """What committed chunks leave for ranking: the users they touched, as they now are."""
-
-    ends: dict[int, int]
-    """By partition, the end of the chunk: everything up to there is counted."""
-    lost: list[int]
-    """Partitions that were not committed, because their user shards were changed: another worker has them, or Redis went back
-    to an earlier state. What is there now is to be read, and counting to go on from there."""
-    newest: dict[str, Newest]
-    """By user."""
-    users: Users
-    before: Before
-    new: I32
-    """How many interactions are new in each history."""
-    customers: list[Known]
-    """Of whom there is an event, those of committed chunks."""
-    merged: Merged
-    changed: dict[str, U64]
-    """By table (`recsys.keys`), the items whose rows the chunks changed."""
 
 
 class Engine:
@@ -354,44 +321,3 @@ class Engine:
         everything = np.concatenate(parts)
         items: U64 = np.unique(everything[everything != NONE])
         return items
-
-
-def nothing_counted(shards: Sequence[UserShard], users: Users) -> Counted:
-    """What is left when the user shards changed while they were counted."""
-    nothing = np.empty(0, np.uint64)
-    return Counted(
-        {},
-        [shard.chunk.partition for shard in shards],
-        {},
-        users,
-        Before(np.empty(0, np.int64), purchases.empty(0)),
-        np.zeros(len(users.histories.length), np.int32),
-        [],
-        Merged(rows.empty(nothing, 0), nothing_sold(), nothing_sold(), []),
-        {},
-    )
-
-
-def newest_events(shard: UserShard, batch: Batch, changed: Bools) -> dict[str, Newest]:
-    """By user, the newest event of the chunk that changed the history, now or when the chunk was counted before."""
-    chunk = shard.chunk
-    place = {user: shard.first + n for n, user in enumerate(shard.users)}
-    offsets = set(batch.offset[changed & (batch.partition == chunk.partition)].tolist())
-    return {
-        arrival.event.user_id: Newest(chunk.partition, arrival, place[arrival.event.user_id])
-        for arrival in chunk.arrivals
-        if matters(arrival.event.kind) and (arrival.offset <= shard.mark.offset or arrival.offset in offsets)
-    }
-
-
-def known_customers(shard: UserShard, settled: Settled | None) -> list[Known]:
-    """The customers of whom the chunk has an event, now or when it was counted before."""
-    if settled is None:
-        return []
-    chunk = shard.chunk
-    newest = {arrival.event.user_id: arrival for arrival in chunk.arrivals}
-    return [
-        Known(user, chunk.partition, arrival, account)
-        for user, arrival in newest.items()
-        if (account := settled.accounts[user]).kinds
-    ]
