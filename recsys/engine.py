@@ -9,38 +9,35 @@ the histories have not changed, and each item shard takes only the deltas that a
 
 from collections.abc import Iterable, Sequence
 from itertools import compress
-from typing import NamedTuple
 
 import numpy as np
 
-from recsys import histories, marks, popularity, rows
+from recsys import histories, marks, popularity
 from recsys.alike import alike_of
 from recsys.basket_lists import BasketLists
-from recsys.batch import Arrival, Batch, columns, matters
+from recsys.batch import columns
 from recsys.catalogue.catalogue import Catalogue
 from recsys.categories import Categories
-from recsys.cold.contexts import of_landing
 from recsys.cold.counting import ColdCounting, told
-from recsys.cold.lists import ColdList, filled
-from recsys.cold.window import Window
-from recsys.compiled import I32, U64, Bools
-from recsys.customers.accounts import Settled
+from recsys.cold.landings import Landings
+from recsys.cold.lists import ColdList
+from recsys.cold.shopfront import Shopfront
+from recsys.compiled import U64
+from recsys.counted import Counted, Newest, known_customers, newest_events, nothing_counted
 from recsys.customers.message import Customer
 from recsys.customers.standings import Known, Standings
-from recsys.events import Event
 from recsys.hashing import NONE, hash_item
 from recsys.histories import Histories
 from recsys.index import among, distinct
-from recsys.item_shards import ItemShards, Merged, StateMoved, damaged
+from recsys.item_shards import ItemShards, StateMoved, damaged
 from recsys.keys import AFTER, TOGETHER, VIEWED, Keys
 from recsys.marks import UserMark
 from recsys.merging import Given
-from recsys.ranker import Asked, Ranker, asked
-from recsys.ranking.rank import Ranked, recent_items
+from recsys.ranker import Ranker, asked
+from recsys.ranking.rank import recent_items
 from recsys.recommendation import (
     Neighbours,
     Recommendation,
-    RecommendedItem,
     hashes_to_name,
     instant,
     neighbours,
@@ -48,49 +45,20 @@ from recsys.recommendation import (
     strongest,
     trending,
 )
-from recsys.returning import purchases
-from recsys.returning.sales import nothing_sold
 from recsys.rules import Rules
 from recsys.shards import Shards
 from recsys.stages import Stages
 from recsys.store import ANY_LIFE, Commit, Entry, Store, Swap
-from recsys.user_shards import Before, Chunk, Users, UserShard, UserShards, fold_batch, met_before, new_interactions, uncounted
+from recsys.user_shards import Chunk, UserShard, UserShards, fold_batch, met_before, new_interactions, uncounted
 
 __all__ = ["Chunk", "Counted", "Engine", "LostPartition", "Newest"]
 
 
+NOBODY = np.empty((0, 0), np.uint64)
+
+
 class LostPartition(RuntimeError):
     """Another worker has changed a partition's user shard: it owns the partition now, and nothing was written to it."""
-
-
-class Newest(NamedTuple):
-    """The newest event that changed a user's history."""
-
-    partition: int
-    arrival: Arrival
-    place: int
-    """Of the user's history."""
-
-
-class Counted(NamedTuple):
-    """What committed chunks leave for ranking: the users they touched, as they now are."""
-
-    ends: dict[int, int]
-    """By partition, the end of the chunk: everything up to there is counted."""
-    lost: list[int]
-    """Partitions that were not committed, because their user shards were changed: another worker has them, or Redis went back
-    to an earlier state. What is there now is to be read, and counting to go on from there."""
-    newest: dict[str, Newest]
-    """By user."""
-    users: Users
-    before: Before
-    new: I32
-    """How many interactions are new in each history."""
-    customers: list[Known]
-    """Of whom there is an event, those of committed chunks."""
-    merged: Merged
-    changed: dict[str, U64]
-    """By table (`recsys.keys`), the items whose rows the chunks changed."""
 
 
 class Engine:
@@ -114,7 +82,8 @@ class Engine:
         self.baskets = BasketLists(store, self._items, keys, rules)
         self._categories = Categories(store, self._items, keys, rules, self._catalogue)
         self._partitions = partitions
-        self.window = Window(store, self._items, keys, rules, self._catalogue, self._named)
+        self.shopfront = Shopfront(store, self._items, keys, rules, self._catalogue, self._named)
+        self.landings = Landings(store, keys, rules, self._catalogue)
         self._cold_counting = ColdCounting(self._shards, keys, rules)
         self._popular = popularity.unpack(rules)
         self._ranker = Ranker(self._items, rules)
@@ -152,7 +121,7 @@ class Engine:
         with self.stages.timed("fold"):
             settled = [self._users.settle(shard, fresh, folded) for shard in shards]
         with self.stages.timed("write"):
-            cold = self._cold_counting.count(opened, fresh, folded)
+            cold = self._cold_counting.count(opened, folded)
             changes = self._users.changes(shards, users, folded, settled, cold)
         # Not in another life of Redis: the user shards may be as they were read, but item shards lack what was merged since.
         commit = Commit(list(changes.values()), life)
@@ -178,7 +147,7 @@ class Engine:
                 customers += known_customers(shard, of_shard)
             self._lines[shard.chunk.partition] = shard.mark.bought, shard.mark.bought_again
         again = [] if all(shard.is_new for shard in shards) else [wanted, met_before(shards)]
-        self.window.note(told(opened, shards))
+        self.shopfront.note(told(opened, shards))
         self._newest_ms = max(self._newest_ms, int(batch.time.max(initial=0)))
         touched = {
             table: distinct(np.concatenate([folded.deltas[table].item, *again] if table in folded.deltas else again))
@@ -205,10 +174,12 @@ class Engine:
         with self.stages.timed("rank"):
             gone = self._catalogue.hidden
             popular = popularity.without(self._popular, gone)
-            told = alike_of(recent_items(for_whom.histories), self._catalogue)
-            ranked = await self._ranker.rank(for_whom, counted.merged, popular, self._bought_again, gone, told)
+            described = alike_of(recent_items(for_whom.histories), self._catalogue)
+            ranked = await self._ranker.rank(for_whom, counted.merged, popular, self._bought_again, gone, described)
             names = await self._named(hashes_to_name(ranked))
-            cold = await self._cold_starts(newest, for_whom, ranked)
+            strangers = {n: newest[n].arrival.event for n in np.flatnonzero(~ranked.personal).tolist()}
+            left_out = self._ranker.hidden_from(for_whom, self._bought_again) if strangers else NOBODY
+            cold = await self.landings.shown(strangers, left_out)
         answers = []
         with self.stages.timed("encode"):
             lists = [cold.get(n) or items for n, items in enumerate(recommended(ranked, names))]
@@ -240,7 +211,7 @@ class Engine:
         if len(gone):  # an item is no neighbour of itself
             loaded = loaded._replace(other=np.where(among(loaded.other, gone), loaded.item[:, None], loaded.other))
         self._categories.note(loaded)
-        self.window.note_rows(loaded)
+        self.shopfront.note_rows(loaded)
         shown = strongest(loaded, self._rules.top_n)
         names = await self._items.named(distinct(shown.other[shown.other != NONE]).tolist())
         return list(neighbours(loaded, shown, names, self._rules, version))
@@ -269,7 +240,7 @@ class Engine:
     async def cold_lists(self, now_ms: float) -> list[tuple[str, ColdList]]:
         """What to show first in each context that was changed since this was asked last (`recsys.cold`)."""
         partitions = range(self._partitions) if self._partitions else sorted(self._lines)
-        return await self.window.made(self._popular, partitions, now_ms)
+        return await self.shopfront.made(self._popular, partitions, now_ms)
 
     async def position(self, partition: int) -> tuple[int, int]:
         """The last offset that was counted, and the last whose recommendations are out."""
@@ -322,29 +293,6 @@ class Engine:
         if not done[0]:
             raise LostPartition(f"partition {partition}: another worker changed it while lost records were passed over")
 
-    async def _cold_starts(self, newest: Sequence[Newest], for_whom: Asked, ranked: Ranked) -> dict[int, list[RecommendedItem]]:
-        """By place, what those are shown of whom nothing is known that leads to an item: the lists of the contexts that their
-        newest event has, without what is left out for them; none where no such list is published yet."""
-        places = np.flatnonzero(~ranked.personal).tolist()
-        if not places:
-            return {}
-        contexts = {n: self._contexts(newest[n].arrival.event) for n in places}
-        lists = await self.window.recent({context: None for each in contexts.values() for context in each})
-        out = self._ranker.hidden_from(for_whom, self._bought_again)
-        gone = self._catalogue.hidden
-        found = {}
-        for n in places:
-            named = [lists[context] for context in contexts[n] if context in lists]
-            ids = {item.item_id for each in named for item in each.items}
-            hidden = {i for i in ids if hash_item(i) in out[n] or among(np.array([hash_item(i)], np.uint64), gone)[0]}
-            found[n] = filled(named, hidden, self._rules.top_n)
-        return found
-
-    def _contexts(self, event: Event) -> tuple[str, ...]:
-        """The contexts of somebody who lands with this event, the most telling first."""
-        landing = self._catalogue.category(hash_item(event.lines[0].item_id)) if event.lines else ()
-        return of_landing(landing, event.source, event.country)
-
     @property
     def _bought_again(self) -> float:
         """How much of what was bought, on the partitions that were counted here, was bought again."""
@@ -373,44 +321,3 @@ class Engine:
         everything = np.concatenate(parts)
         items: U64 = np.unique(everything[everything != NONE])
         return items
-
-
-def nothing_counted(shards: Sequence[UserShard], users: Users) -> Counted:
-    """What is left when the user shards changed while they were counted."""
-    nothing = np.empty(0, np.uint64)
-    return Counted(
-        {},
-        [shard.chunk.partition for shard in shards],
-        {},
-        users,
-        Before(np.empty(0, np.int64), purchases.empty(0)),
-        np.zeros(len(users.histories.length), np.int32),
-        [],
-        Merged(rows.empty(nothing, 0), nothing_sold(), nothing_sold(), []),
-        {},
-    )
-
-
-def newest_events(shard: UserShard, batch: Batch, changed: Bools) -> dict[str, Newest]:
-    """By user, the newest event of the chunk that changed the history, now or when the chunk was counted before."""
-    chunk = shard.chunk
-    place = {user: shard.first + n for n, user in enumerate(shard.users)}
-    offsets = set(batch.offset[changed & (batch.partition == chunk.partition)].tolist())
-    return {
-        arrival.event.user_id: Newest(chunk.partition, arrival, place[arrival.event.user_id])
-        for arrival in chunk.arrivals
-        if matters(arrival.event.kind) and (arrival.offset <= shard.mark.offset or arrival.offset in offsets)
-    }
-
-
-def known_customers(shard: UserShard, settled: Settled | None) -> list[Known]:
-    """The customers of whom the chunk has an event, now or when it was counted before."""
-    if settled is None:
-        return []
-    chunk = shard.chunk
-    newest = {arrival.event.user_id: arrival for arrival in chunk.arrivals}
-    return [
-        Known(user, chunk.partition, arrival, account)
-        for user, arrival in newest.items()
-        if (account := settled.accounts[user]).kinds
-    ]

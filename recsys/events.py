@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from recsys.record import MAX_ID, Amount, Country, Currency, Form, Id, id_text, quoted
+from recsys.record import MAX_ID, Amount, Currency, Form, Id, id_text, quoted
 
 MAX_AHEAD_MS = 10 * 60 * 1000
 EARLIEST_MS = 788_918_400_000
@@ -16,6 +16,9 @@ EARLIEST_MS = 788_918_400_000
 LATEST_MS = 253_402_300_799_999
 """The end of 9999, and of what a time in RFC 3339 can say; a record's timestamp may be any number of 64 bits."""
 ANONYMOUS = "anon:"
+NOTHING = Raw(b"null")
+LONGEST_COUNTRY = len('"\\u0044\\u0045"')
+"""Bytes of two letters in JSON, both escaped."""
 
 
 class Kind(IntEnum):
@@ -76,6 +79,7 @@ class Event(Struct, frozen=True, kw_only=True):
     query: str | None = None
     source: str | None = None
     country: str | None = None
+    """Two capital letters, ISO 3166-1."""
     recommendation_id: str | None = None
     position: int | None = None
 
@@ -112,7 +116,8 @@ class _Wire(Struct):
     rating: Annotated[float, Meta(ge=1, le=5)] | None = None
     query: Annotated[str, Meta(max_length=512)] | None = None
     source: str | None = None
-    country: Country | None = None
+    country: Raw = NOTHING
+    """Of any form: producers sent a field of that name before it meant anything."""
     recommendation_id: Annotated[str, Meta(min_length=1)] | None = None
     position: int | None = None
 
@@ -157,7 +162,7 @@ def decode(value: bytes | None, recorded_ms: int) -> Event:
         rating=wire.rating,
         query=wire.query,
         source=wire.source,
-        country=wire.country,
+        country=country(bytes(wire.country)),
         recommendation_id=wire.recommendation_id,
         position=wire.position,
     )
@@ -166,6 +171,21 @@ def decode(value: bytes | None, recorded_ms: int) -> Event:
 @lru_cache(maxsize=4096)
 def _kind(name: str) -> Kind | None:
     return ALIASES.get(name.lower().replace("-", "").replace("_", "").replace(" ", ""))
+
+
+def country(undecoded: bytes) -> str | None:
+    """The country that a JSON value names by its two letters, of either case; whatever else it is, it is none.
+
+    >>> country(b'"DE"'), country(b'"de"'), country(b'"Germany"'), country(b"49")
+    ('DE', 'DE', None, None)
+    """
+    return _country(undecoded) if undecoded[:1] == b'"' and len(undecoded) <= LONGEST_COUNTRY else None
+
+
+@lru_cache(maxsize=1024)
+def _country(undecoded: bytes) -> str | None:
+    text = msgspec.json.decode(undecoded, type=str)
+    return text.upper() if len(text) == 2 and text.isascii() and text.isalpha() else None
 
 
 def _user(wire: _Wire) -> str:

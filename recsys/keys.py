@@ -44,7 +44,7 @@ and a rebuild leaves them alone.
 | `p {u7}:spreads` | string | none: one a partition | commit | how its customers stand, packed (`recsys.customers.rfm`) |
 | `p {u7}:contexts` | string | retention | commit | the contexts that were met, as JSON (`recsys.cold.contexts`) |
 | `p {u7}:context:<slot>` | string | retention | commit | what is popular in one, packed (`recsys.cold.tables`) |
-| `p {u7}:trials:<hash>` | string | retention | commit | how often the item was shown and clicked (`recsys.cold.trials`) |
+| `p {u7}:trials:<bucket>` | string | retention | commit | how often its items were shown and clicked (`recsys.cold.trials`) |
 | `p {u7}:ledger:<scope>` | string | none, or retention | commit | what its customers together did (`recsys.ledger.scopes`) |
 | `p {u7}:learner` | string | retention | publish | what ranking learned on the partition, packed (`recsys.learners`) |
 | `p category:<category>` | string | none: one a category | publish | its most popular items, packed (`recsys.categories`) |
@@ -205,9 +205,8 @@ class Keys(Struct, frozen=True):
     def context(self, partition: int, slot: int) -> str:
         return f"{self.internal}{{u{partition}}}:context:{slot}"
 
-    def trials(self, partition: int, item: int) -> str:
-        """`item` is the 64-bit hash of the item's id."""
-        return f"{self.internal}{{u{partition}}}:trials:{item:016x}"
+    def trials(self, partition: int, bucket: int) -> str:
+        return f"{self.internal}{{u{partition}}}:trials:{bucket}"
 
     def user(self, partition: int, user: str) -> str:
         return f"{self.internal}{{u{partition}}}:user:{user}"

@@ -18,8 +18,6 @@ DEEPEST = 500
 Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID)] | int
 Amount = Annotated[float, Meta(ge=0)]
 Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z")]
-Country = Annotated[str, Meta(pattern=r"^[A-Z]{2}\Z")]
-"""ISO 3166-1 alpha-2."""
 
 T = TypeVar("T")
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])

@@ -219,7 +219,7 @@ class Publishing:
                     await self._publish_lists(changed)
             elif self._trending_due:
                 await self._publish_trending()
-            if self._engine.window.is_due:
+            if self._engine.shopfront.is_due:
                 await self._publish_cold_lists()
             return await self.marks.write(out)
 

@@ -45,18 +45,23 @@ class Naming(Struct):
     """Of a published message, the items."""
 
     items: list[Named]
+    explored: list[Named] = []
+    """New items of which a cold list tells what was learned (`recsys.cold.lists`)."""
 
 
 _decoder = msgspec.json.Decoder(Naming)
 
 
 def names_any(value: bytes, gone: Set[str]) -> bool:
-    """Whether a message has one of these items in its list.
+    """Whether a message lists one of these items, or tells what was learned of one.
 
     >>> names_any(b'{"items":[{"item_id":"a","reasons":[{"item_id":"b"}]}]}', {"b"})
     False
+    >>> names_any(b'{"items":[],"explored":[{"item_id":"b","shown":7,"clicked":1}]}', {"b"})
+    True
     """
-    return any(item.item_id in gone for item in _decoder.decode(value).items)
+    message = _decoder.decode(value)
+    return any(item.item_id in gone for items in (message.items, message.explored) for item in items)
 
 
 def without(value: bytes, gone: Set[str]) -> bytes:
@@ -66,7 +71,8 @@ def without(value: bytes, gone: Set[str]) -> bytes:
     b'{"item_id":"x","items":[{"item_id":"b"}],"version":7}'
     """
     message = msgspec.json.decode(value)
-    message["items"] = [item for item in message["items"] if item["item_id"] not in gone]
+    for name in message.keys() & {"items", "explored"}:
+        message[name] = [item for item in message[name] if item["item_id"] not in gone]
     return msgspec.json.encode(message)
 
 

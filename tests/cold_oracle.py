@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from oracle import INTERACTIONS, Recount
+from oracle import INTERACTIONS, Recount, country_of
 
 from recsys.cold import tables, trials
 from recsys.cold.contexts import Directory
@@ -33,7 +33,7 @@ def recounted(truth: Recount) -> Counted:
             found.clicked.update(set(event.items))
         if event.kind not in INTERACTIONS:
             continue
-        source, country = event.fields.get("source"), event.fields.get("country")
+        source, country = event.fields.get("source"), country_of(event)
         for name in ([source] if source in PLATFORMS else []) + ([f"country:{country}"] if country else []):
             found.met[name].update(event.items)
     return found
@@ -49,7 +49,8 @@ def stored(values: Mapping[str, bytes | None], keys: Keys, partitions: int, item
             for i in range(table.length[0]):
                 found.met[name][ids[int(table.item[0, i])]] += int(table.interactions[0, i])
         for number, item in ids.items():
-            tried = trials.unpack(values.get(keys.trials(partition, number)))
+            bucket = trials.unpack(values.get(keys.trials(partition, trials.place(number))))
+            tried = bucket.get(number, trials.NO_TRIALS)
             found.shown[item] += tried.shown
             found.clicked[item] += tried.clicked
     return Counted(found.met, +found.shown, +found.clicked)

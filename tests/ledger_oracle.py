@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from customers_oracle import EPOCH, MOST, begins, lines, moment, paid, quantity
-from oracle import INTERACTIONS, Parsed
+from oracle import INTERACTIONS, Parsed, country_of
 
 STEPS = {"browse": "viewed", "click": "viewed", "add_to_cart": "carted", "purchase": "bought"}
 
@@ -65,7 +65,8 @@ def _of_user(found: Told, user: str, events: Sequence[Parsed], gap_ms: float) ->
             new = list(steps(session, step))
             before = event
         places = ["all", f"{when:%Y-%m}", f"{when:%Y-%m-%d}"]
-        places += [f"{name}:{value}" for name in ("source", "country") if (value := event.fields.get(name))]
+        named = {"source": event.fields.get("source"), "country": country_of(event)}
+        places += [f"{name}:{value}" for name, value in named.items() if value]
         for place in places:
             _count(found.places[place], user, event, new)
         for name, length_ms in ((f"{when:%Y-%m-%dT%H}", 3_600_000), (f"{when:%Y-%m-%dT%H:%M}", 60_000)):

@@ -289,9 +289,6 @@ def parse(value: bytes | None, recorded_ms: int) -> Parsed:
     currency = text(fields, "currency")
     if currency is not None and not re.fullmatch("[A-Z][A-Z][A-Z]", currency):
         raise Bad("currency")
-    country = text(fields, "country")
-    if country is not None and not re.fullmatch("[A-Z][A-Z]", country):
-        raise Bad("country")
     if len(text(fields, "query") or "") > 512:
         raise Bad("query")
     text(fields, "source")
@@ -306,6 +303,12 @@ def parse(value: bytes | None, recorded_ms: int) -> Parsed:
         raise Bad("session_id")
     time_ms = event_time(fields, recorded_ms)
     return Parsed(kind, user or f"anon:{visitor}", home_id, items, time_ms, event_id, session_id, fields)
+
+
+def country_of(event: Parsed) -> str | None:
+    """The country that an event names by its two letters; whatever else it has there is none."""
+    given = event.fields.get("country")
+    return given.upper() if isinstance(given, str) and re.fullmatch("[A-Za-z]{2}", given) else None
 
 
 def read_object(value: bytes | None) -> dict[str, Any]:

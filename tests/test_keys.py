@@ -83,7 +83,7 @@ def built(keys: Keys, name: tuple[Any, ...]) -> str:
 PARSED = re.compile(
     r"(?P<kind>recs|similar|together|bought_after|item|user|worker|category|customer):(?P<id>.+)"
     r"|(?P<alone>trending|cold|lifetimes|state|signer|catalogue)|trending:(?P<trending_in>.+)|cold:(?P<cold_in>.+)"
-    r"|\{u(?P<met>\d+)\}:context:(?P<slot>\d+)|\{u(?P<shown>\d+)\}:trials:(?P<tried>[0-9a-f]{16})"
+    r"|\{u(?P<met>\d+)\}:context:(?P<slot>\d+)|\{u(?P<shown>\d+)\}:trials:(?P<tried>\d+)"
     r"|\{(?P<side>[uicp])(?P<shard>\d+)\}:(?P<what>mark|published|learner|contexts|spreads|top|deleted)"
     r"|\{u(?P<home>\d+)\}:(?P<of>user|bought|account|ledger):(?P<user>.+)"
     r"|\{i(?P<at>\d+)\}:(?P<each>row|together|after|sales|visitors):(?P<item>[0-9a-f]{16})",
@@ -104,7 +104,7 @@ def read_back(key: str, prefix: str) -> tuple[Any, ...]:
     if found["slot"]:
         return "context", int(found["met"]), int(found["slot"])
     if found["tried"]:
-        return "trials", int(found["shown"]), int(found["tried"], 16)
+        return "trials", int(found["shown"]), int(found["tried"])
     if found["alone"]:
         return (found["alone"],)
     if found["user"]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 from recsys.cold import lists
-from recsys.cold.lists import ColdItem, ColdList
+from recsys.cold.lists import ColdItem, ColdList, Learned
 from recsys.keys import Keys
 from recsys.store import Entry, MemoryStore, Replacement
 from streams.outbox import Outbox
@@ -44,8 +44,9 @@ def swept(store: MemoryStore, *gone: str) -> tuple[Swept, Topic]:
     return asyncio.run(Sweep(SETTINGS, KEYS, store, cast(Outbox, topic)).once(set(gone))), topic
 
 
-def cold_list(*shown: str) -> bytes:
-    return lists.encode(ColdList("cold_start", "cold-1", "", [ColdItem(item, 1.0, []) for item in shown], version=3))
+def cold_list(*shown: str, explored: Sequence[str] = ()) -> bytes:
+    learned = [Learned(item, 7, 1) for item in explored]
+    return lists.encode(ColdList("cold_start", "cold-1", "", [ColdItem(item, 1.0, []) for item in shown], learned, version=3))
 
 
 def items(store: MemoryStore, key: str) -> list[str]:
@@ -68,14 +69,16 @@ def test_messages_that_name_a_hidden_item_are_written_without_it_and_the_others_
         (KEYS.trending, neighbours(None, "lost", "a")),
         (KEYS.cold(), cold_list("gone", "a")),
         (KEYS.cold("web"), cold_list("a", "lost")),
+        (KEYS.cold("ios"), cold_list("a", explored=["gone", "b"])),
         (KEYS.state, b"not one of them"),
     )
     before = dict(store.values)
     found, _ = swept(store, "gone", "lost")
-    assert (found.looked, found.changed) == (8, 6)
+    assert (found.looked, found.changed) == (9, 7)
     assert items(store, KEYS.recs("u1")) == ["a", "b"]
     assert items(store, KEYS.similar("a")) == ["b"]
     assert items(store, KEYS.trending) == items(store, KEYS.cold()) == items(store, KEYS.cold("web")) == ["a"]
+    assert [each["item_id"] for each in json.loads(store.values[KEYS.cold("ios")])["explored"]] == ["b"]
     assert KEYS.similar("gone") not in store.values
     for key in (KEYS.recs("u2"), KEYS.similar("b"), KEYS.state):
         assert store.values[key] == before[key]

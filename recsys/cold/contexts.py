@@ -71,11 +71,11 @@ class Directory:
         self._met = [met for _, met, _ in found]
         self._inherited = [inherited for *_, inherited in found]
 
-    def meet(self, name: str) -> tuple[int, bool]:
-        """One more interaction: the slot of the context, and whether it is new there."""
+    def meet(self, name: str, times: int = 1) -> tuple[int, bool]:
+        """So many more interactions: the slot of the context, and whether it is new there."""
         slot = self.slots.get(name)
         if slot is not None:
-            self._met[slot] += 1
+            self._met[slot] += times
             return slot, False
         is_country = name.startswith(COUNTRY)
         alike = [other for other in self.slots if other.startswith(COUNTRY) == is_country]
@@ -88,7 +88,7 @@ class Directory:
             slot = self.slots.pop(least)
             self._inherited[slot] = self._met[slot]
         self.slots[name] = slot
-        self._met[slot] += 1
+        self._met[slot] += times
         return slot, True
 
     def has_list(self, name: str) -> bool:

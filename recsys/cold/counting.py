@@ -9,8 +9,7 @@ from recsys.batch import Arrival
 from recsys.cold import tables, trials
 from recsys.cold.contexts import Directory, contexts
 from recsys.cold.tables import Lines, Tables
-from recsys.cold.trials import NO_TRIALS, Trials, answers
-from recsys.events import Kind
+from recsys.cold.trials import NO_TRIALS, Bucket, Trials, answers
 from recsys.hashing import NONE, hash_item
 from recsys.keys import Keys
 from recsys.rules import Rules
@@ -19,16 +18,28 @@ from recsys.user_shards import Folded, UserShard
 
 Fresh = Sequence[tuple[int, Arrival]]
 """The arrivals of a batch that are not counted yet, each with its partition, in the order of the topic."""
+NO_CONTEXTS: tuple[str, ...] = ()
+
+
+class Said(NamedTuple):
+    """What an arrival says of contexts and trials."""
+
+    offset: int
+    items: list[int]
+    time_ms: int
+    contexts: tuple[str, ...]
+    trial: Trials
 
 
 class Opened(NamedTuple):
-    """What is stored of a partition for a batch."""
+    """A partition's part of a batch, with what is stored for it."""
 
+    said: list[Said]
     directory: Directory
     tables: dict[int, bytes | None]
     """By slot, of the contexts that the batch meets and that have one."""
-    trials: dict[int, Trials]
-    """By item, of those that were shown or clicked."""
+    buckets: dict[int, Bucket]
+    """Of the items that were shown or clicked."""
 
 
 class ColdCounting:
@@ -41,50 +52,84 @@ class ColdCounting:
 
     async def open(self, shards: Sequence[UserShard], fresh: Fresh) -> dict[int, Opened]:
         """By partition, what is stored; if that is of another mark than the shard's, its commit will fail."""
-        opened: dict[int, Opened] = {}
-        groups: list[list[str]] = []
-        for shard in shards:
-            partition = shard.chunk.partition
-            events = [arrival.event for of, arrival in fresh if of == partition]
-            directory = Directory(shard.contexts)
-            met = {name for event in events if event.kind.is_interaction for name in contexts(event.source, event.country)}
-            slots = sorted(directory.slots[name] for name in met & directory.slots.keys())
-            tried = sorted({hash_item(e.item_id) for event in events if any(answers(event)) for e in event.lines})
-            opened[partition] = Opened(directory, dict.fromkeys(slots), dict.fromkeys(tried, NO_TRIALS))
-            groups.append(
+        said: dict[int, list[Said]] = {shard.chunk.partition: [] for shard in shards}
+        for partition, arrival in fresh:
+            what = heard(arrival)
+            if what.contexts or what.trial is not NO_TRIALS:
+                said[partition].append(what)
+        opened = {shard.chunk.partition: _opened(said[shard.chunk.partition], shard.contexts) for shard in shards}
+        asked = {partition: here for partition, here in opened.items() if here.tables or here.buckets}
+        if asked:
+            groups = [
                 [
                     self._keys.user_mark(partition),
-                    *(self._keys.context(partition, slot) for slot in slots),
-                    *(self._keys.trials(partition, item) for item in tried),
+                    *(self._keys.context(partition, slot) for slot in here.tables),
+                    *(self._keys.trials(partition, place) for place in here.buckets),
                 ]
-            )
-        asked = [place for place, group in enumerate(groups) if len(group) > 1]
-        if asked:
-            found, _ = await self._shards.read([groups[place] for place in asked])
-            for here, (_, *values) in zip([[*opened.values()][place] for place in asked], found, strict=True):
+                for partition, here in asked.items()
+            ]
+            found, _ = await self._shards.read(groups)
+            for here, (_, *values) in zip(asked.values(), found, strict=True):
                 slots = list(here.tables)
                 here.tables.update(zip(slots, values[: len(slots)], strict=True))
-                here.trials.update(zip(list(here.trials), map(trials.unpack, values[len(slots) :]), strict=True))
+                here.buckets.update(zip(list(here.buckets), map(trials.unpack, values[len(slots) :]), strict=True))
         return opened
 
-    def count(self, opened: Mapping[int, Opened], fresh: Fresh, folded: Folded) -> dict[int, dict[str, bytes]]:
+    def count(self, opened: Mapping[int, Opened], folded: Folded) -> dict[int, dict[str, bytes]]:
         """By partition, what is to be written after the batch.
 
         Repeats change nothing, here as there; impressions are in no history, so one that comes twice counts twice.
         """
-        tally = Tally(opened)
-        for partition, (offset, event, _) in fresh:
-            if (partition, offset) in folded.repeats:
+        return {partition: self._counted(partition, here, folded.repeats) for partition, here in opened.items()}
+
+    def _counted(self, partition: int, here: Opened, repeats: set[tuple[int, int]]) -> dict[str, bytes]:
+        numbers: dict[int, int] = {}  # of tables, by slot
+        lines: list[tuple[int, int, int]] = []
+        tried = set()
+        for offset, items, time_ms, names, trial in here.said:
+            if (partition, offset) in repeats:
                 continue
-            if not event.kind.is_interaction and event.kind is not Kind.IMPRESSION:
-                continue
-            items = [hash_item(line.item_id) for line in event.lines]
-            if event.kind.is_interaction:
-                for name in contexts(event.source, event.country):
-                    for item in items:
-                        tally.meet(partition, name, item, event.time_ms)
-            tally.answer(partition, set(items), answers(event))
-        return tally.values(self._keys, self._rules)
+            for name in names:
+                slot, is_new = here.directory.meet(name, len(items))
+                table = numbers.setdefault(slot, len(numbers))
+                if is_new:
+                    lines.append((table, NONE, time_ms))
+                lines += [(table, item, time_ms) for item in items]
+            if trial is not NO_TRIALS:
+                for item in dict.fromkeys(items):
+                    trials.add(here.buckets[trials.place(item)], item, trial)
+                    tried.add(trials.place(item))
+        values = {self._keys.trials(partition, place): trials.pack(here.buckets[place]) for place in sorted(tried)}
+        if lines:
+            counted = self._tables(here, numbers, lines)
+            values[self._keys.contexts(partition)] = here.directory.pack()
+            values |= {self._keys.context(partition, slot): tables.pack(counted, n) for slot, n in numbers.items()}
+        return values
+
+    def _tables(self, here: Opened, numbers: Mapping[int, int], lines: Sequence[tuple[int, int, int]]) -> Tables:
+        counted = tables.unpack([here.tables.get(slot) for slot in numbers])
+        table, item, time_ms = zip(*lines, strict=True)
+        tables.count(
+            counted, Lines(np.array(table, np.int32), np.array(item, np.uint64), np.array(time_ms, np.int64)), self._rules
+        )
+        return counted
+
+
+def heard(arrival: Arrival) -> Said:
+    """What an arrival says; each event is looked at once."""
+    offset, event, _ = arrival
+    names = contexts(event.source, event.country) if event.kind.is_interaction else NO_CONTEXTS
+    trial = answers(event)
+    items = [hash_item(line.item_id) for line in event.lines] if names or trial is not NO_TRIALS else []
+    return Said(offset, items, event.time_ms, names, trial)
+
+
+def _opened(said: list[Said], stored: bytes | None) -> Opened:
+    directory = Directory(stored)
+    met = {name for each in said for name in each.contexts}
+    slots = sorted(directory.slots[name] for name in met & directory.slots.keys())
+    places = sorted({trials.place(item) for each in said if each.trial is not NO_TRIALS for item in each.items})
+    return Opened(said, directory, dict.fromkeys(slots), {place: {} for place in places})
 
 
 def told(opened: Mapping[int, Opened], shards: Sequence[UserShard]) -> set[str]:
@@ -92,54 +137,8 @@ def told(opened: Mapping[int, Opened], shards: Sequence[UserShard]) -> set[str]:
     found: set[str] = set()
     for shard in shards:
         events = (arrival.event for arrival in shard.chunk.arrivals)
-        met = {name for event in events if event.kind.is_interaction for name in contexts(event.source, event.country)}
+        places = {(event.source, event.country) for event in events if event.kind.is_interaction}
+        met = {name for source, country in places for name in contexts(source, country)}
         directory = opened[shard.chunk.partition].directory
         found.update(name for name in met - found if directory.has_list(name))
     return found
-
-
-class Tally:
-    """What a batch comes to."""
-
-    def __init__(self, opened: Mapping[int, Opened]) -> None:
-        self._opened = opened
-        self._numbers: dict[tuple[int, int], int] = {}
-        """Of the tables, by partition and slot."""
-        self._lines: list[tuple[int, int, int]] = []
-        self._tried: dict[tuple[int, int], None] = {}
-
-    def meet(self, partition: int, name: str, item: int, time_ms: int) -> None:
-        """An interaction in a context."""
-        slot, is_new = self._opened[partition].directory.meet(name)
-        table = self._numbers.setdefault((partition, slot), len(self._numbers))
-        if is_new:
-            self._lines.append((table, NONE, time_ms))
-        self._lines.append((table, item, time_ms))
-
-    def answer(self, partition: int, items: set[int], trial: Trials) -> None:
-        """Items that were shown, or clicked."""
-        if trial == NO_TRIALS:
-            return
-        known = self._opened[partition].trials
-        for item in items:
-            known[item] = trials.added((known[item], trial))
-            self._tried[partition, item] = None
-
-    def values(self, keys: Keys, rules: Rules) -> dict[int, dict[str, bytes]]:
-        """By partition, keys and values to be written."""
-        found: dict[int, dict[str, bytes]] = {partition: {} for partition in self._opened}
-        counted = self._counted(rules)
-        for (partition, slot), number in self._numbers.items():
-            found[partition][keys.context(partition, slot)] = tables.pack(counted, number)
-            found[partition].setdefault(keys.contexts(partition), self._opened[partition].directory.pack())
-        for partition, item in self._tried:
-            found[partition][keys.trials(partition, item)] = trials.pack(self._opened[partition].trials[item])
-        return found
-
-    def _counted(self, rules: Rules) -> Tables:
-        counted = tables.unpack([self._opened[partition].tables.get(slot) for partition, slot in self._numbers])
-        columns = zip(*self._lines, strict=True) if self._lines else ((), (), ())
-        table, item, time_ms = (list(column) for column in columns)
-        lines = Lines(np.array(table, np.int32), np.array(item, np.uint64), np.array(time_ms, np.int64))
-        tables.count(counted, lines, rules)
-        return counted

@@ -72,9 +72,15 @@ class Newcomers:
     async def tried(self, items: Iterable[int], partitions: Sequence[int]) -> dict[int, Trials]:
         """How often each of the items (hashes) was shown and clicked, on all partitions together."""
         asked = [item for item in items if item != NONE]
-        stored = await self._store.read([[self._keys.trials(p, item) for item in asked] for p in partitions] if asked else [])
-        of_each = zip(*stored, strict=True) if stored else ((),) * len(asked)
-        return {item: trials.added(map(trials.unpack, values)) for item, values in zip(asked, of_each, strict=True)}
+        places = sorted(set(map(trials.place, asked)))
+        stored = await self._store.read(
+            [[self._keys.trials(p, place) for place in places] for p in partitions] if asked else []
+        )
+        found = dict.fromkeys(asked, NO_TRIALS)
+        for bucket in (trials.unpack(value) for values in stored for value in values):
+            for item in bucket.keys() & found.keys():
+                found[item] = Trials(found[item].shown + bucket[item].shown, found[item].clicked + bucket[item].clicked)
+        return found
 
 
 def candidates_of(items: Sequence[int], tried: dict[int, Trials], listed: set[int]) -> Candidates:

@@ -18,7 +18,7 @@ from recsys.hashing import NONE
 from recsys.popularity import Popular
 from recsys.rules import Rules
 
-ROOM = 256
+ROOM = 64
 ENTRY = np.dtype(
     [
         ("item", np.uint64),
@@ -94,14 +94,15 @@ def together(tables: Tables, rules: Rules) -> Popular:
     """What is popular in all of these tables together, by what was counted for certain."""
     there = np.arange(ROOM) < tables.length[:, None]
     landmark = tables.landmark[there]
-    newest = landmark.max(initial=0)
-    age = (newest - landmark) / rules.half_life_ms if rules.half_life_ms else np.zeros(len(landmark))
-    certain = (tables.popularity[there] - tables.inherited[there]) * np.exp2(-age)
     item, of = np.unique(tables.item[there], return_inverse=True)
+    newest = np.zeros(len(item), np.int64)  # of each item: beside one event far ahead those of all others would be nothing
+    np.maximum.at(newest, of, landmark)
+    age = (newest[of] - landmark) / rules.half_life_ms if rules.half_life_ms else np.zeros(len(landmark))
+    certain = (tables.popularity[there] - tables.inherited[there]) * np.exp2(-age)
     interactions = np.zeros(len(item), np.int64)
     np.add.at(interactions, of, tables.interactions[there])
     decayed: F64 = np.bincount(of, certain, len(item)).astype(np.float64)
-    return popularity.sorted_by_level(rules, item, decayed, np.full(len(item), newest, np.int64), interactions)
+    return popularity.sorted_by_level(rules, item, decayed, newest, interactions)
 
 
 @compiled

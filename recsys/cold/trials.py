@@ -1,12 +1,19 @@
-"""Trials: how often an item was shown in a recommendation, and clicked there, as one partition counts it."""
+"""Trials: how often an item was shown in a recommendation, and clicked there, as one partition counts it, in bounded room.
+
+Items are dealt to `BUCKETS` buckets by their hash. A bucket remembers the `ROOM` items that were tried last, in that order: of
+those it counts exactly, one that was forgotten and is tried again starts anew. So a batch writes so many small values at most,
+however many items it shows, and where one ends does not matter.
+"""
 
 import struct
-from collections.abc import Iterable
 from typing import NamedTuple
 
 from recsys.events import Event, Kind
 
-_PACKED = struct.Struct("<QQ")
+BUCKETS = 512
+ROOM = 16
+_ENTRY = struct.Struct("<QII")
+_MOST = 2**32 - 1
 
 
 class Trials(NamedTuple):
@@ -17,6 +24,9 @@ class Trials(NamedTuple):
 
 
 NO_TRIALS = Trials()
+_BY_KIND = {Kind.IMPRESSION: Trials(shown=1), Kind.CLICK: Trials(clicked=1)}
+Bucket = dict[int, Trials]
+"""By item (hash), the one that was tried last at the end."""
 
 
 def answers(event: Event) -> Trials:
@@ -27,30 +37,37 @@ def answers(event: Event) -> Trials:
     >>> answers(event)
     Trials(shown=0, clicked=1)
     """
-    if event.recommendation_id is None:
-        return NO_TRIALS
-    return Trials(int(event.kind is Kind.IMPRESSION), int(event.kind is Kind.CLICK))
+    return _BY_KIND.get(event.kind, NO_TRIALS) if event.recommendation_id is not None else NO_TRIALS
 
 
-def added(trials: Iterable[Trials]) -> Trials:
+def place(item: int) -> int:
+    """The bucket of an item (hash)."""
+    return item % BUCKETS
+
+
+def add(bucket: Bucket, item: int, trial: Trials) -> None:
+    """Counts a trial of an item.
+
+    >>> bucket = {item: Trials(1, 0) for item in range(ROOM)}
+    >>> add(bucket, 0, Trials(1, 0)), add(bucket, 99, Trials(1, 0))
+    (None, None)
+    >>> bucket[0], 1 in bucket, len(bucket) == ROOM
+    (Trials(shown=2, clicked=0), False, True)
     """
-    >>> added([Trials(2, 1), Trials(3)])
-    Trials(shown=5, clicked=1)
+    shown, clicked = bucket.pop(item, NO_TRIALS)
+    bucket[item] = Trials(min(shown + trial.shown, _MOST), min(clicked + trial.clicked, _MOST))
+    if len(bucket) > ROOM:
+        del bucket[next(iter(bucket))]
+
+
+def pack(bucket: Bucket) -> bytes:
+    """The bytes to store."""
+    return b"".join(_ENTRY.pack(item, *trials) for item, trials in bucket.items())
+
+
+def unpack(stored: bytes | None) -> Bucket:
     """
-    shown = clicked = 0
-    for each in trials:
-        shown += each.shown
-        clicked += each.clicked
-    return Trials(shown, clicked)
-
-
-def pack(trials: Trials) -> bytes:
-    return _PACKED.pack(*trials)
-
-
-def unpack(stored: bytes | None) -> Trials:
+    >>> unpack(pack({7: Trials(5, 2)})), unpack(None)
+    ({7: Trials(shown=5, clicked=2)}, {})
     """
-    >>> unpack(pack(Trials(5, 2))), unpack(None)
-    (Trials(shown=5, clicked=2), Trials(shown=0, clicked=0))
-    """
-    return Trials._make(_PACKED.unpack(stored)) if stored else NO_TRIALS
+    return {item: Trials(shown, clicked) for item, shown, clicked in _ENTRY.iter_unpack(stored or b"")}

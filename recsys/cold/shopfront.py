@@ -5,8 +5,7 @@ how far all partitions are counted: the same state gives the same list, and an o
 """
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -16,7 +15,7 @@ from recsys.categories import read_table
 from recsys.cold import tables
 from recsys.cold.contexts import CATEGORY, EVERYBODY, Directory
 from recsys.cold.exploration import Candidates, take
-from recsys.cold.lists import ColdList, cold_list, decode, draw, filled_up, generator
+from recsys.cold.lists import ColdList, cold_list, draw, filled_up, generator
 from recsys.cold.newcomers import Newcomers
 from recsys.item_shards import ItemShards
 from recsys.keys import Keys
@@ -27,17 +26,12 @@ from recsys.store import Store
 
 AT_ONCE = 32
 """Lists made in a round; others wait for the next ones."""
-FRESH_S = 0.25
-"""How old a list may be that a recommendation is filled with."""
-REMEMBERED = 1000
-"""Lists remembered for that; then it starts anew."""
-
 Named = Callable[[set[int]], Awaitable[dict[int, str]]]
 """Finds the ids of items (hashes)."""
 
 
-class Window:
-    """The cold lists of one worker."""
+class Shopfront:
+    """The cold lists that one worker makes."""
 
     def __init__(self, store: Store, items: ItemShards, keys: Keys, rules: Rules, catalogue: Catalogue, named: Named) -> None:
         self._store = store
@@ -48,7 +42,6 @@ class Window:
         self._newcomers = Newcomers(store, items, keys, catalogue)
         self._due: dict[str, None] = {}
         self._arrivals = 0
-        self._recent: dict[str, tuple[float, ColdList | None]] = {}
 
     def note(self, contexts: Iterable[str]) -> None:
         """Something was counted in these contexts."""
@@ -96,19 +89,6 @@ class Window:
         tried = await self._newcomers.tried(sorted(items), partitions)
         lists = [(each, cold_list(each, drawn[each], tried, names, now_ms, version)) for each in contexts]
         return [(context, message) for context, message in lists if message.items]
-
-    async def recent(self, contexts: Collection[str]) -> dict[str, ColdList]:
-        """The published lists of these contexts, of those that have one; not older than `FRESH_S`."""
-        now_s = time.monotonic()
-        if len(self._recent) > REMEMBERED:
-            self._recent.clear()
-        asked = [each for each in contexts if now_s - self._recent.get(each, (-np.inf, None))[0] > FRESH_S]
-        if asked:
-            stored = await self._store.read([[self._keys.cold(context)] for context in asked])
-            for context, [value] in zip(asked, stored, strict=True):
-                self._recent[context] = now_s, decode(value) if value else None
-        found = ((context, self._recent[context][1]) for context in contexts)
-        return {context: message for context, message in found if message is not None}
 
     def _next(self) -> list[str]:
         """Those whose turn it is: of categories, which may be thousands, and of the others as many, where there are."""

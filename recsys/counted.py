@@ -1,0 +1,87 @@
+"""Counted: what committed chunks leave for ranking and publishing."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from recsys import rows
+from recsys.batch import Arrival, Batch, matters
+from recsys.compiled import I32, U64, Bools
+from recsys.customers.accounts import Settled
+from recsys.customers.standings import Known
+from recsys.item_shards import Merged
+from recsys.returning import purchases
+from recsys.returning.sales import nothing_sold
+from recsys.user_shards import Before, Users, UserShard
+
+
+class Newest(NamedTuple):
+    """The newest event that changed a user's history."""
+
+    partition: int
+    arrival: Arrival
+    place: int
+    """Of the user's history."""
+
+
+class Counted(NamedTuple):
+    """What committed chunks leave for ranking: the users they touched, as they now are."""
+
+    ends: dict[int, int]
+    """By partition, the end of the chunk: everything up to there is counted."""
+    lost: list[int]
+    """Partitions that were not committed, because their user shards were changed: another worker has them, or Redis went back
+    to an earlier state. What is there now is to be read, and counting to go on from there."""
+    newest: dict[str, Newest]
+    """By user."""
+    users: Users
+    before: Before
+    new: I32
+    """How many interactions are new in each history."""
+    customers: list[Known]
+    """Of whom there is an event, those of committed chunks."""
+    merged: Merged
+    changed: dict[str, U64]
+    """By table (`recsys.keys`), the items whose rows the chunks changed."""
+
+
+def nothing_counted(shards: Sequence[UserShard], users: Users) -> Counted:
+    """What is left when the user shards changed while they were counted."""
+    nothing = np.empty(0, np.uint64)
+    return Counted(
+        {},
+        [shard.chunk.partition for shard in shards],
+        {},
+        users,
+        Before(np.empty(0, np.int64), purchases.empty(0)),
+        np.zeros(len(users.histories.length), np.int32),
+        [],
+        Merged(rows.empty(nothing, 0), nothing_sold(), nothing_sold(), []),
+        {},
+    )
+
+
+def newest_events(shard: UserShard, batch: Batch, changed: Bools) -> dict[str, Newest]:
+    """By user, the newest event of the chunk that changed the history, now or when the chunk was counted before."""
+    chunk = shard.chunk
+    place = {user: shard.first + n for n, user in enumerate(shard.users)}
+    offsets = set(batch.offset[changed & (batch.partition == chunk.partition)].tolist())
+    return {
+        arrival.event.user_id: Newest(chunk.partition, arrival, place[arrival.event.user_id])
+        for arrival in chunk.arrivals
+        if matters(arrival.event.kind) and (arrival.offset <= shard.mark.offset or arrival.offset in offsets)
+    }
+
+
+def known_customers(shard: UserShard, settled: Settled | None) -> list[Known]:
+    """The customers of whom the chunk has an event, now or when it was counted before."""
+    if settled is None:
+        return []
+    chunk = shard.chunk
+    newest = {arrival.event.user_id: arrival for arrival in chunk.arrivals}
+    return [
+        Known(user, chunk.partition, arrival, account)
+        for user, arrival in newest.items()
+        if (account := settled.accounts[user]).kinds
+    ]
