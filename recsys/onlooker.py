@@ -6,7 +6,7 @@ from typing import NamedTuple, TypeAlias
 import msgspec
 import numpy as np
 
-from recsys import histories, marks, popularity
+from recsys import histories, marks, popularity, users_alike
 from recsys.alike import NOTHING_ALIKE, alike_of
 from recsys.catalogue.catalogue import Catalogue
 from recsys.catalogue.shelf import EMPTY, Shelf, deleted, on_shelf, unavailable
@@ -28,7 +28,7 @@ from recsys.rules import Rules
 from recsys.shards import Shards
 from recsys.stages import Stages
 from recsys.store import MemoryStore, Store
-from recsys.strategies import Alone, named, users
+from recsys.strategies import Alone, named
 from recsys.user_shards import Before, Users
 
 NO_INTERACTION = "(searches and impressions are none). Check the id"
@@ -228,7 +228,7 @@ class Onlooker:
     async def _by_users(self, user: str, sight: Sight) -> Look:
         """Ranks by what users alike met."""
         mine, most = sight.asked.histories, sight.rules.history
-        met = await users.met_by_users_alike(self._store, self._keys, sight.items, user, mine, most)
+        met = await users_alike.met_by_users_alike(self._store, self._keys, sight.items, user, mine, most)
         if met is None:
             raise Unknown(
                 f"no visitors are kept of what user {user!r} met, under {self._keys.prefix!r}: workers note who comes "
@@ -239,7 +239,7 @@ class Onlooker:
             popular = sight.popular(gone)
             names = await sight.items.named(popular.item.tolist())
             out = np.union1d(sight.out[0], gone)
-            return await users.best_of(met, sight.items, popular, names, out, sight.rules.top_n), len(met.item) > 0
+            return await users_alike.best_of(met, sight.items, popular, names, out, sight.rules.top_n), len(met.item) > 0
 
         return look
 

@@ -16,7 +16,7 @@ import numpy as np
 from recsys import packing
 from recsys.batch import Batch
 from recsys.compiled import I32, I64, U8, U64, Bools, compiled
-from recsys.fold import REFUND
+from recsys.fold import FIRST_OTHER
 from recsys.packing import get16, get32, put16, put32
 
 VERSION = 1
@@ -64,7 +64,7 @@ def visits(batch: Batch, changed: Bools, most: int) -> Visits:
     """The visits of a batch: its interactions that changed a history; none where no visitors are kept."""
     if not most:
         return NO_VISITS
-    met = changed & (batch.kind < REFUND)
+    met = changed & (batch.kind < FIRST_OTHER)
     return Visits(batch.partition[met], batch.offset[met], batch.time[met], batch.item[met], batch.user[met])
 
 

@@ -241,8 +241,10 @@ def internal_state(redis: Client, keys: Keys) -> dict[str, bytes | None]:
 def assert_lifetimes(shop: Shop, state: Mapping[str, bytes | None]) -> None:
     """That what is kept of a user, a context or a recommended item expires, and what all are counted by does not."""
     kept_s: Any = shop.settings.retention_s
+    pipeline = shop.redis.pipeline(transaction=False)
     for key in state:
-        lifetime_s: Any = shop.redis.ttl(key)
+        pipeline.ttl(key)
+    for key, lifetime_s in zip(state, pipeline.execute(), strict=True):
         assert (kept_s - 600 < lifetime_s <= kept_s) if MORTAL.search(key) else lifetime_s == -1, key
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from test_baselines import DAY_MS, a_trace, nothing, random_trace
 from test_rank import START_MS, Shop, event
 
+from recsys import users_alike
 from recsys.batch import Arrival
 from recsys.compiled import I64, U64
 from recsys.engine import Chunk, Engine
@@ -25,8 +26,7 @@ from recsys.rows import Rows
 from recsys.rules import Rules
 from recsys.store import MemoryStore
 from recsys.strategies import user_based as core
-from recsys.strategies import users
-from recsys.strategies.user_based import LINES, NEIGHBOURS, visit, visitors
+from recsys.strategies.user_based import LINES, NEIGHBOURS, visit, visitor_table
 
 Visit = tuple[int, int, int]
 """(user, item, time)"""
@@ -135,7 +135,7 @@ def test_the_visitors_of_an_item_do_not_depend_on_the_order_of_visits_nor_on_rep
 
 
 def remembered(visits: Iterable[Visit], most: int) -> list[dict[int, int]]:
-    found = visitors(np.full(3, 99), most)
+    found = visitor_table(np.full(3, 99), most)
     for user, item, time in visits:
         visit(found, item, user, time)
     parts = [slice(found.begin[item], found.begin[item] + found.length[item]) for item in range(3)]
@@ -180,7 +180,7 @@ def test_of_many_items_those_that_may_be_best_are_found_without_reading_the_othe
     trace = random_trace(60, 400, 40, 200)._replace(counted=np.ones(400, np.bool_))
     trace = trace._replace(asked=np.arange(400) >= 392)
     everything = asyncio.run(asked_one_by_one(trace, 5, 50, core.VISITORS))
-    monkeypatch.setattr(users, "ROWS", 7)
+    monkeypatch.setattr(users_alike, "ROWS", 7)
     read: list[int] = []
     load = ItemShards.load
 

@@ -13,7 +13,7 @@ from recsys.compiled import F64, I32, I64, U8, U64, Bools, compiled_maker
 from recsys.deltas import Deltas
 from recsys.evaluation.trace import Trace
 from recsys.events import Event, Kind
-from recsys.fold import REFUND, Lines, by_kind, count_lines, in_one_session, no_deltas
+from recsys.fold import FIRST_OTHER, Lines, by_kind, count_lines, in_one_session, no_deltas
 from recsys.hashing import hash_item
 from recsys.histories import Histories, empty
 from recsys.readers import Prefix
@@ -50,7 +50,7 @@ class Events(NamedTuple):
     @property
     def trace(self) -> Trace:
         """The same for the baselines: interactions alone."""
-        lines = self.batch.kind < REFUND
+        lines = self.batch.kind < FIRST_OTHER
         batch = self.batch
         return Trace(
             batch.user[lines],
@@ -166,7 +166,7 @@ def _mark_repeats(
             here.length[lines.user[k]] = 0
         changed, repeats = np.zeros((2, end - k), np.bool_)
         count_lines(here, lines, k, end, deltas, changed, repeats, no_baskets, window, gap_ms, action)
-        if lines.kind[k] < REFUND:
+        if lines.kind[k] < FIRST_OTHER:
             stays[k:end] = changed
 
 
@@ -241,7 +241,7 @@ def _sessions(
     last = np.full(users, -1)
     found = 0
     for k in range(len(user)):
-        if kind[k] >= REFUND:
+        if kind[k] >= FIRST_OTHER:
             continue
         before = last[user[k]]
         if before >= 0 and in_one_session(session[before], time[before], session[k], time[k], gap_ms):

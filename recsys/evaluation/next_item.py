@@ -16,7 +16,7 @@ from recsys.deltas import Deltas
 from recsys.evaluation.customers import Customers, buy, customers, hide_once
 from recsys.evaluation.events import Events, places
 from recsys.evaluation.trace import NOTHING
-from recsys.fold import REFUND, Lines, count_lines, no_deltas
+from recsys.fold import FIRST_OTHER, Lines, count_lines, no_deltas
 from recsys.growth import merge_lines
 from recsys.hashing import NONE
 from recsys.histories import Histories
@@ -139,5 +139,5 @@ def _advance(
             interactions, known.popularity, known.trend, known.landmark, known.first, updated, known.length,
             known.other, known.weight, known.counts, keep, limit, of_users.half_life_ms,
         )  # fmt: skip
-        if learner and lines.kind[k] < REFUND:
+        if learner and lines.kind[k] < FIRST_OTHER:
             learn_newest(of_users, u, changed[: end - k].sum(), known, weights, table)

@@ -13,14 +13,14 @@ from recsys.strategies.user_based import (
     VISITORS,
     Desk,
     Near,
-    Visitors,
+    VisitorTable,
     clear,
     desk,
     neighbours,
     no_neighbours,
     score,
     visit,
-    visitors,
+    visitor_table,
 )
 
 
@@ -28,7 +28,7 @@ def user_based(trace: Trace, items: int, at: int, progress: Progress, history: i
     """The answers; the last `history` interactions are known of each user, and of each item its `most` newest visitors."""
     answers, row = sheet(trace.asked, at)
     room = np.bincount(trace.item[trace.counted], minlength=items)
-    met = visitors(room, most)
+    met = visitor_table(room, most)
     before = chain(trace.user, np.ones(len(trace.item), np.bool_))
     counted_before = chain(trace.user, trace.counted)
     users = size(trace.user)
@@ -48,8 +48,8 @@ def user_based(trace: Trace, items: int, at: int, progress: Progress, history: i
 
 @compiled_maker
 def _user_based(
-    start: int, stop: int, trace: Trace, row: I64, before: I32, counted_before: I32, newest: I32, met: Visitors, table: Desk,
-    near: Near, popular: Leaders, own: I32, ago: I32, known: I32, length: I32, best_score: F64, answers: I32,
+    start: int, stop: int, trace: Trace, row: I64, before: I32, counted_before: I32, newest: I32, met: VisitorTable,
+    table: Desk, near: Near, popular: Leaders, own: I32, ago: I32, known: I32, length: I32, best_score: F64, answers: I32,
 ) -> None:  # fmt: skip
     for line in range(start, stop):
         user, item = trace.user[line], trace.item[line]

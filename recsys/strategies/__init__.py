@@ -2,7 +2,7 @@
 
 A strategy of `STRATEGIES` says what of a user it goes by, by which rules, and what leads on from there. Where that is rows or
 descriptions `recsys.ranker` does the rest, so a strategy that is asked for alone ranks as the worker does with that part of it;
-where it is other users, `recsys.strategies.users`. `recsys.evaluation.strategies` measures them on files.
+where it is other users, `recsys.users_alike`. `recsys.evaluation.strategies` measures them on files.
 """
 
 from collections.abc import Callable

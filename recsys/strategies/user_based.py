@@ -41,7 +41,7 @@ NEARBY = 0.3
 """How fast what a neighbour met counts less, the further it is from the shared item."""
 
 
-class Visitors(NamedTuple):
+class VisitorTable(NamedTuple):
     """Of each item its newest visitors, by falling time of their last visit, ties by the smaller user."""
 
     begin: I64
@@ -84,10 +84,10 @@ class Desk(NamedTuple):
     """The items that have a value."""
 
 
-def visitors(room: I64, most: int = VISITORS) -> Visitors:
+def visitor_table(room: I64, most: int = VISITORS) -> VisitorTable:
     """Nobody's visits; of item i at most `room[i]` users are ever told, and the `most` newest are kept."""
     begin = np.concatenate((np.zeros(1, np.int64), np.cumsum(np.minimum(room, most))))
-    return Visitors(begin, np.zeros(len(room), np.int32), np.zeros(begin[-1], np.int32), np.zeros(begin[-1], np.int64))
+    return VisitorTable(begin, np.zeros(len(room), np.int32), np.zeros(begin[-1], np.int32), np.zeros(begin[-1], np.int64))
 
 
 def desk(users: int, items: int) -> Desk:
@@ -112,10 +112,10 @@ def no_neighbours() -> Near:
 
 
 @compiled
-def visit(of: Visitors, item: int, user: int, time: int) -> None:
+def visit(of: VisitorTable, item: int, user: int, time: int) -> None:
     """Notes that a user met an item.
 
-    >>> found = visitors(np.array([9]), most=2)
+    >>> found = visitor_table(np.array([9]), most=2)
     >>> for user, time in ((7, 30), (8, 50), (7, 40), (6, 40), (8, 10)):
     ...     visit(found, 0, user, time)
     >>> found.user, found.time
@@ -153,7 +153,7 @@ def weight(distance: int) -> float:
 
 
 @compiled
-def neighbours(own: I32, ago: I32, interactions: F64, of: Visitors, me: int, table: Desk, near: Near) -> int:
+def neighbours(own: I32, ago: I32, interactions: F64, of: VisitorTable, me: int, table: Desk, near: Near) -> int:
     """Fills `near` with the users nearest to user `me`; returns how many they are.
 
     `own` are the distinct items of the user's last `LINES` interactions, the newest first, each met `ago` interactions ago.

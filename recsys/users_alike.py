@@ -20,7 +20,7 @@ from recsys.popularity import Popular
 from recsys.ranking.rank import FILL, level_of
 from recsys.recommendation import Reason, RecommendedItem, rounded
 from recsys.store import Store
-from recsys.strategies.user_based import LINES, POPULARITY_NORM, Near, Visitors, desk, neighbours, no_neighbours, score
+from recsys.strategies.user_based import LINES, POPULARITY_NORM, Near, VisitorTable, desk, neighbours, no_neighbours, score
 from recsys.visitors import Visitor, unpack
 
 ROWS = 200
@@ -104,7 +104,7 @@ def _nearest(
     begin = np.concatenate((np.zeros(1, np.int64), np.cumsum(length, dtype=np.int64)))
     flat = [visitor for visits in lists for visitor in visits]
     who = np.array([place[visitor.user] for visitor in flat], np.int32)
-    of = Visitors(begin, length, who, np.array([visitor.time_ms for visitor in flat], np.int64))
+    of = VisitorTable(begin, length, who, np.array([visitor.time_ms for visitor in flat], np.int64))
     near = no_neighbours()
     own, distances = np.arange(len(ago), dtype=np.int32), np.array(list(ago.values()), np.int32)
     return near, neighbours(own, distances, interactions, of, place.get(user, -1), desk(len(people), 0), near)
