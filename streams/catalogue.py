@@ -158,7 +158,7 @@ class CatalogueStream:
             is_new = record.offset > part.read
             if is_new:
                 part.read = record.offset
-                self._remember(part, record.offset, item, told)
+                self._remember(part, record.offset, record.timestamp, item, told)
             if has_effects:
                 values[item] = record.value or None
                 if not self._is_hidden(part, item):
@@ -180,7 +180,7 @@ class CatalogueStream:
     def _is_hidden(self, part: Part, item: str) -> bool:
         return item in part.deleted or item in self._unavailable
 
-    def _remember(self, part: Part, offset: int, item: str, told: CatalogueItem | str) -> None:
+    def _remember(self, part: Part, offset: int, timestamp: int, item: str, told: CatalogueItem | str) -> None:
         if offset <= part.deleted_until and item in part.deleted:
             return  # it is deleted by a later record, or was by one that Kafka has forgotten
         if isinstance(told, str):
@@ -190,7 +190,7 @@ class CatalogueStream:
                 part.deleted.add(item)
                 part.deletions_noted = False
             return
-        self._catalogue.put(told)
+        self._catalogue.put(told, timestamp)
         if item in part.deleted:
             part.deleted.discard(item)
             part.deletions_noted = False
