@@ -18,7 +18,7 @@ from recsys.basket_lists import BasketLists
 from recsys.batch import columns
 from recsys.catalogue.catalogue import Catalogue
 from recsys.categories import Categories
-from recsys.cold.counting import ColdCounting, told
+from recsys.cold.counting import ColdCounting
 from recsys.cold.landings import Landings
 from recsys.cold.lists import ColdList
 from recsys.cold.shopfront import Shopfront
@@ -82,7 +82,7 @@ class Engine:
         self.baskets = BasketLists(store, self._items, keys, rules)
         self._categories = Categories(store, self._items, keys, rules, self._catalogue)
         self._partitions = partitions
-        self.shopfront = Shopfront(store, self._items, keys, rules, self._catalogue, self._named)
+        self.shopfront = Shopfront(store, self._shards, self._items, keys, rules, self._catalogue, self._named)
         self.landings = Landings(store, keys, rules, self._catalogue)
         self._cold_counting = ColdCounting(self._shards, keys, rules)
         self._popular = popularity.unpack(rules)
@@ -147,7 +147,6 @@ class Engine:
                 customers += known_customers(shard, of_shard)
             self._lines[shard.chunk.partition] = shard.mark.bought, shard.mark.bought_again
         again = [] if all(shard.is_new for shard in shards) else [wanted, met_before(shards)]
-        self.shopfront.note(told(opened, shards))
         self._newest_ms = max(self._newest_ms, int(batch.time.max(initial=0)))
         touched = {
             table: distinct(np.concatenate([folded.deltas[table].item, *again] if table in folded.deltas else again))
@@ -237,10 +236,21 @@ class Engine:
         """What is popular in each category with an item whose list was made since this was asked last."""
         return await self._categories.trending(self._newest_ms)
 
-    async def cold_lists(self, now_ms: float) -> list[tuple[str, ColdList]]:
-        """What to show first in each context that was changed since this was asked last (`recsys.cold`)."""
+    async def cold_lists(self, now_ms: float, *, for_all: bool = True) -> list[tuple[str, ColdList]]:
+        """What to show first in each context that was changed since this was asked last (`recsys.cold`).
+
+        Without `for_all`, only in the categories whose items' lists this engine made: another worker makes the others.
+        """
         partitions = range(self._partitions) if self._partitions else sorted(self._lines)
-        return await self.shopfront.made(self._popular, partitions, now_ms)
+        if for_all:
+            await self.shopfront.look(partitions)
+        if not self.shopfront.is_due:
+            return []
+        if for_all:  # others may have counted it
+            await self.trending()
+        # Where a clock of a producer is ahead, everything else is not old; before the first event there is no other time.
+        newest_ms = min(self._newest_ms or now_ms, now_ms)
+        return await self.shopfront.made(self._popular, partitions, newest_ms, now_ms)
 
     async def position(self, partition: int) -> tuple[int, int]:
         """The last offset that was counted, and the last whose recommendations are out."""

@@ -5,6 +5,7 @@ but not noted as published is read and published once more by whoever has the pa
 """
 
 import asyncio
+import math
 import os
 import socket
 import time
@@ -34,6 +35,10 @@ ROUND_S = 0.25
 BUSY_ROUND_S = 1.0
 ROUND_SHARE = 0.2
 """A round should take no more than this share of the time: after a long one the next waits longer, up to `BUSY_ROUND_S`."""
+COLD_S = 1.0
+"""How often cold lists are made."""
+MAKER = 0
+"""Whoever has this partition makes the cold lists that are of no category."""
 LEARNED_S = 1.0
 """How often what was learned is written: a crash costs no more of it."""
 LOOK_S = 5.0
@@ -90,6 +95,8 @@ class Publishing:
         self._one_round = asyncio.Lock()
         self._trending_known = False
         self._trending_due = False
+        self._cold = -math.inf
+        """When cold lists were made last."""
 
     async def take(self, outcome: Outcome) -> None:
         """Takes a counted batch, as soon as there is room for it."""
@@ -128,6 +135,7 @@ class Publishing:
     async def drain(self) -> None:
         """Returns when all that was taken is published, and what was learned of it is written."""
         await self._waiting.join()
+        self._cold = -math.inf
         await self._round()
         await self._write_learned(self.marks.offsets)
 
@@ -219,7 +227,8 @@ class Publishing:
                     await self._publish_lists(changed)
             elif self._trending_due:
                 await self._publish_trending()
-            if self._engine.shopfront.is_due:
+            if now() - self._cold > COLD_S:
+                self._cold = now()
                 await self._publish_cold_lists()
             return await self.marks.write(out)
 
@@ -236,9 +245,7 @@ class Publishing:
 
     async def _publish_cold_lists(self) -> None:
         with self._engine.stages.timed("lists"):
-            if not self._trending_known:
-                await self._publish_trending()
-            made = await self._engine.cold_lists(int(time.time() * 1000))
+            made = await self._engine.cold_lists(int(time.time() * 1000), for_all=MAKER in self.marks.offsets)
             await self._store.put(
                 [
                     Entry(self._keys.cold(context), lists.encode(message), self._retention_s, message.version)

@@ -260,7 +260,9 @@ class ColdShop(Shop):
         await self.publish()
 
     async def publish(self) -> None:
-        while self.engine.shopfront.is_due:
+        begun = False
+        while not begun or self.engine.shopfront.is_due:
+            begun = True
             made = dict(await self.engine.cold_lists(START_MS))
             self.lists |= made
             entries = [Entry(Keys("p:").cold(each), encode(found), version=found.version) for each, found in made.items()]
@@ -277,8 +279,8 @@ class ColdShop(Shop):
         return {item.item_id for item in self.lists[context].items if item.reasons[0].kind == "exploration"}
 
 
-def met(user: str, item: str, kind: Kind = Kind.CLICK, **fields: Any) -> Event:
-    return Event(kind=kind, user_id=user, lines=(Line(item),), time_ms=START_MS, **fields)
+def met(user: str, item: str, kind: Kind = Kind.CLICK, time_ms: int = START_MS, **fields: Any) -> Event:
+    return Event(kind=kind, user_id=user, lines=(Line(item),), time_ms=time_ms, **fields)
 
 
 def test_a_new_visitor_is_shown_what_is_popular_where_she_comes_from() -> None:
@@ -363,6 +365,34 @@ def test_the_same_state_gives_the_same_list_and_a_newer_one_a_higher_version() -
     later = lists_of(shop.store, shop.catalogue)
     assert later["web"].version == first["web"].version + 1 == marks.user_mark(shop.store.values["p:{u0}:mark"]).offset + 1
     assert {*first} == {*later} == {"", "web"}
+
+
+def test_what_was_first_met_long_ago_is_not_new_however_seldom_it_is_met() -> None:
+    day = 86_400_000
+    shop = ColdShop(Rules(explore=0.3, top_n=4))
+    old = [met(f"o{n}", f"tail{n}", time_ms=START_MS - 700 * day) for n in range(6)]
+    shop.take(*old, *(met(f"u{n}", f"hit{n % 4}") for n in range(80)))
+    shop.take(*(met(f"p{n}", f"tail{n}") for n in range(6)), met("q", "fresh"))
+    shop.catalogue.put(CatalogueItem("described long ago"), START_MS - 700 * day)
+    shop.catalogue.put(CatalogueItem("described today"), START_MS)
+    shown = set[str]()
+    for n in range(12):
+        shop.take(met(f"v{n}", "hit0"))
+        shown |= shop.new()
+    assert shown == {"fresh", "described today"}
+
+
+def test_one_worker_makes_the_lists_of_what_all_count() -> None:
+    shop = ColdShop(Rules(explore=0.0))
+    shop.put("mug", "Home")
+    shop.take(met("a", "mug", source="web"))
+    other = Engine(shop.store, Keys("p:"), Rules(explore=0.0), catalogue=shop.catalogue, partitions=1)
+    assert asyncio.run(other.cold_lists(START_MS, for_all=False)) == []
+    assert {context for context, _ in asyncio.run(other.cold_lists(START_MS))} == {"", "web", "category:Home"}
+    assert asyncio.run(other.cold_lists(START_MS)) == []
+    other._shards.forget_all()
+    shop.take(met("b", "mug", source="ios"))
+    assert {context for context, _ in asyncio.run(other.cold_lists(START_MS))} == {"", "ios"}
 
 
 def test_thousands_of_categories_do_not_keep_a_platforms_list_waiting() -> None:

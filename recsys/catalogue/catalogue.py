@@ -1,5 +1,6 @@
 """The catalogue: what a worker knows of all items, from their own descriptions."""
 
+import math
 from functools import lru_cache
 
 import numpy as np
@@ -34,8 +35,9 @@ class Catalogue:
         self.content = Content()
         self.names: dict[int, str] = {}
         """The ids of the items, by hash."""
-        self.newest: dict[int, None] = {}
-        """The last items that came, in the order in which they did; a change of one that is there is none."""
+        self.newest: dict[int, float] = {}
+        """The last items that came, in the order in which they did, and when, in milliseconds; a change of one that is there is
+        none."""
         self.arrivals = 0
         """How many came, for those who look at `newest` now and then."""
         self._categories: dict[int, tuple[str, ...]] = {}
@@ -47,14 +49,16 @@ class Catalogue:
     def __len__(self) -> int:
         return len(self.names)
 
-    def put(self, item: CatalogueItem) -> bool:
+    def put(self, item: CatalogueItem, came_ms: float = math.inf) -> bool:
         """Takes an item in, in place of what was known of it. Returns whether that changes anything that ranking sees.
+
+        `came_ms` is the time of its record: a catalogue that is read anew has all its items, and few of them are new.
 
         That is its vector, its categories, and whether it may be shown.
         """
         number = hash_item(item.item_id)
         if number not in self.names:
-            self._arrive(number)
+            self._arrive(number, came_ms)
         self.names[number] = item.item_id
         changed = self._sort_in(number, item.categories)
         moved = self.content.put(number, terms(item))
@@ -106,9 +110,9 @@ class Catalogue:
         """Bytes of vectors, inverted index and lists."""
         return self.content.nbytes + (self._lists.nbytes if self._lists else 0)
 
-    def _arrive(self, item: int) -> None:
+    def _arrive(self, item: int, came_ms: float) -> None:
         self.arrivals += 1
-        self.newest[item] = None
+        self.newest[item] = came_ms
         if len(self.newest) > NEWEST:
             del self.newest[next(iter(self.newest))]
 

@@ -57,7 +57,7 @@ class LastWords:
                 self._note(item, partition)
                 self.unnoted.add(partition)
             return True
-        self._catalogue.put(told)
+        self._catalogue.put(told, when)
         if deletions.items.pop(item, None) is not None:
             self.unnoted.add(partition)
         if told.available:

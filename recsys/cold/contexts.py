@@ -91,6 +91,14 @@ class Directory:
         self._met[slot] += times
         return slot, True
 
+    def met_since(self, earlier: "Directory") -> list[str]:
+        """The contexts that have a list and were met since this was `earlier`."""
+        return [
+            name
+            for name, slot in self.slots.items()
+            if (name not in earlier.slots or self._met[slot] != earlier._met[earlier.slots[name]]) and self.has_list(name)
+        ]
+
     def has_list(self, name: str) -> bool:
         """Whether a context is told: each country is, and platforms that were met often enough for certain."""
         slot = self.slots.get(name)

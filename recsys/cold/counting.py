@@ -130,15 +130,3 @@ def _opened(said: list[Said], stored: bytes | None) -> Opened:
     slots = sorted(directory.slots[name] for name in met & directory.slots.keys())
     places = sorted({trials.place(item) for each in said if each.trial is not NO_TRIALS for item in each.items})
     return Opened(said, directory, dict.fromkeys(slots), {place: {} for place in places})
-
-
-def told(opened: Mapping[int, Opened], shards: Sequence[UserShard]) -> set[str]:
-    """The contexts of the chunks that have a list, also of what was counted before: perhaps only their lists are missing."""
-    found: set[str] = set()
-    for shard in shards:
-        events = (arrival.event for arrival in shard.chunk.arrivals)
-        places = {(event.source, event.country) for event in events if event.kind.is_interaction}
-        met = {name for source, country in places for name in contexts(source, country)}
-        directory = opened[shard.chunk.partition].directory
-        found.update(name for name in met - found if directory.has_list(name))
-    return found

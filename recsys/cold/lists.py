@@ -27,7 +27,7 @@ class ColdItem(Struct, omit_defaults=True, gc=False):
     reasons: list[Reason]
     shown: int = 0
     clicked: int = 0
-    """See `recsys.cold.trials`."""
+    """Of an item that is new; see `recsys.cold.trials`."""
 
 
 class Learned(Struct, gc=False):

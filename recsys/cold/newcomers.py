@@ -1,9 +1,10 @@
-"""Newcomers: the items that came last, to the catalogue or with their first events, and are hardly known yet.
+"""Newcomers: the items that came lately, to the catalogue or with their first events, and are hardly known yet.
 
 Which they are each worker remembers for itself, of its time; how often they were met, shown and clicked is read from the state.
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import zip_longest
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from recsys.catalogue.catalogue import Catalogue
 from recsys.cold import trials
 from recsys.cold.exploration import Candidates, take
 from recsys.cold.trials import NO_TRIALS, Trials
+from recsys.compiled import I64, Bools
 from recsys.hashing import NONE
 from recsys.index import among
 from recsys.item_shards import ItemShards
@@ -22,6 +24,8 @@ FEW_INTERACTIONS = 20
 """With so many an item is not new any more: it is popular by itself, or has shown that it is not."""
 ENOUGH_SHOWN = 1000
 """Shown so often, it is known how often it is clicked."""
+LATELY_MS = 30 * 86_400_000
+"""An item is new no longer than this after its first interaction, and after its record in the catalogue."""
 REMEMBERED = 1000
 """Items that came with their first events, the last ones; the catalogue remembers as many."""
 POOL = 100
@@ -43,8 +47,8 @@ class Newcomers:
         """Those that were in a list."""
 
     def note(self, rows: Rows) -> None:
-        """Takes in that these rows are what is stored now."""
-        new = rows.interactions < FEW_INTERACTIONS
+        """Takes in that these rows are what is stored now, because they were met."""
+        new = are_new(rows, rows.updated)
         for item in rows.item[new].tolist():
             if item not in self._met and item not in self._catalogue.newest:
                 self._met[item] = None
@@ -56,15 +60,16 @@ class Newcomers:
         """These were in a list."""
         self._listed.update(items)
 
-    async def candidates(self, partitions: Sequence[int]) -> Candidates:
-        """The newcomers that may be shown, in the order in which they came."""
-        remembered = [*self._met, *self._catalogue.newest]
+    async def candidates(self, partitions: Sequence[int], now_ms: float) -> Candidates:
+        """The newcomers that may be shown: in turn one that came with an event and one that came to the catalogue."""
+        remembered = self._met.keys() | self._catalogue.newest.keys()
         self._known.intersection_update(remembered)
         self._listed.intersection_update(remembered)
-        asked = [item for item in remembered if item not in self._known][-POOL:]
+        described = [item for item, came_ms in self._catalogue.newest.items() if came_ms >= now_ms - LATELY_MS]
+        asked = in_turn(*([item for item in items if item not in self._known] for items in (self._met, described)))
         tried = await self.tried(asked, partitions)
         rows, _ = await self._items.load(np.unique(np.array(asked, np.uint64)))
-        self._known.update(rows.item[rows.interactions >= FEW_INTERACTIONS].tolist())
+        self._known.update(rows.item[~are_new(rows, now_ms)].tolist())
         self._known.update(item for item, (shown, _) in tried.items() if shown >= ENOUGH_SHOWN)
         found = candidates_of([item for item in asked if item not in self._known], tried, self._listed)
         return take(found, ~among(found.item, self._catalogue.hidden))
@@ -81,6 +86,24 @@ class Newcomers:
             for item in bucket.keys() & found.keys():
                 found[item] = Trials(found[item].shown + bucket[item].shown, found[item].clicked + bucket[item].clicked)
         return found
+
+
+def are_new(rows: Rows, now_ms: float | I64) -> Bools:
+    """Whether items were met for the first time lately, and seldom since."""
+    return (rows.interactions < FEW_INTERACTIONS) & (rows.first >= now_ms - LATELY_MS)
+
+
+def in_turn(met: Sequence[int], described: Sequence[int]) -> list[int]:
+    """The last items of both, `POOL` together where there are so many, one of each in turn.
+
+    >>> in_turn([1, 2], [3, 4, 5])
+    [1, 3, 2, 4, 5]
+    """
+    half = POOL // 2
+    met = met[-max(half, POOL - len(described)) :]
+    described = described[-(POOL - len(met)) :]
+    turns = zip_longest(met, described)
+    return [item for turn in turns for item in turn if item is not None]
 
 
 def candidates_of(items: Sequence[int], tried: dict[int, Trials], listed: set[int]) -> Candidates:

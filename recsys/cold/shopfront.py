@@ -1,11 +1,14 @@
-"""The window: the cold lists as one worker makes them, of the contexts that its events and the catalogue changed.
+"""The shopfront: the cold lists as one worker makes them.
 
-Any worker makes any list, from what all have committed. It is drawn by a generator of the list's context and version, which is
-how far all partitions are counted: the same state gives the same list, and an older list never replaces a newer one.
+The lists of everybody, platforms and countries are made by one worker, which has the first partition: it looks at what all have
+committed. Those of a category are made by whoever publishes the lists of its items. A list is drawn by a generator of its
+context and version, which is how far all partitions are counted: the same state and newcomers (which are each worker's own
+memory) give the same list, and an older list never replaces a newer one.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,11 +20,13 @@ from recsys.cold.contexts import CATEGORY, EVERYBODY, Directory
 from recsys.cold.exploration import Candidates, take
 from recsys.cold.lists import ColdList, cold_list, draw, filled_up, generator
 from recsys.cold.newcomers import Newcomers
+from recsys.cold.trials import Trials
 from recsys.item_shards import ItemShards
 from recsys.keys import Keys
 from recsys.popularity import Popular
 from recsys.rows import Rows
 from recsys.rules import Rules
+from recsys.shards import Shards
 from recsys.store import Store
 
 AT_ONCE = 32
@@ -30,11 +35,25 @@ Named = Callable[[set[int]], Awaitable[dict[int, str]]]
 """Finds the ids of items (hashes)."""
 
 
+class Seen(NamedTuple):
+    """What was seen of a partition last."""
+
+    mark: bytes | None
+    stored: bytes | None
+    directory: Directory
+
+
+UNSEEN = Seen(None, None, Directory(None))
+
+
 class Shopfront:
     """The cold lists that one worker makes."""
 
-    def __init__(self, store: Store, items: ItemShards, keys: Keys, rules: Rules, catalogue: Catalogue, named: Named) -> None:
+    def __init__(
+        self, store: Store, shards: Shards, items: ItemShards, keys: Keys, rules: Rules, catalogue: Catalogue, named: Named,
+    ) -> None:  # fmt: skip
         self._store = store
+        self._shards = shards
         self._keys = keys
         self._rules = rules
         self._catalogue = catalogue
@@ -42,10 +61,22 @@ class Shopfront:
         self._newcomers = Newcomers(store, items, keys, catalogue)
         self._due: dict[str, None] = {}
         self._arrivals = 0
+        self._seen: dict[int, Seen] = {}
+
+    async def look(self, partitions: Sequence[int]) -> None:
+        """Notes what was counted on these partitions, and what came to the catalogue, since this was called last."""
+        for partition, (mark, stored) in zip(partitions, await self._shards.look(self._heads(partitions)), strict=True):
+            before = self._seen.get(partition, UNSEEN)
+            if mark == before.mark:
+                continue
+            directory = Directory(stored) if stored != before.stored else before.directory
+            self._seen[partition] = Seen(mark, stored, directory)
+            self.note([EVERYBODY, *directory.met_since(before.directory)])
+        self._note_arrivals()
 
     def note(self, contexts: Iterable[str]) -> None:
         """Something was counted in these contexts."""
-        self._due |= dict.fromkeys((EVERYBODY, *contexts))
+        self._due |= dict.fromkeys(contexts)
 
     def note_rows(self, rows: Rows) -> None:
         """Takes in that these rows are what is stored now."""
@@ -55,21 +86,22 @@ class Shopfront:
     @property
     def is_due(self) -> bool:
         """Whether there are lists to be made."""
-        return bool(self._due) or self._arrivals != self._catalogue.arrivals
+        return bool(self._due)
 
-    async def made(self, everything: Popular, partitions: Sequence[int], now_ms: float) -> list[tuple[str, ColdList]]:
+    async def made(
+        self, everything: Popular, partitions: Sequence[int], newest_ms: float, now_ms: float
+    ) -> list[tuple[str, ColdList]]:
         """The lists of contexts that were changed since this was asked last, at most `AT_ONCE`; those are oldest that waited.
 
-        `everything` is what is popular in all contexts together, `partitions` are all that are counted. Empty lists are left
-        out: nothing was counted, and nothing came.
+        `everything` is what is popular in all contexts together, `partitions` are all that are counted, `newest_ms` is the time
+        of the newest event. Empty lists are left out: nothing was counted, and nothing came.
         """
-        self._note_arrivals()
         contexts = self._next()
         for context in contexts:
             del self._due[context]
         version, popular = await self._popular(contexts, partitions)
         popular[EVERYBODY] = everything
-        candidates = await self._newcomers.candidates(partitions)
+        candidates = await self._newcomers.candidates(partitions, newest_ms)
         places = self._by_category(candidates)
         drawn = {}
         wide = popularity.without(everything, self._catalogue.hidden)
@@ -86,9 +118,15 @@ class Shopfront:
             candidates.waiting[np.isin(candidates.item, shown)] = False
         items = {item for each in drawn.values() for item in each.item}
         names = await self._named(items | set(candidates.item.tolist()))
-        tried = await self._newcomers.tried(sorted(items), partitions)
-        lists = [(each, cold_list(each, drawn[each], tried, names, now_ms, version)) for each in contexts]
-        return [(context, message) for context, message in lists if message.items]
+        columns = (column.tolist() for column in candidates[:3])
+        tried = {item: Trials(shown, clicked) for item, shown, clicked in zip(*columns, strict=True)}
+        lists = []
+        for context in contexts:
+            await asyncio.sleep(0)
+            message = cold_list(context, drawn[context], tried, names, now_ms, version)
+            if message.items:
+                lists.append((context, message))
+        return lists
 
     def _next(self) -> list[str]:
         """Those whose turn it is: of categories, which may be thousands, and of the others as many, where there are."""
@@ -104,7 +142,7 @@ class Shopfront:
         self._arrivals = self._catalogue.arrivals
         if new:
             came = [*self._catalogue.newest][-new:]
-            self.note(CATEGORY + path for item in came for path in self._catalogue.category(item))
+            self.note([EVERYBODY, *(CATEGORY + path for item in came for path in self._catalogue.category(item))])
 
     def _by_category(self, candidates: Candidates) -> dict[str, list[int]]:
         """By the context of each category, the places of the candidates in it."""
@@ -114,17 +152,20 @@ class Shopfront:
                 found.setdefault(CATEGORY + path, []).append(place)
         return found
 
+    def _heads(self, partitions: Sequence[int]) -> list[list[str]]:
+        return [[self._keys.user_mark(p), self._keys.contexts(p)] for p in partitions]
+
     async def _popular(self, contexts: Sequence[str], partitions: Sequence[int]) -> tuple[int, dict[str, Popular]]:
         """How far all partitions are counted, and what is popular in each of the contexts but that of everybody."""
-        heads = [[self._keys.user_mark(p), self._keys.contexts(p)] for p in partitions]
-        directories = [Directory(stored).slots for _, stored in await self._store.read(heads)]
+        heads = self._heads(partitions)
+        directories = [Directory(stored).slots for _, stored in await self._shards.look(heads)]
         slots = [[slot for context in contexts if (slot := known.get(context)) is not None] for known in directories]
         groups = [
             [*head, *(self._keys.context(p, slot) for slot in of)] for head, p, of in zip(heads, partitions, slots, strict=True)
         ]
         categories = [context for context in contexts if context.startswith(CATEGORY)]
         paths = [[self._keys.category(context.removeprefix(CATEGORY))] for context in categories]
-        read = await self._store.read(groups + paths)
+        read = await self._shards.look(groups) + await self._store.read(paths)
         version = 0
         packed: dict[str, list[bytes | None]] = {context: [] for context in contexts}
         for (mark, stored, *values), of in zip(read[: len(groups)], slots, strict=True):
