@@ -3,6 +3,8 @@
 from functools import lru_cache
 from hashlib import blake2b
 
+from recsys.record import MAX_ID
+
 NONE = 0
 """Stands for "no id"; no id hashes to it."""
 
@@ -31,4 +33,10 @@ def hash_session(text: str) -> int:
     >>> hash_session("s1") < 2**SESSION_BITS
     True
     """
+    return _hash_session(text) if len(text) <= MAX_ID else _hash_session.__wrapped__(text)
+
+
+@lru_cache(maxsize=1 << 14)
+def _hash_session(text: str) -> int:
+    """Remembers no stranger's long texts: a session's id may have any length."""
     return int.from_bytes(blake2b(text.encode(), digest_size=SESSION_BITS // 8).digest(), "little") or 1

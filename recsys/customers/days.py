@@ -9,6 +9,8 @@ EPOCH = date(1970, 1, 1)
 LONGEST = 20 * 366
 """Days from the first to the last of a set: clocks that are wrong by thousands of years must not make it large."""
 
+ELSEWHERE, SAME_TIME, THAT_DAY = 0, 1, 2
+
 
 class Days(NamedTuple):
     """Days since 1970 that are in the set, 20 years at most from the first to the last; a year takes 46 bytes at most.
@@ -105,9 +107,10 @@ def any_between(days: Days, first: int, last: int) -> bool:
     >>> any_between(days, 21, 40), any_between(days, 21, 39), any_between(days, 0, 19), any_between(days, 20, 20)
     (True, False, False, True)
     """
-    if not days.bits or days.first > last or days.last < first:
+    newest = days.last
+    if newest < first or days.first > last or not days.bits:
         return False
-    if days.last <= last:
+    if newest <= last:
         return True
     bits = int.from_bytes(days.bits, "little")
     bits = bits >> (first - days.first) if first > days.first else bits << (days.first - first)
@@ -128,6 +131,23 @@ def each_day(days: Days, until: int | None = None) -> list[int]:
         found.append(day)
         left &= left - 1
     return found
+
+
+def nearness(days: Days, day: int, first: int, last: int) -> int:
+    """Whether a day, or one from `first` to `last` around it, is in the set: `THAT_DAY`, `SAME_TIME` or `ELSEWHERE`.
+
+    A day that does not fit is taken to be there.
+
+    >>> days = with_day(with_day(NO_DAYS, 20), 40)
+    >>> nearness(days, 40, 31, 50), nearness(days, 41, 31, 50), nearness(days, 52, 51, 60), nearness(days, 52, 51, 10**6)
+    (2, 1, 0, 0)
+    """
+    newest = days.last
+    if newest < first:  # as it is nearly always, or the next
+        return ELSEWHERE if day - days.first < LONGEST or not days.bits else THAT_DAY
+    if contains(days, day) or not fits(days, day):
+        return THAT_DAY
+    return SAME_TIME if newest <= last or any_between(days, first, last) else ELSEWHERE
 
 
 def gaps(days: Days) -> list[int]:

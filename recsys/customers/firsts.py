@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from recsys.calendar import HOUR_MS, MINUTE_MS, monday, month_of, week_of
 from recsys.customers.account import Account, other_session
-from recsys.customers.days import Days, any_between, contains, day_of, fits, with_day
+from recsys.customers.days import ELSEWHERE, THAT_DAY, Days, any_between, day_of, fits, nearness, with_day
 from recsys.events import Event
 from recsys.fold import FIRST_OTHER
 from recsys.hashing import NONE, hash_item, hash_session
@@ -66,16 +66,12 @@ def _of_days(account: Account, taken: int, day: int) -> tuple[int, int]:
         steps = ((SEEN, account.days), (VIEWED, account.view_days))
     else:
         steps = ((SEEN, account.days),)
+    month = month_of(day)
     on_day = in_month = 0
     for step, days in steps:
-        if contains(days, day) or not fits(days, day):
-            on_day |= step
-    if on_day & taken == taken:
-        return 0, 0
-    month = month_of(day)
-    for step, days in steps:
-        if any_between(days, month.first, month.last) or not fits(days, day):
-            in_month |= step
+        there = nearness(days, day, month.first, month.last)
+        on_day |= step * (there == THAT_DAY)
+        in_month |= step * (there != ELSEWHERE)
     return _new(in_month, taken), _new(on_day, taken)
 
 

@@ -81,9 +81,8 @@ class Ledger:
     def _value(self, scope: str, shape: type[V]) -> V:
         found = self._open.get(scope)
         if found is None:
-            found = self._open[scope] = scopes.unpack(scope, self._stored.get(scope))
-        assert isinstance(found, shape)
-        return found
+            found = self._open[scope] = scopes.unpack_as(shape, self._stored.get(scope))
+        return found  # type: ignore[return-value]
 
     def written(self) -> Written:
         """What has changed."""

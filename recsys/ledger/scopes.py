@@ -14,7 +14,7 @@
 
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -40,8 +40,10 @@ TYPES: dict[str, type[Value]] = {"all": Reach, "month": Reach, "hour": Hour, "we
 """By kind of scope; `Figures` for all others."""
 
 _encode = msgspec.msgpack.Encoder().encode
-_decoders = {kind: msgspec.msgpack.Decoder(shape) for kind, shape in TYPES.items()}
-_figures = msgspec.msgpack.Decoder(Figures)
+_decoders: dict[Any, msgspec.msgpack.Decoder[Any]] = {
+    shape: msgspec.msgpack.Decoder(shape) for shape in (Figures, *TYPES.values())
+}
+V = TypeVar("V", bound=Value)
 
 
 class Names(Struct, array_like=True):
@@ -157,10 +159,14 @@ def kind_of(scope: str) -> str:
 
 def unpack(scope: str, stored: bytes | None) -> Value:
     """What is stored under a scope, or nothing yet."""
-    kind = kind_of(scope)
+    return unpack_as(TYPES.get(kind_of(scope), Figures), stored)
+
+
+def unpack_as(shape: type[V], stored: bytes | None) -> V:
+    """The same where it is known what is there."""
     if stored is None:
-        return TYPES.get(kind, Figures)()
-    found: Value = _decoders.get(kind, _figures).decode(stored)
+        return shape()
+    found: V = _decoders[shape].decode(stored)
     return found
 
 

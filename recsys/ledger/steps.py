@@ -1,7 +1,5 @@
 """Steps: how far a customer came on the way to a purchase, as bits of a number, within a session, a day or anything else."""
 
-from typing import NamedTuple
-
 from recsys.events import Kind
 
 SEEN, VIEWED, CARTED, BOUGHT, BOTH = 1, 2, 4, 8, 16
@@ -26,24 +24,17 @@ def after(before: int, taken: int) -> int:
     return whole | BOTH if whole & CARTED and whole & BOUGHT else whole
 
 
-class Recently(NamedTuple):
-    """Whether a customer was there in the newest hours (or minutes): bit n is the one n before the newest."""
-
-    there: int
-    is_first: bool
-    """Whether the last event was the first in its hour, as far as that is remembered."""
-
-
-def recently(there: int, newest: int, now: int) -> Recently:
-    """After an event in the hour `now`, of a customer whose newest was `newest`; what is older than `LONGEST` is no first.
+def recently(there: int, newest: int, now: int) -> tuple[int, bool]:
+    """In which hours (or minutes) a customer was there, bit n is the one n before the newest, after an event in the hour `now`;
+    and whether that event is the first in it. `newest` is the one before; in hours older than `LONGEST` nothing is a first.
 
     >>> recently(0b1, 7, 9), recently(0b101, 9, 8), recently(0b101, 9, 7)
-    (Recently(there=5, is_first=True), Recently(there=7, is_first=True), Recently(there=5, is_first=False))
+    ((5, True), (7, True), (5, False))
     """
     ahead = now - newest
     if ahead > 0:
-        return Recently((there << ahead | 1) & _ALL if ahead < LONGEST else 1, is_first=True)
+        return (there << ahead | 1) & _ALL if ahead < LONGEST else 1, True
     if ahead <= -LONGEST:
-        return Recently(there, is_first=False)
+        return there, False
     bit = 1 << -ahead
-    return Recently(there | bit, is_first=not there & bit)
+    return there | bit, not there & bit
