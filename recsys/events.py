@@ -143,8 +143,7 @@ def decode(value: bytes | None, recorded_ms: int) -> Event:
     wire = _form.read(value)
     if wire.event_type is None:
         raise InvalidEvent("event_type: required field is missing")
-    name = wire.event_type
-    kind = _kind(name) if len(name) <= 64 else _kind.__wrapped__(name)  # the cache holds no stranger's long texts
+    kind = kind_of(wire.event_type)
     if kind is None:
         raise InvalidEvent(f"event_type: unknown type {quoted(wire.event_type)}")
     lines = _lines(wire, kind)
@@ -166,6 +165,15 @@ def decode(value: bytes | None, recorded_ms: int) -> Event:
         recommendation_id=wire.recommendation_id,
         position=wire.position,
     )
+
+
+def kind_of(name: str) -> Kind | None:
+    """What a type's name means; None for an unknown one.
+
+    >>> kind_of("Page-View"), kind_of("fly")
+    (<Kind.BROWSE: 1>, None)
+    """
+    return _kind(name) if len(name) <= 64 else _kind.__wrapped__(name)  # the cache holds no stranger's long texts
 
 
 @lru_cache(maxsize=4096)

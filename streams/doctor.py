@@ -128,7 +128,7 @@ def _kafka(settings: Settings) -> Iterator[Finding]:
         }
         group = group_id(settings)
         workers = _members(admin, group)
-        policy = _cleanup(admin, settings.topic(topics.ITEMS))
+        policies = {name: _cleanup(admin, settings.topic(name)) for name in (topics.ITEMS, topics.USERS)}
     yield Finding("kafka", "connection", "ok", settings.broker)
     yield from _rights(settings)
     yield Finding(
@@ -141,7 +141,9 @@ def _kafka(settings: Settings) -> Iterator[Finding]:
         elif errors.for_code(description["error_code"]) is not errors.TopicAuthorizationFailedError:
             yield Finding("topics", topic, "warning", "missing", "a worker creates it at its start, if it may")
     if settings.catalogue and found[settings.topic(topics.ITEMS)]["partitions"]:
-        yield _catalogue(settings, policy)
+        yield _described(settings, "catalogue", topics.ITEMS, policies[topics.ITEMS])
+    if found[settings.topic(topics.USERS)]["partitions"]:
+        yield _described(settings, "users", topics.USERS, policies[topics.USERS])
 
 
 def _cleanup(admin: KafkaAdminClient, topic: str) -> str | None:
@@ -151,17 +153,17 @@ def _cleanup(admin: KafkaAdminClient, topic: str) -> str | None:
     return policy["value"] if policy else None
 
 
-def _catalogue(settings: Settings, policy: str | None) -> Finding:
-    """How the topic `items` is."""
-    topic = settings.topic(topics.ITEMS)
+def _described(settings: Settings, area: str, name: str, policy: str | None) -> Finding:
+    """How the topic `items` or `users` is."""
+    topic = settings.topic(name)
     records = sum(span.end - span.begin for span in read_spans(settings.brokers, topic).values())
     if policy is not None and "compact" not in policy:
         return Finding(
-            "catalogue", topic, "warning", f"{records:,} records, not compacted: Kafka forgets items after its retention",
+            area, topic, "warning", f"{records:,} records, not compacted: Kafka forgets {name} after its retention",
             f"kafka-configs.sh --alter --topic {topic} --add-config cleanup.policy=compact",
         )  # fmt: skip
     compacted = "compacted" if policy else "whether it is compacted we may not see (DescribeConfigs)"
-    return Finding("catalogue", topic, "ok", f"{records:,} records at most, {compacted}")
+    return Finding(area, topic, "ok", f"{records:,} records at most, {compacted}")
 
 
 def _rights(settings: Settings) -> Iterator[Finding]:

@@ -19,7 +19,7 @@ from recsys.keys import Keys
 from streams.cli import main
 from streams.lag import read_spans
 from streams.settings import Settings
-from streams.topics import ITEMS, create_missing
+from streams.topics import ITEMS, USERS, create_missing
 
 Run = Callable[..., Result]
 LINES = [
@@ -155,12 +155,13 @@ def test_the_doctor_says_how_the_topic_is(run: Run, namespace: Settings, tmp_pat
     assert not [f for f in json.loads(run("doctor", "--json", FRESHET_CATALOGUE="false").stdout) if f["area"] == "catalogue"]
 
 
-def test_the_doctor_warns_of_a_topic_that_is_not_compacted(run: Run, namespace: Settings) -> None:
-    topic = namespace.topic(ITEMS)
+@pytest.mark.parametrize(("name", "area"), [(ITEMS, "catalogue"), (USERS, "users")])
+def test_the_doctor_warns_of_a_topic_that_is_not_compacted(run: Run, namespace: Settings, name: str, area: str) -> None:
+    topic = namespace.topic(name)
     with KafkaAdminClient(**namespace.brokers.connection()) as admin:
         admin.create_topics({topic: {"num_partitions": 1, "configs": {"cleanup.policy": "delete"}}})
         admin.wait_for_topics([topic])
-    found = catalogue_finding(run("doctor", "--json"))
+    [found] = [finding for finding in json.loads(run("doctor", "--json").stdout) if finding["area"] == area]
     assert found["status"] == "warning"
-    assert "not compacted" in found["found"]
+    assert f"not compacted: Kafka forgets {name}" in found["found"]
     assert "cleanup.policy=compact" in found["todo"]

@@ -84,6 +84,10 @@ class Refused(Struct, frozen=True):
     text: str
 
 
+Step = Callable[[Record | Refused, int], Record | Refused]
+"""Makes another event of what a file says is one; the number stands for the record's timestamp."""
+
+
 class Reader:
     """An iterator over the records of an open file, in the order of the file; to be closed (`with`).
 
@@ -91,7 +95,8 @@ class Reader:
     event by the reader's rules in `left_out`. Both are complete when the iterator is through.
     """
 
-    def __init__(self, path: Path, format_name: str, now_ms: int) -> None:
+    def __init__(self, path: Path, format_name: str, now_ms: int, step: Step | None = None) -> None:
+        self._step = step
         self._source = Source(path)
         self._format = format_name
         self._now_ms = now_ms
@@ -138,9 +143,10 @@ class Reader:
                 event = decode(value, self._now_ms)
             except (InvalidEvent, UnicodeEncodeError) as error:
                 reason = NOT_UTF8 if isinstance(error, UnicodeEncodeError) else str(error)
-                yield Refused(value, reason, line, _shown(fields))
+                found: Record | Refused = Refused(value, reason, line, _shown(fields))
             else:
-                yield Record(value, event, line)
+                found = Record(value, event, line)
+            yield self._step(found, self._now_ms) if self._step else found
 
     def _read(self) -> Iterator[Record]:
         good = False
@@ -158,14 +164,14 @@ class Reader:
             )
 
 
-def read(path: Path, format_name: str, now_ms: int | None = None) -> Reader:
-    """The events of a file, plain or gzip; `format_name` is one of `FORMATS`.
+def read(path: Path, format_name: str, now_ms: int | None = None, step: Step | None = None) -> Reader:
+    """The events of a file, plain or gzip; `format_name` is one of `FORMATS`. Each goes through the `step` where one is given.
 
     `now_ms` stands for the record's timestamp, by which `decode` judges times; it is the present where it is not given.
     Raises `OSError` where the file cannot be opened and, while it is read, `FormatError` where it is of another format.
     """
     file = movielens.ratings_file(path) if format_name == "movielens" else path
-    return Reader(file, format_name, round(time.time() * 1000) if now_ms is None else now_ms)
+    return Reader(file, format_name, round(time.time() * 1000) if now_ms is None else now_ms, step)
 
 
 def read_items(path: Path, format_name: str) -> tuple[list[CatalogueItem], Passed]:

@@ -13,7 +13,8 @@ import click
 from msgspec import Struct
 
 from recsys.connection import Client, open_client
-from recsys.readers import FORMATS, Passed, Reader, Record, read
+from recsys.preprocessing import BadPolicy, Cleaner, read_policy
+from recsys.readers import FORMATS, Passed, Reader, Record, Step, read
 from streams.bulk import open_bulk
 from streams.cli.failure import Failure
 from streams.cli.producing import refusals_told
@@ -50,33 +51,58 @@ class Result(Struct, frozen=True):
     "--rate", type=click.FloatRange(0, min_open=True), help="Events a second; as fast as Kafka takes them if not given."
 )
 @click.option("--limit", type=click.IntRange(0), help="Events at most.")
+@click.option("--clean", type=click.Path(path_type=Path), help="Put events right by this policy, a TOML file.")
 @click.option("--wait", is_flag=True, help="Return when every event has been processed.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def replay(*, file: Path, format_name: str, rate: float | None, limit: int | None, wait: bool, as_json: bool) -> None:
+def replay(
+    *, file: Path, format_name: str, rate: float | None, limit: int | None, clean: Path | None, wait: bool, as_json: bool
+) -> None:
     """Produce the events of FILE (- is stdin), plain or gzip, to the `events` topic.
 
-    A file that is replayed twice counts twice, unless its events carry ids.
+    A file that is replayed twice counts twice, unless its events carry ids. What a policy can do stands in
+    recsys/preprocessing.py; what it fills is named in the event's field `filled`.
     """
     if rate is not None and not math.isfinite(rate):
         raise click.BadParameter("a number of events a second is wanted", param_hint="--rate")
     if str(file) == "-":
         file = Path("/dev/stdin")
     settings = read_settings()
-    with refusals_told(), open_client(settings.redis) as redis, opened(file, format_name) as reader:
+    cleaner = cleaner_of(clean) if clean is not None else None
+    step = cleaner.clean if cleaner else None
+    with refusals_told(), open_client(settings.redis) as redis, opened(file, format_name, step) as reader:
         if wait:
             redis.ping()  # better now than after the whole file
         produced, seconds = produce(settings, reader, rate, limit)
         waited = wait_until_processed(settings, redis) if wait else None
     result = Result(produced, seconds, waited)
     if as_json:
-        click.echo(json.dumps(summary(result, reader, settings.topic(EVENTS))))
+        said = summary(result, reader, settings.topic(EVENTS))
+        click.echo(json.dumps(said | ({"cleaned": cleaned(cleaner)} if cleaner else {})))
     else:
-        click.echo("\n".join(report(result, reader)))
+        lines = report(result, reader)
+        for what, by_field in cleaned(cleaner).items() if cleaner else ():
+            lines += [f"{count:,} × {name} {what.replace('_', ' ')}" for name, count in by_field.items()]
+        click.echo("\n".join(lines))
 
 
-def opened(file: Path, format_name: str) -> Reader:
+def cleaner_of(policy: Path) -> Cleaner:
+    """What puts events right by a policy."""
     try:
-        return read(file, format_name)
+        return Cleaner(read_policy(policy.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise Failure(f"{policy} cannot be read: {error.strerror or error}") from None
+    except (BadPolicy, UnicodeDecodeError) as error:
+        raise Failure(f"{policy}: {error}") from None
+
+
+def cleaned(cleaner: Cleaner) -> dict[str, dict[str, int]]:
+    """What was put right, by field; of events that a limit cut off, too, if they were read."""
+    return {"filled": dict(cleaner.filled), "left_out": dict(cleaner.left_out), "rejected": dict(cleaner.rejected)}
+
+
+def opened(file: Path, format_name: str, step: Step | None = None) -> Reader:
+    try:
+        return read(file, format_name, step=step)
     except OSError as error:
         raise Failure(f"{file} cannot be read: {error.strerror or error}") from None
 
