@@ -90,6 +90,8 @@ def main() -> None:
         said[f"{part} us an event"] = [round(side.took[part] / count * 1e6, 1) for side in (without, with_them)]
     said["settle us an event"] = round(with_them.took["settle"] / count * 1e6, 1)
     said["count, with less without, us an event"] = round((with_them.took["count"] - without.took["count"]) / count * 1e6, 1)
+    accounts = [len(value) for key, value in with_them.store.values.items() if ":account:" in key]
+    said["bytes an account"] = round(sum(accounts) / len(accounts), 1)
     said["MB of accounts"] = round(with_them.bytes_stored(":account:") / 1e6, 2)
     said["MB of figures"] = round(with_them.bytes_stored(":ledger:") / 1e6, 2)
     print(json.dumps(said, indent=2))

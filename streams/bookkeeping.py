@@ -49,7 +49,8 @@ class Bookkeeping:
             "source": self._books.sources,
             "country": self._books.countries,
         }
-        return await reading[by]()
+        found = await reading[by]()
+        return tables.foremost(found) if by in ("source", "country") else found
 
     async def cohorts(self) -> Table:
         """Cohorts by the week of the first order."""

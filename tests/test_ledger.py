@@ -151,7 +151,15 @@ def at(day: int, user: str = "u", kind: str = "click", **fields: object) -> Reco
 def test_events_over_months_and_late_ones_count_each_customer_once_a_period() -> None:
     days = [0, 40, 41, 3, 80, 2, 40, 200, 0, 79]
     log = [record._replace(offset=n) for n, record in enumerate(at(day, user) for day in days for user in ("u", "v"))]
-    log += [at(40, kind="add_to_cart")._replace(offset=50), at(30, kind="purchase")._replace(offset=51)]
+    bought = [
+        (40, "add_to_cart"),
+        (43, "purchase"),
+        (42, "add_to_cart"),
+        (30, "purchase"),
+        (43, "add_to_cart"),
+        (31, "wishlist"),
+    ]
+    log += [at(day, kind=kind)._replace(offset=50 + n) for n, (day, kind) in enumerate(bought)]
     truth = told(recount(log, 1, history=50, window=5, session_gap_s=1800).events, 1_800_000)
 
     found = books(counted(log, 1), 1)
