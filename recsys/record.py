@@ -18,6 +18,12 @@ DEEPEST = 500
 Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID)] | int
 Amount = Annotated[float, Meta(ge=0)]
 Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z")]
+Country = Annotated[str, Meta(pattern=r"^[A-Z]{2}\Z")]
+IN_WORDS = {
+    r"^[A-Z]{3}\Z": "three capital letters, as EUR (ISO 4217)",
+    r"^[A-Z]{2}\Z": "two capital letters, as DE (ISO 3166-1)",
+}
+"""What patterns want."""
 
 T = TypeVar("T")
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -83,7 +89,18 @@ class Form(Generic[T]):
         reason, found, path = message.rpartition(" - at `$")
         if not found:
             return f"not {self._noun}: {message[0].lower()}{message[1:]}"
-        return f"{path.strip('`').lstrip('.')}: {reason[0].lower()}{reason[1:]}"
+        return f"{path.strip('`').lstrip('.')}: {in_words(reason)}"
+
+
+def in_words(reason: str) -> str:
+    """msgspec's reason as the end of a sentence, with words for patterns.
+
+    >>> in_words("Expected `str` matching regex '^[A-Z]{2}\\\\Z'")
+    'expected two capital letters, as DE (ISO 3166-1)'
+    """
+    for pattern, words in IN_WORDS.items():
+        reason = reason.replace(f"`str` matching regex {pattern!r}", words)
+    return f"{reason[0].lower()}{reason[1:]}"
 
 
 def id_text(name: str, given: str | int, refusal: type[ValueError]) -> str:

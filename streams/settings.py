@@ -223,8 +223,9 @@ def checked(name: str, value: str) -> object:
         if name in ("broker", "redis"):
             check_address(name, value)
     except msgspec.ValidationError as error:
-        reason = str(error)
-        said = f"{PREFIX}{name.upper()} is {shown(name, value)!r}: {reason[0].lower()}{reason[1:]}"
+        reason = "expected true or false" if "`bool`" in str(error) else str(error)
+        reason = f"{reason[0].lower()}{reason[1:]}" if reason[1:2].islower() else reason
+        said = f"{PREFIX}{name.upper()} is {shown(name, value)!r}: {reason}"
         raise SettingsError(f"{said}. It is: {description(info.type)}") from None
     return result
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from recsys.record import MAX_ID, Form, Id, id_text, quoted
+from recsys.record import MAX_ID, Country, Form, Id, id_text, in_words, quoted
 
 MAX_NAME = 64
 """Characters of an attribute's name."""
@@ -50,7 +50,7 @@ class _Wire(Struct):
 KNOWN: Mapping[str, Any] = {
     "age": Annotated[int, Meta(ge=0, le=150)],
     "gender": Annotated[str, Meta(min_length=1, max_length=MAX_TEXT)],
-    "country": Annotated[str, Meta(pattern=r"^[A-Z]{2}\Z")],
+    "country": Country,
     "city": Annotated[str, Meta(min_length=1, max_length=MAX_TEXT)],
     "registered_at": Annotated[datetime, Meta(tz=True)],
 }
@@ -119,8 +119,7 @@ def _checked(name: str, content: Attribute) -> Attribute:
                 content, date if name == "registered_at" and len(str(content)) == len("2024-10-04") else KNOWN[name]
             )
         except msgspec.ValidationError as error:
-            reason = str(error)
-            raise BadUser(f"attributes.{name}: {reason[0].lower()}{reason[1:]}") from None
+            raise BadUser(f"attributes.{name}: {in_words(str(error))}") from None
         return content
     texts = content if isinstance(content, list) else [content] if isinstance(content, str) else []
     if len(texts) > MAX_LIST:

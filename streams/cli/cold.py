@@ -34,7 +34,8 @@ def cold(context: str, as_json: bool) -> None:
         click.echo(stored)
         return
     message = decode(stored)
-    table = Table("item", title=f"shown first{f' in {printable(context)}' if context else ''} ({message.generated_at})")
+    table = Table(title=f"shown first{f' in {printable(context)}' if context else ''} ({message.generated_at})")
+    table.add_column("item", overflow="fold")
     table.add_column("why")
     for heading in ("score", "interactions", "shown", "clicked", "share"):
         table.add_column(heading, justify="right")

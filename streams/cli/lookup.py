@@ -78,7 +78,8 @@ def published(settings: Settings, user: str) -> bytes:
     if stored is None:
         raise Failure(
             f"nothing is recommended to user {user!r} under {settings.key_prefix!r}: no event of this user was counted in the "
-            f"last {settings.retention:g} days. Check the id, or that a worker runs (freshet doctor)"
+            f"last {settings.retention:g} days. Check the id, or that a worker runs (freshet doctor); freshet cold tells "
+            "what is shown to who is new"
         )
     return stored
 
@@ -116,7 +117,8 @@ def similar(item: str, as_json: bool) -> None:
     stored = get(settings, Keys(settings.key_prefix).similar(item))
     if stored is None:
         raise Failure(
-            f"item {item!r} is unknown under {settings.key_prefix!r}: no interaction with it was counted. Check the id"
+            f"item {item!r} is unknown under {settings.key_prefix!r}: no interaction with it was counted, or the "
+            "shop has it no more. Check the id (freshet item ITEM), or that a worker runs (freshet doctor)"
         )
     _show(stored, f"{printable(item)}: users who looked at it also looked at", "sessions with both", as_json=as_json)
 
