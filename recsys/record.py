@@ -93,7 +93,7 @@ class Form(Generic[T]):
 
 
 def in_words(reason: str) -> str:
-    """msgspec's reason as the end of a sentence, with words for patterns.
+    r"""msgspec's reason as the end of a sentence, with words for patterns.
 
     >>> in_words("Expected `str` matching regex '^[A-Z]{2}\\\\Z'")
     'expected two capital letters, as DE (ISO 3166-1)'
