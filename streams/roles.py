@@ -75,8 +75,19 @@ READER = Role(
 ANALYST = Role(
     "analyst",
     (Right("Read", "topic", CUSTOMERS),),
-    ("freshet:customer:*", "freshet:user:*", "freshet:lifetimes"),
-    ("get", "mget"),
+    (
+        "freshet:customer:*",
+        "freshet:user:*",
+        "freshet:lifetimes",
+        "freshet:live",
+        "freshet:item:*",
+        *(
+            f"freshet:{here}{what}"
+            for here in ("", "g*:")
+            for what in ("state", "{u*}:account:*", "{u*}:ledger:*", "{u*}:spreads")
+        ),
+    ),
+    ("ping", "get", "mget", "scan"),
 )
 FORECASTER = Role("forecaster", (), ("freshet:live", "freshet:*{u*}:account:*", "freshet:lifetimes"), ("mget", "scan", "set"))
 PRODUCER = Role("producer", (Right("Write", "topic", EVENTS),), (), ())

@@ -449,4 +449,4 @@ def test_a_campaign_without_a_finding_has_none_and_each_sort_is_among_them() -> 
     found = findings([], ["u: wrong"], LAST, {}, kept("e4", NOW_MS), bad, [], [ending(2)], [wait(3, 1, 0)], ["no rest"])
     assert [len(found.customers), len(found.stale), len(found.rejected), len(found.workers)] == [1, 1, 1, 3]
     assert found.workers[1] == "fault 3 (kind): w did not end, and its partitions 0, 1 were not served to the end"
-    assert len(found.all) == 5
+    assert len(found.all) == 6

@@ -39,7 +39,9 @@ from streams.topics import create_missing
 PARTITIONS = 3
 CAUGHT_UP_S = 90.0
 BOTH = pytest.mark.parametrize("redis_kind", ["single", "cluster"], indirect=True)
-MORTAL = re.compile(r"\{u\d+\}:((user|bought|account|context|trials):.+|contexts|learner)\Z", re.DOTALL)
+MORTAL = re.compile(
+    r"\{u\d+\}:((user|bought|account|context|trials|ledger:(hour|item|search)):.+|contexts|learner)\Z", re.DOTALL
+)
 """Internal keys with a lifetime."""
 ON_A_CLUSTER = pytest.mark.parametrize("redis_kind", ["cluster"], indirect=True)
 
