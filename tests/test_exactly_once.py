@@ -351,7 +351,7 @@ def test_what_a_late_worker_moved_back_by_many_chunks_is_published_once_more(
     key = Keys(shop.settings.key_prefix).published(1)
     end: Any = shop.redis.get(key)
     shop.redis.set(key, "5")
-    wait_until(lambda: shop.redis.get(key) == end, "the owner published everything from there once more", LOOK_S + 15)
+    wait_until(lambda: shop.redis.get(key) == end, "the owner published everything from there once more", LOOK_S + 40)
     assert owner.code is None
     assert_exactly_once(shop, environ)
 
