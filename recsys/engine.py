@@ -20,7 +20,7 @@ from recsys.catalogue.catalogue import Catalogue
 from recsys.categories import Categories
 from recsys.cold.counting import ColdCounting
 from recsys.cold.landings import Landings
-from recsys.cold.lists import ColdList
+from recsys.cold.lists import ColdList, stripped
 from recsys.cold.shopfront import Shopfront
 from recsys.compiled import U64
 from recsys.counted import Counted, Newest, known_customers, newest_events, nothing_counted
@@ -250,7 +250,9 @@ class Engine:
             await self.trending()
         # Where a clock of a producer is ahead, everything else is not old; before the first event there is no other time.
         newest_ms = min(self._newest_ms or now_ms, now_ms)
-        return await self.shopfront.made(self._popular, partitions, newest_ms, now_ms)
+        made = await self.shopfront.made(self._popular, partitions, newest_ms, now_ms)
+        # What was hidden while they were made; what is written from here on, the second sweep goes through.
+        return [(context, stripped(message, self._catalogue.hidden)) for context, message in made]
 
     async def position(self, partition: int) -> tuple[int, int]:
         """The last offset that was counted, and the last whose recommendations are out."""

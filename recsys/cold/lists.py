@@ -53,6 +53,22 @@ class ColdList(Struct, omit_defaults=True):
     """Of the state that it shows; the last field, since a store compares it (`recsys.store.Entry`)."""
 
 
+def stripped(message: ColdList, gone: U64) -> ColdList:
+    """The list without these items (sorted hashes).
+
+    >>> message = ColdList("cold_start", "r", "", [ColdItem("a", 1.0, []), ColdItem("b", 0.5, [])], [Learned("b", 2, 1)])
+    >>> left = stripped(message, np.array([hash_id("b")], np.uint64))
+    >>> [item.item_id for item in left.items], left.explored
+    (['a'], [])
+    """
+    if not len(gone):
+        return message
+    hidden = set(gone.tolist())
+    message.items = [item for item in message.items if hash_id(item.item_id) not in hidden]
+    message.explored = [each for each in message.explored if hash_id(each.item_id) not in hidden]
+    return message
+
+
 class Trending(NamedTuple):
     """What is popular, by falling level: columns of one length."""
 
