@@ -92,6 +92,23 @@ class Form(Generic[T]):
         return f"{path.strip('`').lstrip('.')}: {in_words(reason)}"
 
 
+def key_id(key: bytes | None, noun: str, refusal: type[ValueError]) -> str:
+    """The id that a record's key is: 1 to 128 characters of UTF-8. `noun` says of what, "item". Raises the refusal.
+
+    >>> key_id(b"i1", "item", ValueError)
+    'i1'
+    """
+    if not key:
+        raise refusal(f"the record has no key: it must be the {noun} id")
+    try:
+        name = key.decode()
+    except UnicodeDecodeError as error:
+        raise refusal(f"the record's key is not UTF-8: byte {error.start} cannot be decoded") from None
+    if len(name) > MAX_ID:
+        raise refusal(f"the record's key {quoted(name)} is no {noun} id: longer than {MAX_ID} characters")
+    return name
+
+
 def in_words(reason: str) -> str:
     r"""msgspec's reason as the end of a sentence, with words for patterns.
 

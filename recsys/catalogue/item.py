@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from msgspec import Raw, Struct, field
 
-from recsys.record import MAX_ID, Amount, Currency, Form, Id, id_text, quoted
+from recsys.record import Amount, Currency, Form, Id, id_text, key_id, quoted
 
 MAX_NAME = 256
 """Characters of a brand, and of an attribute's name."""
@@ -108,15 +108,7 @@ def item_id(key: bytes | None) -> str:
     >>> item_id(b"i1")
     'i1'
     """
-    if not key:
-        raise BadItem("the record has no key: it must be the item id")
-    try:
-        name = key.decode()
-    except UnicodeDecodeError as error:
-        raise BadItem(f"the record's key is not UTF-8: byte {error.start} cannot be decoded") from None
-    if len(name) > MAX_ID:
-        raise BadItem(f"the record's key {quoted(name)} is no item id: longer than {MAX_ID} characters")
-    return name
+    return key_id(key, "item", BadItem)
 
 
 def prefixes(path: str) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from recsys.record import MAX_ID, Country, Form, Id, id_text, in_words, quoted
+from recsys.record import Country, Form, Id, id_text, in_words, key_id, quoted
 
 MAX_NAME = 64
 """Characters of an attribute's name."""
@@ -99,15 +99,7 @@ def user_id(key: bytes | None) -> str:
     >>> user_id(b"u1")
     'u1'
     """
-    if not key:
-        raise BadUser("the record has no key: it must be the user id")
-    try:
-        name = key.decode()
-    except UnicodeDecodeError as error:
-        raise BadUser(f"the record's key is not UTF-8: byte {error.start} cannot be decoded") from None
-    if len(name) > MAX_ID:
-        raise BadUser(f"the record's key {quoted(name)} is no user id: longer than {MAX_ID} characters")
-    return name
+    return key_id(key, "user", BadUser)
 
 
 def _checked(name: str, content: Attribute) -> Attribute:

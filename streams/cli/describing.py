@@ -3,13 +3,13 @@
 import asyncio
 import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from msgspec import Struct
 
-from recsys.readers.source import Source
+from recsys.readers.source import FormatError, Source
 from streams.bulk import open_bulk
 from streams.cli.failure import Failure
 from streams.cli.progress import Progress
@@ -50,6 +50,27 @@ class Produced(Struct):
     @property
     def total(self) -> int:
         return self.put + self.deleted
+
+
+def lines_told(
+    source: Source, lines: Iterable[tuple[int, bytes]], read_line: Callable[[bytes], Told], refusal: type[ValueError], noun: str
+) -> Iterator[Told]:
+    """What lines say, each with its number; those that `read_line` refuses are counted in the source's `bad`.
+
+    Raises `FormatError` where there are such lines alone; `noun` says what each should be, "an item".
+    """
+    good = False
+    for number, line in lines:
+        try:
+            found = read_line(line)
+        except refusal as bad:
+            source.bad.add(number, str(bad), line.decode("utf-8", "replace"))
+            continue
+        good = True
+        yield found
+    if not good and source.bad.total:
+        first = source.bad.examples[0]
+        raise FormatError(f"{source.path}: none of its lines is {noun}; line {first.line} is {first.text}: {first.reason}")
 
 
 def opened(file: Path) -> Source:

@@ -12,8 +12,8 @@ from msgspec import Struct
 from recsys.catalogue.catalogue import Catalogue
 from recsys.catalogue.item import BadItem, decode, item_id
 from recsys.readers import read_items
-from recsys.readers.source import FormatError, Source
-from streams.cli.describing import Described, Told, opened, produce, report, summary
+from recsys.readers.source import Source
+from streams.cli.describing import Described, Told, lines_told, opened, produce, report, summary
 from streams.cli.failure import Failure
 from streams.cli.producing import refusals_told
 from streams.roles import CATALOGUE
@@ -80,18 +80,7 @@ def told(source: Source) -> Iterator[Told]:
 
     Raises `FormatError` where none of them does.
     """
-    good = False
-    for number, line in source.lines():
-        try:
-            found = read_line(line)
-        except BadItem as bad:
-            source.bad.add(number, str(bad), line.decode("utf-8", "replace"))
-            continue
-        good = True
-        yield found
-    if not good and source.bad.total:
-        first = source.bad.examples[0]
-        raise FormatError(f"{source.path}: none of its lines is an item; line {first.line} is {first.text}: {first.reason}")
+    return lines_told(source, source.lines(), read_line, BadItem, "an item")
 
 
 def read_line(line: bytes) -> Told:

@@ -12,8 +12,8 @@ from msgspec import Struct
 from recsys.customers.user import BadUser, decode, user_id
 from recsys.readers import USERS as FORMATS
 from recsys.readers.movielens import users_file
-from recsys.readers.source import FormatError, Source
-from streams.cli.describing import Described, Told, opened, produce, report, summary
+from recsys.readers.source import Source
+from streams.cli.describing import Described, Told, lines_told, opened, produce, report, summary
 from streams.cli.producing import refusals_told
 from streams.roles import REGISTRY
 from streams.settings import read_settings
@@ -55,18 +55,7 @@ def told(source: Source, format_name: str) -> Iterator[Told]:
 
     Raises `FormatError` where none of them does.
     """
-    good = False
-    for number, line in FORMATS[format_name](source):
-        try:
-            found = read_line(line)
-        except BadUser as bad:
-            source.bad.add(number, str(bad), line.decode("utf-8", "replace"))
-            continue
-        good = True
-        yield found
-    if not good and source.bad.total:
-        first = source.bad.examples[0]
-        raise FormatError(f"{source.path}: none of its lines is a user; line {first.line} is {first.text}: {first.reason}")
+    return lines_told(source, FORMATS[format_name](source), read_line, BadUser, "a user")
 
 
 def read_line(line: bytes) -> Told:
