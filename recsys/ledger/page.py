@@ -2,39 +2,21 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
-from html import escape
 from string import Template
 from typing import Any
 
 from recsys.evaluation.charts import chart_library, chart_options, drawn
-from recsys.evaluation.page import FACT, STYLE
 from recsys.evaluation.table import shown
 from recsys.ledger.tables import Table, Value, retention, text
+from recsys.webpage import as_text, document
 
-PAGE = Template("""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>$title</title>
-<style>
-$style
-</style>
-</head>
-<body>
-<h1>$title</h1>
-<dl>$facts</dl>
-<div class="charts">
+BODY = Template("""<div class="charts">
 $charts
 </div>
 <h2>Customers who buy again</h2>
 <p>A row for each week of first orders: the share of these customers who bought in that week and in those that followed.</p>
 $retention
-$tables
-</body>
-</html>
-""")
+$tables""")
 TABLE = Template("""<details><summary>$title</summary>
 <div class="wide"><table><thead><tr>$heads</tr></thead><tbody>
 $rows
@@ -50,15 +32,13 @@ PARTS = {"segments": "segment", "countries": "country", "sources": "platform", "
 def page(tables: Sequence[Table]) -> str:
     """The whole page, of the tables of `streams.bookkeeping`. Raises ModuleNotFoundError where the chart library is missing."""
     by_name = {table.name: table for table in tables}
-    return PAGE.substitute(
-        style=STYLE,
-        title="Freshet: the shop's figures",
-        facts="".join(FACT.substitute(name=_text(name), value=_text(value)) for name, value in facts(by_name["months"])),
+    body = BODY.substitute(
         # What is markup already.
         charts="\n".join(charts(by_name)),
         retention=_table(retention(by_name["cohorts"]), is_open=True),
         tables="\n".join(_table(table, is_open=False) for table in tables if table.rows),
     )
+    return document("Freshet: the shop's figures", facts(by_name["months"]), body)
 
 
 def facts(months: Table) -> list[tuple[str, str]]:
@@ -148,8 +128,8 @@ def _point(value: Value) -> float:
 
 def _table(table: Table, *, is_open: bool) -> str:
     drawn_table = TABLE.substitute(
-        title=_text(table.title),
-        heads="".join(f"<th>{_text(column)}</th>" for column in table.columns),
+        title=as_text(table.title),
+        heads="".join(f"<th>{as_text(column)}</th>" for column in table.columns),
         rows="\n".join(_row(table, row) for row in table.rows),
     )
     return drawn_table.replace("<details>", "<details open>", 1) if is_open else drawn_table
@@ -157,15 +137,11 @@ def _table(table: Table, *, is_open: bool) -> str:
 
 def _row(table: Table, row: Sequence[Value]) -> str:
     first, *others = zip(table.columns, row, strict=True)
-    return f"<tr><th>{_text(text(*first))}</th>{''.join(_shaded(column, value) for column, value in others)}</tr>"
+    return f"<tr><th>{as_text(text(*first))}</th>{''.join(_shaded(column, value) for column, value in others)}</tr>"
 
 
 def _shaded(column: str, value: Value) -> str:
     """A cell; one of retention is the darker, the more bought."""
     if column.startswith("week ") and isinstance(value, float):
-        return f'<td style="background: rgba(26, 127, 212, {min(value, 1.0) * 0.7:.2f})">{_text(text(column, value))}</td>'
-    return f"<td>{_text(text(column, value))}</td>"
-
-
-def _text(words: str) -> str:
-    return escape(shown(words))
+        return f'<td style="background: rgba(26, 127, 212, {min(value, 1.0) * 0.7:.2f})">{as_text(text(column, value))}</td>'
+    return f"<td>{as_text(text(column, value))}</td>"

@@ -1,41 +1,23 @@
 """The quality of a file as one HTML page: no script, nothing from the network, readable on light and on dark ground."""
 
 from collections.abc import Iterable, Sequence
-from html import escape
 from string import Template
 
 from recsys.evaluation.charts import chart_library, chart_options, drawn
-from recsys.evaluation.page import FACT, STYLE
-from recsys.evaluation.table import shown
 from recsys.quality.profile import Quality
 from recsys.quality.words import Sheet, sheets, summary
+from recsys.webpage import as_text, document
 
 MOST_DAYS = 60
 """Points of the chart over time: of a longer file several days are one."""
 
-PAGE = Template("""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>$title</title>
-<style>
-$style
+MORE_STYLE = """
 td { text-align: left; white-space: normal; overflow-wrap: anywhere }
-td.number { text-align: right; white-space: nowrap }
-</style>
-</head>
-<body>
-<h1>$title</h1>
-<dl>$facts</dl>
-<div class="charts">
+td.number { text-align: right; white-space: nowrap }"""
+BODY = Template("""<div class="charts">
 $charts
 </div>
-$sheets
-</body>
-</html>
-""")
+$sheets""")
 SHEET = Template("""<h2>$title</h2>
 <div class="wide"><table><thead><tr>$heads</tr></thead><tbody>
 $rows
@@ -45,32 +27,26 @@ $rows
 
 def page(quality: Quality) -> str:
     """The whole page. Raises ModuleNotFoundError where the chart library is missing."""
-    return PAGE.substitute(
-        style=STYLE,
-        title=_text(f"Freshet: quality of {quality.file}"),
-        facts="".join(FACT.substitute(name=_text(name), value=_text(value)) for name, value in summary(quality)),
+    body = BODY.substitute(
         charts="\n".join(_charts(quality)),
         sheets="\n".join(map(_sheet, sheets(quality))),
     )
-
-
-def _text(text: str) -> str:
-    return escape(shown(text))
+    return document(f"Freshet: quality of {quality.file}", summary(quality), body, MORE_STYLE)
 
 
 def _sheet(sheet: Sheet) -> str:
     return SHEET.substitute(
-        title=_text(sheet.title),
-        heads="".join(f"<th>{_text(head)}</th>" for head in sheet.heads),
+        title=as_text(sheet.title),
+        heads="".join(f"<th>{as_text(head)}</th>" for head in sheet.heads),
         rows="\n".join(f"<tr>{''.join(_cells(row))}</tr>" for row in sheet.rows),
-        note=_text(sheet.note),
+        note=as_text(sheet.note),
     )
 
 
 def _cells(row: Sequence[str]) -> Iterable[str]:
-    yield f"<th>{_text(row[0])}</th>"
+    yield f"<th>{as_text(row[0])}</th>"
     for text in row[1:]:
-        yield f"<td{' class=number' if text[:1].isdigit() else ''}>{_text(text)}</td>"
+        yield f"<td{' class=number' if text[:1].isdigit() else ''}>{as_text(text)}</td>"
 
 
 def _charts(quality: Quality) -> Iterable[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from recsys import stages
 from recsys.evaluation.charts import chart_library, chart_options, drawn
-from recsys.evaluation.page import STYLE
+from recsys.webpage import STYLE
 from streams.bench.measured import Measured
 from streams.bench.tables import Table, facts, of_stage, tables
 from streams.bench.targets import at, spread
