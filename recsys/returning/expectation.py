@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from recsys.compiled import F64, I32, I64, U64, compiled
+from recsys.compiled import F64, I32, I64, U64, compiled, compiled_beside
 from recsys.hashing import NONE
 from recsys.index import slot
 from recsys.learner import Weights, softmax
@@ -130,7 +130,7 @@ def _before(score: float, item: int, other_score: float, other: int) -> bool:
     return score > other_score or (score == other_score and item < other)
 
 
-@compiled
+@compiled_beside
 def _expect(
     purchases: Purchases, now: I64, shop: Shop, weight: F64, breadth: Breadth, at: Desk, best: I32, expected: Expected
 ) -> None:
