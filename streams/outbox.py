@@ -48,8 +48,10 @@ class Outbox:
     def __init__(self, producer: AIOKafkaProducer) -> None:
         self._producer = producer
 
-    async def publish(self, topic: str, messages: Iterable[tuple[bytes, bytes, Headers]]) -> None:
+    async def publish(self, topic: str, messages: Sequence[tuple[bytes, bytes, Headers]]) -> None:
         """Writes messages (key, value, headers), each to its key's partition, where they stand in this order."""
+        if not messages:
+            return  # of a topic that nothing is written to, there may be none
         partitions = await self.partitions(topic)
         letters: dict[int, list[Letter]] = {}
         for key, value, headers in messages:
