@@ -45,6 +45,7 @@ from recsys.recommendation import (
     strongest,
     trending,
 )
+from recsys.rows import without_neighbours
 from recsys.rules import Rules
 from recsys.shards import Shards
 from recsys.stages import Stages
@@ -79,7 +80,7 @@ class Engine:
         self._users = UserShards(self._shards, keys, rules, retention_s)
         self.stages = Stages()
         self._items = ItemShards(store, self._shards, keys, rules, self.stages)
-        self.baskets = BasketLists(store, self._items, keys, rules)
+        self.baskets = BasketLists(store, self._items, keys, rules, self._catalogue)
         self._categories = Categories(store, self._items, keys, rules, self._catalogue)
         self._partitions = partitions
         self.shopfront = Shopfront(store, self._shards, self._items, keys, rules, self._catalogue, self._named)
@@ -207,19 +208,20 @@ class Engine:
         """The neighbour lists of those items (hashes) that have a row, without what the catalogue has no more."""
         wanted, gone = np.unique(np.array(items, np.uint64)), self._catalogue.hidden
         loaded, version = await self._items.load(wanted[~among(wanted, gone)])
-        if len(gone):  # an item is no neighbour of itself
-            loaded = loaded._replace(other=np.where(among(loaded.other, gone), loaded.item[:, None], loaded.other))
+        loaded = without_neighbours(loaded, gone)
         self._categories.note(loaded)
         self.shopfront.note_rows(loaded)
         shown = strongest(loaded, self._rules.top_n)
         names = await self._items.named(distinct(shown.other[shown.other != NONE]).tolist())
         return list(neighbours(loaded, shown, names, self._rules, version))
 
-    async def around(self, items: Sequence[int]) -> list[int]:
-        """Those of the items (hashes) that have a row, and their neighbours: they have these in their lists, most of them."""
-        loaded, _ = await self._items.load(np.unique(np.array(items, np.uint64)))
-        found: list[int] = np.union1d(loaded.item, loaded.other[loaded.other != NONE]).tolist()
-        return found
+    async def around(self, items: Sequence[int]) -> dict[str, list[int]]:
+        """By table of rows, the items (hashes) whose lists have one of these, most of them, and their own: those that were met
+        or bought with it."""
+        wanted, tables = np.unique(np.array(items, np.uint64)), [VIEWED, TOGETHER, AFTER] if self._rules.baskets else [VIEWED]
+        rows = [(await self._items.load(wanted, table))[0] for table in tables]
+        found = distinct(np.concatenate([column for each in rows for column in (each.item, each.other[each.other != NONE])]))
+        return dict.fromkeys(tables, found.tolist())
 
     async def trending(self) -> Neighbours | None:
         """Reads the most popular items anew, for cold starts and as a message; None while this engine has counted nothing.

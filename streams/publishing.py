@@ -148,7 +148,8 @@ class Publishing:
 
     async def show_again(self, items: Sequence[int]) -> None:
         """In the next round publishes the lists of items (hashes) that were hidden, and those that they belong into."""
-        self._changed[VIEWED].update(await self._engine.around(items))
+        for table, around in (await self._engine.around(items)).items():
+            self._changed[table].update(around)
         self.refresh_trending()
 
     def refresh_trending(self) -> None:
