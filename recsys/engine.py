@@ -195,6 +195,9 @@ class Engine:
                     items=items,
                 )
                 answers.append((each, message))
+        late = self._catalogue.hidden_since(gone)
+        for _, message in answers if late else ():
+            message.items = [item for item in message.items if hash_item(item.item_id) not in late]
         return answers
 
     async def customers(self, counted: Counted) -> list[tuple[Known, Customer]]:
@@ -243,16 +246,23 @@ class Engine:
 
         Without `for_all`, only in the categories whose items' lists this engine made: another worker makes the others.
         """
-        partitions = range(self._partitions) if self._partitions else sorted(self._lines)
         if for_all:
-            await self.shopfront.look(partitions)
-        if not self.shopfront.is_due:
-            return []
-        if for_all:  # others may have counted it
+            await self.shopfront.look(self._all_partitions)
+        contexts = self.shopfront.due()
+        if contexts and for_all:  # others may have counted it
             await self.trending()
+        return await self._cold_lists_of(contexts, now_ms)
+
+    async def cold_lists_of_arrivals(self, now_ms: float) -> list[tuple[str, ColdList]]:
+        """The same, only in those contexts in which items came to the catalogue since lists were made `for_all`."""
+        return await self._cold_lists_of(self.shopfront.arrived(), now_ms)
+
+    async def _cold_lists_of(self, contexts: Sequence[str], now_ms: float) -> list[tuple[str, ColdList]]:
+        if not contexts:
+            return []
         # Where a clock of a producer is ahead, everything else is not old; before the first event there is no other time.
         newest_ms = min(self._newest_ms or now_ms, now_ms)
-        made = await self.shopfront.made(self._popular, partitions, newest_ms, now_ms)
+        made = await self.shopfront.made(contexts, self._popular, self._all_partitions, newest_ms, now_ms)
         # What was hidden while they were made; what is written from here on, the second sweep goes through.
         return [(context, stripped(message, self._catalogue.hidden)) for context, message in made]
 
@@ -306,6 +316,10 @@ class Engine:
         self._shards.forget([key])
         if not done[0]:
             raise LostPartition(f"partition {partition}: another worker changed it while lost records were passed over")
+
+    @property
+    def _all_partitions(self) -> Sequence[int]:
+        return range(self._partitions) if self._partitions else sorted(self._lines)
 
     @property
     def _bought_again(self) -> float:

@@ -110,6 +110,11 @@ class Desk:
         self.rejected: list[Letter] = []
         self.recommended: list[bytes] = []
         self.shown: list[int] = []
+        self.cold = self
+        self.hastened = 0
+
+    def hasten(self) -> None:
+        self.hastened += 1
 
     async def partitions(self, _: str) -> int:
         return 2
@@ -348,6 +353,24 @@ def test_who_starts_again_repeats_nothing_and_knows_all(log: Log) -> None:
         assert store.values[KEYS.item("a")] == b"not written again"
         assert len(desk.rejected) == 1
         second.die()
+
+    asyncio.run(test())
+
+
+def test_what_comes_after_the_catalogue_was_read_is_to_be_shown_at_once(log: Log) -> None:
+    async def test() -> None:
+        store, desk = MemoryStore(), Desk()
+        log.tell("old")
+        one = One(log, store, desk)
+        await one.until(lambda: one.stream._has_read_all, "it was read")
+        assert desk.hastened == 0
+        log.tell("new")
+        await one.until(lambda: len(one.catalogue) == 2, "it was heard of")
+        assert desk.hastened == 1
+        log.tell("new", price=1)
+        await one.noted(store)
+        assert desk.hastened == 1, "a change is no arrival"
+        one.die()
 
     asyncio.run(test())
 

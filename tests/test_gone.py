@@ -96,6 +96,21 @@ def test_a_visitor_of_whom_nothing_is_known_gets_nothing_that_is_removed() -> No
     assert len(found) == 8
 
 
+def test_what_is_removed_while_it_is_ranked_is_not_recommended_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = visit(CatalogueShop(OPEN))
+    shop = CatalogueShop(OPEN)
+    shop.take(event("me", "i0"))
+    look_up = shop.engine.landings.shown
+
+    async def meanwhile(*arguments: Any) -> Any:
+        shop.remove(first[0])
+        return await look_up(*arguments)
+
+    monkeypatch.setattr(shop.engine.landings, "shown", meanwhile)
+    shop.take(event("me", "i1"))
+    assert shop.items("me") == first[1:], "too late to fill its place"
+
+
 def test_a_customer_gets_nothing_that_is_removed_though_it_was_bought() -> None:
     def buy(shop: CatalogueShop) -> list[str]:
         for n in range(12):
