@@ -176,6 +176,7 @@ class Onlooker:
             await self._bought_once(items, found.asked, number, found.share),
             found.published,
             await self._shelf([item, *names.values()]),
+            ranker.added(found.asked, number),
         )
         return explained(user, item, seen, self._rules.top_n)
 
