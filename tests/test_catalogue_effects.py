@@ -495,6 +495,41 @@ def test_an_owner_whose_effects_came_late_has_them_repeated_by_the_next(log: Log
     asyncio.run(test())
 
 
+def test_an_owner_whose_effects_came_late_is_heard_by_one_that_has_had_them_and_not_noted_it_yet(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test() -> None:
+        store, desk = MemoryStore(), Desk()
+        log.tell("a", 0, price=1)
+        one, other = One(log, store, desk, owned=[0]), One(log, store, desk, owned=[])
+        await one.noted(store)
+        monkeypatch.setattr(module, "LOOK_S", 100.0)
+        monkeypatch.setattr(module, "MARK_S", 100.0)
+        writing, resume = one.stream._write, asyncio.Event()
+
+        async def late(*arguments: Any) -> None:
+            await resume.wait()
+            await writing(*arguments)
+
+        monkeypatch.setattr(one.stream, "_write", late)
+        log.tell("a", 0, price=2)
+        await asyncio.sleep(0.05)
+        one.owned.clear()
+        other.owned.add(0)
+        log.tell("a", 0, price=3)
+        await other.until(lambda: b"3" in store.values[KEYS.item("a")], "the other had the effect")
+        resume.set()
+        await other.until(lambda: b"2" in store.values[KEYS.item("a")], "the late one came over it")
+        await asyncio.sleep(0.05)
+        monkeypatch.setattr(module, "MARK_S", 0.02)
+        await other.noted(store)
+        assert json.loads(store.values[KEYS.item("a")])["price"] == 3
+        one.die()
+        other.die()
+
+    asyncio.run(test())
+
+
 def test_what_is_shown_again_while_it_is_swept_is_not_taken_out_any_more(log: Log) -> None:
     class Slow(MemoryStore):
         async def read(self, groups: Any) -> Any:
