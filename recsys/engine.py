@@ -45,6 +45,7 @@ from recsys.recommendation import (
     strongest,
     trending,
 )
+from recsys.rows import without_neighbours
 from recsys.rules import Rules
 from recsys.shards import Shards
 from recsys.stages import Stages
@@ -79,7 +80,7 @@ class Engine:
         self._users = UserShards(self._shards, keys, rules, retention_s)
         self.stages = Stages()
         self._items = ItemShards(store, self._shards, keys, rules, self.stages)
-        self.baskets = BasketLists(store, self._items, keys, rules)
+        self.baskets = BasketLists(store, self._items, keys, rules, self._catalogue)
         self._categories = Categories(store, self._items, keys, rules, self._catalogue)
         self._partitions = partitions
         self.shopfront = Shopfront(store, self._shards, self._items, keys, rules, self._catalogue, self._named)
@@ -194,6 +195,9 @@ class Engine:
                     items=items,
                 )
                 answers.append((each, message))
+        late = self._catalogue.hidden_since(gone)
+        for _, message in answers if late else ():
+            message.items = [item for item in message.items if hash_item(item.item_id) not in late]
         return answers
 
     async def customers(self, counted: Counted) -> list[tuple[Known, Customer]]:
@@ -207,19 +211,20 @@ class Engine:
         """The neighbour lists of those items (hashes) that have a row, without what the catalogue has no more."""
         wanted, gone = np.unique(np.array(items, np.uint64)), self._catalogue.hidden
         loaded, version = await self._items.load(wanted[~among(wanted, gone)])
-        if len(gone):  # an item is no neighbour of itself
-            loaded = loaded._replace(other=np.where(among(loaded.other, gone), loaded.item[:, None], loaded.other))
+        loaded = without_neighbours(loaded, gone)
         self._categories.note(loaded)
         self.shopfront.note_rows(loaded)
         shown = strongest(loaded, self._rules.top_n)
         names = await self._items.named(distinct(shown.other[shown.other != NONE]).tolist())
         return list(neighbours(loaded, shown, names, self._rules, version))
 
-    async def around(self, items: Sequence[int]) -> list[int]:
-        """Those of the items (hashes) that have a row, and their neighbours: they have these in their lists, most of them."""
-        loaded, _ = await self._items.load(np.unique(np.array(items, np.uint64)))
-        found: list[int] = np.union1d(loaded.item, loaded.other[loaded.other != NONE]).tolist()
-        return found
+    async def around(self, items: Sequence[int]) -> dict[str, list[int]]:
+        """By table of rows, the items (hashes) whose lists have one of these, most of them, and their own: those that were met
+        or bought with it."""
+        wanted, tables = np.unique(np.array(items, np.uint64)), [VIEWED, TOGETHER, AFTER] if self._rules.baskets else [VIEWED]
+        rows = [(await self._items.load(wanted, table))[0] for table in tables]
+        found = distinct(np.concatenate([column for each in rows for column in (each.item, each.other[each.other != NONE])]))
+        return dict.fromkeys(tables, found.tolist())
 
     async def trending(self) -> Neighbours | None:
         """Reads the most popular items anew, for cold starts and as a message; None while this engine has counted nothing.
@@ -241,16 +246,23 @@ class Engine:
 
         Without `for_all`, only in the categories whose items' lists this engine made: another worker makes the others.
         """
-        partitions = range(self._partitions) if self._partitions else sorted(self._lines)
         if for_all:
-            await self.shopfront.look(partitions)
-        if not self.shopfront.is_due:
-            return []
-        if for_all:  # others may have counted it
+            await self.shopfront.look(self._all_partitions)
+        contexts = self.shopfront.due()
+        if contexts and for_all:  # others may have counted it
             await self.trending()
+        return await self._cold_lists_of(contexts, now_ms)
+
+    async def cold_lists_of_arrivals(self, now_ms: float) -> list[tuple[str, ColdList]]:
+        """The same, only in those contexts in which items came to the catalogue since lists were made `for_all`."""
+        return await self._cold_lists_of(self.shopfront.arrived(), now_ms)
+
+    async def _cold_lists_of(self, contexts: Sequence[str], now_ms: float) -> list[tuple[str, ColdList]]:
+        if not contexts:
+            return []
         # Where a clock of a producer is ahead, everything else is not old; before the first event there is no other time.
         newest_ms = min(self._newest_ms or now_ms, now_ms)
-        made = await self.shopfront.made(self._popular, partitions, newest_ms, now_ms)
+        made = await self.shopfront.made(contexts, self._popular, self._all_partitions, newest_ms, now_ms)
         # What was hidden while they were made; what is written from here on, the second sweep goes through.
         return [(context, stripped(message, self._catalogue.hidden)) for context, message in made]
 
@@ -304,6 +316,10 @@ class Engine:
         self._shards.forget([key])
         if not done[0]:
             raise LostPartition(f"partition {partition}: another worker changed it while lost records were passed over")
+
+    @property
+    def _all_partitions(self) -> Sequence[int]:
+        return range(self._partitions) if self._partitions else sorted(self._lines)
 
     @property
     def _bought_again(self) -> float:

@@ -99,8 +99,8 @@ class Onlooker:
         of these three where nothing is known of the user that leads to an item).
 
         What is described alike the `catalogue` tells; without it, nothing is. Raises `Unknown` where the user has no history,
-        or `user-based` finds no visitors kept of what the user met; `ValueError` for another strategy, an `n` outside 1 to 500,
-        or `content-based` without a catalogue.
+        or `user-based` is turned off or finds no visitors kept of what the user met; `ValueError` for another strategy, an `n`
+        outside 1 to 500, or `content-based` without a catalogue.
 
         >>> import asyncio
         >>> from recsys.batch import Arrival
@@ -176,6 +176,7 @@ class Onlooker:
             await self._bought_once(items, found.asked, number, found.share),
             found.published,
             await self._shelf([item, *names.values()]),
+            ranker.added(found.asked, number),
         )
         return explained(user, item, seen, self._rules.top_n)
 
@@ -227,6 +228,8 @@ class Onlooker:
 
     async def _by_users(self, user: str, sight: Sight) -> Look:
         """Ranks by what users alike met."""
+        if not self._rules.visitors:
+            raise Unknown("user-based is turned off: FRESHET_VISITORS is 0, so no visitors of items are kept")
         mine, most = sight.asked.histories, sight.rules.history
         met = await users_alike.met_by_users_alike(self._store, self._keys, sight.items, user, mine, most)
         if met is None:

@@ -22,6 +22,7 @@ from recsys.popularity import Popular
 from recsys.ranking import blend
 from recsys.ranking.candidates import desk
 from recsys.ranking.counts import count
+from recsys.ranking.features import added
 from recsys.ranking.hiding import hidden
 from recsys.ranking.lessons import learn_from
 from recsys.ranking.past import Past, past
@@ -164,6 +165,16 @@ class Ranker:
             await self._best(asked, users, all_out, popular, learned, of, most, now_s),
             left_out,
         )
+
+    def added(self, asked: Asked, item: int) -> dict[str, float]:
+        """What the learner made of an item (hash) for the one user for whom was looked last (`recsys.ranking.features.added`);
+        nothing where it learns nothing, or nothing led to the item."""
+        desk = self._desk
+        [places] = np.nonzero((desk.evidence.item[desk.entry] == item) & desk.features.any(axis=1))
+        if not self._rules.learner or not len(places):
+            return {}
+        _, learned, of = self._learned(asked)
+        return added(desk.features[places[0]], learned[of[0]].clicks.weight)
 
     async def left_out(self, asked: Asked, popular: Popular, share: float) -> U64:
         """Users × items that are left out for them; it reads what the ranking of these users starts from."""

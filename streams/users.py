@@ -25,7 +25,7 @@ from streams import topics
 from streams.catalogue import FETCH_WAIT_MS, LOOK_S, POLL_MS, RECORDS
 from streams.counting import fitting
 from streams.home import Rejected
-from streams.item_parts import write
+from streams.item_parts import move_back, write
 from streams.lease import LEASE_S, now
 from streams.outbox import Letter, Outbox
 from streams.settings import Settings
@@ -137,18 +137,9 @@ class UserStream:
                 del self._parts[part.number]
 
     async def _move_back(self, part: Part) -> None:
-        """Has whoever owns the partition now do everything after what we are sure of once more.
-
-        The mark gets other bytes in any case, with a zero more in front, so that a worker that is about to move it must read
-        again, too: its values may have gone out before ours.
-        """
+        """Has whoever owns the partition now do everything after what we are sure of once more."""
         del self._parts[part.number]
-        key = self._keys.users_mark(part.number)
-        while True:
-            [[stored]] = await self._store.read([[key]])
-            offset = min(offset_of(stored), part.done)
-            if all(await self._store.swap([Swap(key, stored, f"{offset:0{len(stored or b'') + 1}}".encode(), {})])):
-                return
+        await move_back(self._store, self._keys.users_mark(part.number), part.done)
 
 
 def told_by(record: ConsumerRecord) -> tuple[str, bytes | None]:

@@ -92,6 +92,7 @@ async def run(
             for coroutine in (
                 publishing.run(),
                 publishing.run_rounds(app.consumer),
+                publishing.cold.run(),
                 store.watch(),
                 watch_sleep(),
                 warn_of_evictions(settings.redis),

@@ -122,6 +122,18 @@ def test_the_key_of_an_anonymous_visitor_is_the_bare_id(replay: Replay, namespac
     assert [record.key for record in topic_records(namespace)] == [b"a1"]
 
 
+def test_a_file_of_which_most_is_bad_is_a_failure_though_the_rest_is_produced(
+    replay: Replay, namespace: Settings, tmp_path: Path
+) -> None:
+    path = tmp_path / "some.jsonl"
+    path.write_text('{"event_type":"click","user_id":"u","item_id":1}\n' + '{"event_type":"click","user_id":"u"}\n' * 2)
+    result = replay(path, "--format", "jsonl")
+    assert result.exit_code == 1
+    assert "1 events produced" in result.stdout
+    assert result.stderr.splitlines()[-1].startswith("freshet: 2 of 3 events were bad and are not produced (most often: item")
+    assert len(topic_records(namespace)) == 1
+
+
 def test_limit_is_the_number_of_events_at_most(replay: Replay, namespace: Settings, tmp_path: Path) -> None:
     path = clicks(tmp_path, 100)
     for limit, events in (("30", 30), ("0", 0), ("1000", 100)):

@@ -90,6 +90,10 @@ class Catalogue:
             self._changed = {}
         return self._hidden
 
+    def hidden_since(self, before: U64) -> set[int]:
+        """The items (hashes) that were hidden since `hidden` was `before`."""
+        return set() if self.hidden is before else set(np.setdiff1d(self.hidden, before, assume_unique=True).tolist())
+
     def category(self, item: int) -> tuple[str, ...]:
         """The categories of an item (hash), each path's prefixes before it, none twice; none of an unknown item."""
         return self._categories.get(item, ())

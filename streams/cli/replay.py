@@ -17,7 +17,7 @@ from recsys.preprocessing import BadPolicy, Cleaner, read_policy
 from recsys.readers import FORMATS, Passed, Reader, Record, Step, read
 from streams.bulk import open_bulk
 from streams.cli.failure import Failure
-from streams.cli.producing import refusals_told
+from streams.cli.producing import judge, refusals_told
 from streams.cli.progress import Progress
 from streams.lag import read_published, read_spans, total_behind
 from streams.live import live_keys
@@ -59,6 +59,8 @@ def replay(
 ) -> None:
     """Produce the events of FILE (- is stdin), plain or gzip, to the `events` topic.
 
+    Bad events are passed over and told; where they are more than half of the file, it ends with 1.
+
     A file that is replayed twice counts twice, unless its events carry ids. What a policy can do stands in
     recsys/preprocessing.py; what it fills is named in the event's field `filled`.
     """
@@ -83,6 +85,7 @@ def replay(
         for what, by_field in cleaned(cleaner).items() if cleaner else ():
             lines += [f"{count:,} × {name} {what.replace('_', ' ')}" for name, count in by_field.items()]
         click.echo("\n".join(lines))
+    judge(produced, reader.bad, "events", cleaner.rejected.total() if cleaner else 0)
 
 
 def cleaner_of(policy: Path) -> Cleaner:
