@@ -45,8 +45,8 @@ class Outbox:
     def __init__(self, producer: AIOKafkaProducer) -> None:
         self._producer = producer
 
-    async def publish(self, topic: str, messages: Iterable[tuple[bytes, bytes, Headers]]) -> None:
-        """Writes messages (key, value, headers), each to its key's partition."""
+    async def publish(self, topic: str, messages: Iterable[tuple[bytes, bytes | None, Headers]]) -> None:
+        """Writes messages (key, value, headers), each to its key's partition; one without a value takes away those before."""
         sent = [await self._producer.send(topic, value, key=key, headers=headers) for key, value, headers in messages]
         await asyncio.gather(*sent)
 

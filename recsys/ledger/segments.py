@@ -39,7 +39,7 @@ async def segments(store: Store, keys: Keys, partitions: int, rates: Mapping[str
 
     async def take(some: Sequence[str]) -> None:
         for [value] in await store.read([[key] for key in some]):
-            if value is not None:
+            if value:
                 _count(found, account.unpack(value), fifths, rates)
 
     async for key in store.scan(keys.accounts):
