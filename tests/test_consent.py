@@ -456,3 +456,32 @@ def test_what_a_worker_that_ends_before_any_write_left_is_made_whole_by_the_next
         other.task.cancel()
 
     asyncio.run(test())
+
+
+def test_what_was_being_counted_when_somebody_refused_is_taken_back_too(log: Log) -> None:
+    """The batch in hand had not heard of it, and commits the first account of u1 only now."""
+
+    class Busy(Desk):
+        in_hand = False
+
+        @contextlib.asynccontextmanager
+        async def between_batches(self) -> AsyncIterator[None]:
+            if self.in_hand:
+                self.in_hand = False
+                one.refusals.analyse.discard("u1")
+                await known(one.engine, store, "u1")
+                one.refusals.analyse.add("u1")
+            yield
+
+    store, desk = MemoryStore(), Busy()
+    one = One(log, store, desk)
+
+    async def test() -> None:
+        await one.begin()
+        desk.in_hand = True
+        refuse(log, "u1", analyse=False)
+        await one.until(lambda: desk.topics["customers"] == [("u1", None)], "the customer was taken back")
+        await one.until(lambda: not any(standing(store, "u1")[:2]), "the account was taken")
+        one.task.cancel()
+
+    asyncio.run(test())
