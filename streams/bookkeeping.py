@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from recsys.catalogue.item import CatalogueItem, decode
 from recsys.keys import Keys
 from recsys.layout import Layout
-from recsys.ledger import segments, tables
+from recsys.ledger import moves, segments, tables
 from recsys.ledger.books import Books
 from recsys.ledger.figures import Figures
 from recsys.ledger.tables import Table
@@ -30,10 +30,10 @@ class Bookkeeping:
         self._layout = layout
         self._books = Books(store, keys, layout.partitions)
 
-    async def segments(self) -> Table:
-        """Customers by segment, as they stand now."""
-        rates = dict(self._layout.rates)
-        return segments.table(await segments.segments(self._store, self._keys, self._layout.partitions, rates))
+    async def segments(self, days: int = moves.LAST_DAYS) -> list[Table]:
+        """Customers by segment, as they stand now; and how they moved on the last days on which somebody bought."""
+        census = await segments.census(self._store, self._keys, self._layout.partitions, dict(self._layout.rates))
+        return [segments.table(census.segments), moves.table(moves.moves(census.trades, days))]
 
     async def funnel(self, by: str) -> Table:
         """From view to purchase, `by` all, month, day, source or country."""
@@ -76,7 +76,7 @@ class Bookkeeping:
             tables.sales("sources", "Where from", "source", sources),
             tables.sales("countries", "Countries", "country", countries),
             await self.cohorts(),
-            await self.segments(),
+            *await self.segments(),
             tables.subjects("items", "Items", "item", items, titles),
             tables.rising("rising items", "Rising items", "item", items, titles),
             tables.subjects("categories", "Categories", "category", in_categories, {}),

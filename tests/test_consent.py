@@ -20,7 +20,7 @@ from recsys.customers.consent import Refusals
 from recsys.customers.user import Consent, User, encode
 from recsys.engine import Chunk, Counted, Engine
 from recsys.keys import Keys
-from recsys.ledger.segments import segments
+from recsys.ledger.segments import census
 from recsys.onlooker import Onlooker, Unknown
 from recsys.recommendation import Recommendation
 from recsys.recommendation import encode as encode_recommendation
@@ -136,7 +136,7 @@ def test_a_worker_that_has_lost_the_partition_erases_nothing() -> None:
         assert not (await others.count(chunk(0, 2, 2, log, 1))).lost
         await others.erasure.erase(0, ["u1"])
         assert KEYS.account(0, "u1") not in store.values
-        assert await segments(store, KEYS, 1, {}) == {}
+        assert (await census(store, KEYS, 1, {})).segments == {}
 
     asyncio.run(test())
 
@@ -340,7 +340,7 @@ def test_what_is_refused_is_taken_back_at_once_and_comes_again_when_it_is_allowe
         assert desk.topics["customers"] == [("v1", None)]
         assert standing(store, "v1")[2] != "opted_out"
         assert {user for user, _ in desk.topics["recommendations"]} == {"u1"}
-        everybody = await segments(store, KEYS, 2, {})
+        everybody = (await census(store, KEYS, 2, {})).segments
         assert sum(each.customers for each in everybody.values()) == 2
         await known(one.engine, store, "u1", "v1")
         assert (standing(store, "u1")[2], standing(store, "v1")[:2]) == ("opted_out", (False, False))
@@ -451,7 +451,7 @@ def test_what_a_worker_that_ends_before_any_write_left_is_made_whole_by_the_next
         await asyncio.sleep(0.02)
         assert desk.newest("customers") == {"u1": None}
         assert desk.newest("recommendations")["u1"]["strategy"] == "opted_out"
-        assert await segments(store, KEYS, 2, {}) == {}
+        assert (await census(store, KEYS, 2, {})).segments == {}
         one.task.cancel()
         other.task.cancel()
 

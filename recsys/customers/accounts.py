@@ -4,11 +4,14 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import NamedTuple
 
 from recsys.batch import Arrival
-from recsys.customers import account, firsts, rfm
+from recsys.customers import account, firsts, rfm, trade
 from recsys.customers.account import Account
 from recsys.customers.rfm import Standing
+from recsys.events import Kind
 from recsys.ledger.ledger import Ledger, Written
 from recsys.ledger.steps import SEEN
+
+TRADING = (Kind.PURCHASE, Kind.REFUND)
 
 
 class Stored(NamedTuple):
@@ -50,6 +53,8 @@ def settle(
             before[event.user_id] = rfm.standing(theirs, rates)
         first = firsts.note(theirs, event, session_gap_ms)
         ledger.count(event, theirs, first)
+        if event.kind in TRADING:
+            trade.note(theirs.trade, event, theirs.order_days, rates)
         account.count(theirs, event, first.session_id, begins_session=bool(first.session & SEEN))
     spreads = _spreads(stored.spreads, before, {user: rfm.standing(accounts[user], rates) for user in before})
     return Settled(accounts, {user: account.pack(accounts[user]) for user in before}, spreads, ledger.written())

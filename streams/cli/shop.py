@@ -12,6 +12,7 @@ import msgspec
 from rich import table as rich_table
 
 from recsys.ledger import tables
+from recsys.ledger.moves import LAST_DAYS
 from recsys.ledger.tables import Table, text
 from streams.bookkeeping import Bookkeeping, bookkeeping
 from streams.cli.failure import Failure
@@ -28,14 +29,21 @@ _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
 @click.command()
+@click.option(
+    "--days", type=click.IntRange(1), default=LAST_DAYS, show_default=True,
+    help="Of so many days on which somebody bought or gave back, up to the newest, moves are told.",
+)  # fmt: skip
+@click.option("--table", "name", type=click.Choice(["segments", "moves"]), help="Show only this table.")
 @as_json
 @as_csv
-def segments(as_json: bool, as_csv: bool) -> None:
-    """Show how many customers are in each segment now, and what they brought.
+def segments(days: int, name: str | None, as_json: bool, as_csv: bool) -> None:
+    """Show how many customers are in each segment now, what they brought, and who moved from which to which on each day (UTC).
 
-    It reads what is known of every customer.
+    It reads what is known of every customer. A move is told on its day whatever made it: an order, or that others ordered
+    since. CSV is of one table, the segments if not --table moves.
     """
-    show(asked(lambda books: books.segments()), as_json=as_json, as_csv=as_csv)
+    name = name or ("segments" if as_csv else None)
+    several(asked(lambda books: books.segments(days)), name, as_json=as_json, as_csv=as_csv)
 
 
 @click.command()
@@ -76,13 +84,19 @@ def report(out: Path | None, name: str | None, as_json: bool, as_csv: bool) -> N
 
     Times are UTC. CSV is of one table, so it needs --table.
     """
-    if as_csv and name is None:
-        raise click.UsageError("--csv needs --table")
     if out is not None and name is not None:
         raise click.UsageError("a page has all tables: leave --table out")
     found = asked(lambda books: books.report())
     if out is not None:
         write(out, found)
+    if out is None or as_json or as_csv:
+        several(found, name, as_json=as_json, as_csv=as_csv)
+
+
+def several(found: list[Table], name: str | None, *, as_json: bool, as_csv: bool) -> None:
+    """Tables as they are wanted: all of them, or the one of this name."""
+    if as_csv and name is None:
+        raise click.UsageError("--csv needs --table")
     if name is not None:
         chosen = next((table for table in found if table.name == name), None)
         if chosen is None:
@@ -90,7 +104,7 @@ def report(out: Path | None, name: str | None, as_json: bool, as_csv: bool) -> N
         show(chosen, as_json=as_json, as_csv=as_csv)
     elif as_json:
         click.echo(_encode({table.name: table.objects for table in found}))
-    elif out is None:
+    else:
         for table in found:
             if table.name != "minutes" and table.rows:
                 show(tables.retention(table) if table.name == "cohorts" else table, as_json=False, as_csv=False)
@@ -132,7 +146,7 @@ def show(table: Table, *, as_json: bool, as_csv: bool) -> None:
         drawn = rich_table.Table(title=table.title)
         for n, column in enumerate(table.columns):
             drawn.add_column(column, justify="right" if n else "left", overflow="fold")
-        for row in table.rows[-SHOWN:] if table.name in ("days", "hours", "minutes") else table.rows[:SHOWN]:
+        for row in table.rows[-SHOWN:] if table.name in ("days", "hours", "minutes", "moves") else table.rows[:SHOWN]:
             drawn.add_row(*(printable(text(column, value)) for column, value in zip(table.columns, row, strict=True)))
         console().print(drawn)
 
