@@ -30,10 +30,10 @@ def note(trade: Trade, event: Event, order_days: Days, rates: Mapping[str, float
 
     >>> from recsys.events import decode
     >>> trade: Trade = {}
-    >>> order = decode(b'{"event_type": "order", "user_id": 1, "item_id": 2, "price": 2.5}', 86_400_000)
+    >>> order = decode(b'{"event_type": "order", "user_id": 1, "item_id": 2, "price": 2.5}', 10**12)
     >>> note(trade, order, Days(0, b""), {})
     >>> trade
-    {1: Traded(orders=1, net=2500000)}
+    {11574: Traded(orders=1, net=2500000)}
     """
     if event.kind is Kind.PURCHASE:
         orders, sign = 1, 1
