@@ -457,7 +457,7 @@ def test_users_are_produced_kept_told_and_deleted_again(
         wait_until(lambda: recommended("c1")["strategy"] == "opted_out", "the recommendation was replaced", seconds=30)
         [*_, last] = [record for record in records(namespace, RECOMMENDATIONS) if record.key == b"c1"]
         assert json.loads(last.value) == recommended("c1")
-        assert json.loads(run(variables, "segments", "--json").stdout) == {"segments": [], "moves": []}
+        assert json.loads(run(variables, "segments", "--json").stdout) == {"segments": [], "moves": [], "active customers": []}
         wait_until(lambda: run(variables, "recommend", "c1", "--strategy", "item-based").exit_code == 0, "it was ranked")
         producer.send(namespace.topic(EVENTS), orders(1, user="c1")[0].value, key=b"c1").get(timeout=30)
         wait_until(lambda: recommended("c1") != json.loads(last.value), "there was a newer one", seconds=30)

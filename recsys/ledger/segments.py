@@ -9,6 +9,7 @@ from recsys.customers import account, rfm
 from recsys.customers.account import Account
 from recsys.customers.rfm import Fifths
 from recsys.keys import Keys
+from recsys.ledger.active import Activity
 from recsys.ledger.figures import Amounts, add_all
 from recsys.ledger.moves import NONE_YET, Trades
 from recsys.ledger.tables import Table, money, money_columns, share
@@ -33,6 +34,7 @@ class Census(NamedTuple):
     segments: dict[str, Segment]
     """Customers as they stand now; who never bought stands under `NONE_YET`."""
     trades: Trades
+    activity: Activity
 
 
 async def census(store: Store, keys: Keys, partitions: int, rates: Mapping[str, float]) -> Census:
@@ -42,7 +44,7 @@ async def census(store: Store, keys: Keys, partitions: int, rates: Mapping[str, 
     """
     spreads = await store.read([[keys.spreads(partition)] for partition in range(partitions)])
     fifths = rfm.fifths(rfm.together([rfm.unpack(value) for [value] in spreads]))
-    found, trades = dict[str, Segment](), Trades()
+    found, trades, activity = dict[str, Segment](), Trades(), Activity()
     seen: set[str] = set()  # a scan may find a key twice
     batch: list[str] = []
 
@@ -52,6 +54,7 @@ async def census(store: Store, keys: Keys, partitions: int, rates: Mapping[str, 
                 each = account.unpack(value)
                 _count(found, each, fifths, rates)
                 trades.add(each.trade)
+                activity.add(each.days)
 
     async for key in store.scan(keys.accounts):
         if key not in seen:
@@ -61,7 +64,7 @@ async def census(store: Store, keys: Keys, partitions: int, rates: Mapping[str, 
             await take(batch)
             batch = []
     await take(batch)
-    return Census(found, trades)
+    return Census(found, trades, activity)
 
 
 def _count(found: dict[str, Segment], each: Account, fifths: Fifths, rates: Mapping[str, float]) -> None:
