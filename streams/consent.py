@@ -38,6 +38,9 @@ from streams.withdrawal import Withdrawal
 RECORDS = 5_000
 """Taken at once: most say nothing of consent."""
 
+AT_ONCE = 500
+"""Users whose keys are looked at together."""
+
 log = logging.getLogger("freshet.worker")
 
 
@@ -102,8 +105,16 @@ class ConsentStream:
             refusing = self._refusals.everybody()
             for partition, users in self._at_home(refusing if new else changed & refusing).items():
                 if partition in turns:
-                    await self._withdrawal.of(partition, users if partition in new else [u for u in users if u in changed])
+                    due = users if partition in new else [user for user in users if user in changed]
+                    await self._withdraw(partition, turns[partition], due)
             self._looked = turns
+
+    async def _withdraw(self, partition: int, turn: int, users: Sequence[str]) -> None:
+        """As long as the partition is the worker's: else another one does it, and would be in its way."""
+        for at in range(0, len(users), AT_ONCE):
+            if self._turns().get(partition) != turn:
+                return
+            await self._withdrawal.of(partition, users[at : at + AT_ONCE])
 
     async def close(self) -> None:
         """Ends reading."""

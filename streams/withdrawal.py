@@ -21,9 +21,6 @@ from streams.publishing import Publishing
 from streams.rebuild.publication import source
 from streams.settings import Settings
 
-AT_ONCE = 500
-"""Users whose keys are looked at together."""
-
 
 class Withdrawal:
     """Takes back what users refuse, in the state under `keys`, between batches."""
@@ -49,13 +46,13 @@ class Withdrawal:
         """Takes back what these users refuse, whose home is this partition of `events`; where there is nothing, nothing is
         done. From now on they must be among the refusals of the engine, which no batch disregards that begins after this one.
         """
-        for at in range(0, len(users), AT_ONCE):
-            some = users[at : at + AT_ONCE]
+        personal = [user for user in users if user in self._refusals.personalise]
+        if personal:
             async with self._publishing.between_batches():
-                await self._replace_recommendations([user for user in some if user in self._refusals.personalise])
-            analysed = [user for user in some if user in self._refusals.analyse]
-            if analysed and self._keeps_accounts:
-                await self._take_accounts(partition, analysed)
+                await self._replace_recommendations(personal)
+        analysed = [user for user in users if user in self._refusals.analyse]
+        if analysed and self._keeps_accounts:
+            await self._take_accounts(partition, analysed)
 
     async def _replace_recommendations(self, users: Sequence[str]) -> None:
         """What was recommended to them becomes what would be to anybody."""
