@@ -152,18 +152,18 @@ async def withdraw(producer: AIOKafkaProducer, publishing: Publishing) -> None:
 
 async def within(seconds: float, stop: Callable[[], Awaitable[object]]) -> bool:
     """Lets something end, but not for longer than `seconds`, and says whether it did; what goes wrong in it must not hide why
-    the worker ends."""
-    ourselves = asyncio.current_task()
-    asked = ourselves.cancelling() if ourselves else 0
-    try:
-        await asyncio.wait_for(stop(), seconds)
-    except (Exception, asyncio.CancelledError) as error:
-        # A client that is closed again after it was broken off meets what was cancelled with it: nobody has cancelled us.
-        if isinstance(error, asyncio.CancelledError) and ourselves and ourselves.cancelling() > asked:
-            raise
-        log.info("%s while stopping: %s", type(error).__name__, error)
+    the worker ends. What hangs is cancelled and left behind: a client may not heed even that."""
+    ending = asyncio.ensure_future(stop())
+    await asyncio.wait({ending}, timeout=seconds)
+    if not ending.done():
+        ending.cancel()
+        log.info("%s is left behind: it did not end within %.0f s", getattr(stop, "__qualname__", stop), seconds)
         return False
-    return True
+    # A client that is closed again after it was broken off meets what was cancelled with it: nobody has cancelled us.
+    error = asyncio.CancelledError() if ending.cancelled() else ending.exception()
+    if error is not None:
+        log.info("%s while stopping: %s", type(error).__name__, error)
+    return error is None
 
 
 def cancel_on_signals(task: "asyncio.Task[None]") -> None:
