@@ -23,9 +23,12 @@ from recsys.cold.landings import Landings
 from recsys.cold.lists import ColdList, stripped
 from recsys.cold.shopfront import Shopfront
 from recsys.compiled import U64
-from recsys.counted import Counted, Newest, known_customers, newest_events, nothing_counted
+from recsys.counted import Counted, Newest, known_customers, newest_events, nothing_counted, without_past
+from recsys.customers.consent import Refusals
 from recsys.customers.message import Customer
 from recsys.customers.standings import Known, Standings
+from recsys.erasure import Erasure
+from recsys.events import Event, Kind
 from recsys.hashing import NONE, hash_item
 from recsys.histories import Histories
 from recsys.index import among, distinct
@@ -37,7 +40,9 @@ from recsys.ranker import Ranker, asked
 from recsys.ranking.rank import recent_items
 from recsys.recommendation import (
     Neighbours,
+    Reason,
     Recommendation,
+    RecommendedItem,
     hashes_to_name,
     instant,
     neighbours,
@@ -56,6 +61,8 @@ __all__ = ["Chunk", "Counted", "Engine", "LostPartition", "Newest"]
 
 
 NOBODY = np.empty((0, 0), np.uint64)
+NO_ITEMS = np.empty((1, 0), np.uint64)
+"""Left out for one."""
 
 
 class LostPartition(RuntimeError):
@@ -67,17 +74,20 @@ class Engine:
 
     def __init__(
         self, store: Store, keys: Keys, rules: Rules, retention_s: int = 90 * 86_400, catalogue: Catalogue | None = None,
-        partitions: int = 0, described: Keys | None = None,
+        partitions: int = 0, described: Keys | None = None, refusals: Refusals | None = None,
     ) -> None:  # fmt: skip
         """`partitions` is how many there are on all workers together, for what is summed up over all of them; without it, it
-        is over those that were counted here. `described` are the keys under which users are described, if not `keys`."""
+        is over those that were counted here. `described` are the keys under which users are described, if not `keys`;
+        `refusals` says who refuses what, and others change it."""
         self._store = store
         self._keys = keys
         self._rules = rules
         self._retention_s = retention_s
         self._catalogue = Catalogue() if catalogue is None else catalogue
         self._shards = Shards(store)
-        self._users = UserShards(self._shards, keys, rules, retention_s)
+        self.refusals = Refusals() if refusals is None else refusals
+        self._users = UserShards(self._shards, keys, rules, retention_s, self.refusals)
+        self.erasure = Erasure(store, self._shards, keys, dict(rules.rates), retention_s)
         self.stages = Stages()
         self._items = ItemShards(store, self._shards, keys, rules, self.stages)
         self.baskets = BasketLists(store, self._items, keys, rules, self._catalogue)
@@ -159,10 +169,17 @@ class Engine:
         return Counted(ends, lost, newest, users, folded.before, new, customers, merged, touched)
 
     async def recommend(self, counted: Counted, now_ms: int) -> list[tuple[Newest, Recommendation]]:
-        """A recommendation for each user whose history was changed, with the event that it answers."""
+        """A recommendation for each user whose history was changed, with the event that it answers.
+
+        Who refuses a personal one gets what somebody would of whom only that event is known.
+        """
         if not counted.newest:
             return []
         newest = list(counted.newest.values())
+        refusing = self.refusals.personalise
+        opted_out = {user for user in counted.newest if user in refusing} if refusing else refusing
+        if opted_out:
+            counted = without_past(counted, [counted.newest[user].place for user in opted_out])
         current = [
             [hash_item(line.item_id) for line in each.arrival.event.lines]
             if each.arrival.event.kind.is_interaction
@@ -191,7 +208,7 @@ class Engine:
                     generated_at=instant(now_ms),
                     event_id=event.event_id,
                     event_time=instant(event.time_ms),
-                    strategy="personal" if personal else "cold_start",
+                    strategy="opted_out" if user in opted_out else "personal" if personal else "cold_start",
                     items=items,
                 )
                 answers.append((each, message))
@@ -206,6 +223,15 @@ class Engine:
             return []
         with self.stages.timed("encode"):
             return await self._standings.messages(counted.customers)
+
+    async def for_anybody(self) -> list[RecommendedItem]:
+        """What is recommended to somebody of whom nothing is known, not even an event."""
+        shown = await self.landings.shown({0: Event(kind=Kind.SEARCH, user_id="", lines=(), time_ms=0)}, NO_ITEMS)
+        if shown.get(0):
+            return shown[0]
+        popular = await self.trending()
+        items = [] if popular is None else popular.items
+        return [RecommendedItem(each.item_id, each.score, [Reason("trending", 1.0, count=each.count)]) for each in items]
 
     async def similar(self, items: Sequence[int]) -> list[Neighbours]:
         """The neighbour lists of those items (hashes) that have a row, without what the catalogue has no more."""

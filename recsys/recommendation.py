@@ -31,8 +31,11 @@ KINDS[REPEAT_TERM], KINDS[TRENDING_TERM] = "repeat", "trending"
 KINDS[BOUGHT_AGAIN_TERM], KINDS[ALSO_BOUGHT_TERM] = "bought_again", "also_bought"
 KINDS[ALIKE_TERMS:] = "similar_content"
 
-Strategy = Literal["personal", "cold_start", "item-based", "user-based", "content-based", "collaborative", "trending", "hybrid"]
-"""`personal` and `cold_start` are what a worker publishes; the others are asked for by name (`recsys.strategies`)."""
+Strategy = Literal[
+    "personal", "cold_start", "opted_out",
+    "item-based", "user-based", "content-based", "collaborative", "trending", "hybrid",
+]  # fmt: skip
+"""Those of the first line are what a worker publishes; the others are asked for by name (`recsys.strategies`)."""
 
 
 class Reason(Struct, omit_defaults=True, gc=False):

@@ -9,6 +9,7 @@ from recsys import histories, marks
 from recsys.batch import Arrival, Batch
 from recsys.compiled import I32, I64, U64, Bools
 from recsys.customers.accounts import Settled, Stored, settle
+from recsys.customers.consent import Refusals
 from recsys.deltas import Deltas
 from recsys.fold import FIRST_OTHER, fold
 from recsys.hashing import hash_item
@@ -104,7 +105,8 @@ class Folded(NamedTuple):
 class UserShards:
     """The user shards in the store."""
 
-    def __init__(self, shards: Shards, keys: Keys, rules: Rules, retention_s: int) -> None:
+    def __init__(self, shards: Shards, keys: Keys, rules: Rules, retention_s: int, refusals: Refusals) -> None:
+        self._refusals = refusals
         self._shards = shards
         self._keys = keys
         self._rules = rules
@@ -154,7 +156,8 @@ class UserShards:
             return None
         here = shard.chunk.partition
         theirs = [arrival for partition, arrival in fresh if partition == here and (here, arrival.offset) not in folded.repeats]
-        return settle(shard.customers, theirs, self._rules.session_gap_ms, dict(self._rules.rates))
+        rules = self._rules
+        return settle(shard.customers, theirs, rules.session_gap_ms, dict(rules.rates), self._refusals.analyse)
 
     def changes(
         self,

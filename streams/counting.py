@@ -4,7 +4,8 @@ decode → set aside what is wrong, forward what came elsewhere → count and co
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 from recsys.engine import Chunk, Counted, Engine, LostPartition
 from recsys.record import MAX_BYTES
@@ -60,6 +61,12 @@ class Counting:
                     await publishing.take(Outcome(consumer, chunks, counted))
             for chunk in taken:
                 consumer.done(chunk)
+
+    @asynccontextmanager
+    async def between_batches(self) -> AsyncIterator[None]:
+        """While this is open, nothing is counted."""
+        async with self._in_hand:
+            yield
 
     async def finish(self) -> None:
         """Returns when the batch in hand is counted whole; no other begins after that."""

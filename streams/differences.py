@@ -1,6 +1,6 @@
 """Differences: the counts that `freshet export` gives, and what is known of customers, held against a recount of the topic."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import Struct
 
-from streams.recount import Pair, Recount
+from streams.recount import Pair, Recount, Refused
 
 EXAMPLES = 10
 """Differences that are told in words."""
@@ -90,10 +90,33 @@ class Told(Struct):
     refunded: dict[str, Decimal] = {}
 
 
-def customer_differences(recount: Recount, published: Mapping[str, bytes | None]) -> Iterator[str]:
-    """Holds what Redis says of customers, by user, against a recount: a line for each who is not told right."""
+NOBODY_REFUSES = Refused(set(), set(), set())
+
+
+class Recommended(Struct):
+    """What of a Recommendation says by what it is."""
+
+    strategy: str
+
+
+def customer_differences(
+    recount: Recount, published: Mapping[str, bytes | None], refused: Refused = NOBODY_REFUSES
+) -> Iterator[str]:
+    """Holds what Redis says of customers, by user, against a recount: a line for each who is not told right.
+
+    Of who refuses to be analysed nothing must be told; of who once did, nothing from before: not more than there was.
+    """
     for user, events in sorted(recount.customers.items()):
         value = published.get(user)
+        if user in refused.analyse:
+            if value is not None:
+                yield f"{user}: refuses to be analysed, and the customer is told"
+            continue
+        if user in refused.once:
+            told = msgspec.json.decode(value or b'{"events":{}}', type=Told)
+            if Counter(told.events) - events:
+                yield f"{user}: the customer, anew, has {told.events}, recounted {dict(events)}"
+            continue
         if value is None:
             yield f"{user}: has {events.total()} events, and nothing is known of the customer"
             continue
@@ -103,6 +126,20 @@ def customer_differences(recount: Recount, published: Mapping[str, bytes | None]
         paid = {(how, currency): amount for how in ("spent", "refunded") for currency, amount in getattr(told, how).items()}
         if paid != recount.paid.get(user, {}):
             yield f"{user}: the customer paid {in_words(paid)}, recounted {in_words(recount.paid.get(user, {}))}"
+
+
+def refusal_differences(
+    refused: Refused, recommended: Mapping[str, bytes | None], told: Mapping[str, bytes | None]
+) -> Iterator[str]:
+    """A line for each who refuses and is recommended something personal, by what Redis has, or is told as a customer, by the
+    newest record of each user on the topic."""
+    for user in sorted(refused.personalise):
+        value = recommended.get(user)
+        if value is not None and (said := msgspec.json.decode(value, type=Recommended).strategy) != "opted_out":
+            yield f"{user}: refuses a personal recommendation, and the newest is {said}"
+    for user in sorted(refused.analyse):
+        if told.get(user) is not None:
+            yield f"{user}: refuses to be analysed, and the newest record of the customer on the topic is not empty"
 
 
 def in_words(paid: Mapping[tuple[str, str], Decimal]) -> str:

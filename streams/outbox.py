@@ -48,8 +48,9 @@ class Outbox:
     def __init__(self, producer: AIOKafkaProducer) -> None:
         self._producer = producer
 
-    async def publish(self, topic: str, messages: Sequence[tuple[bytes, bytes, Headers]]) -> None:
-        """Writes messages (key, value, headers), each to its key's partition, where they stand in this order."""
+    async def publish(self, topic: str, messages: Sequence[tuple[bytes, bytes | None, Headers]]) -> None:
+        """Writes messages (key, value, headers), each to its key's partition, where they stand in this order; one without a
+        value takes away those before it."""
         if not messages:
             return  # of a topic that nothing is written to, there may be none
         partitions = await self.partitions(topic)

@@ -8,8 +8,8 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import Collection, Mapping, Sequence, Set
-from contextlib import suppress
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence, Set
+from contextlib import asynccontextmanager, suppress
 from typing import NamedTuple
 
 from faust.types import TP
@@ -140,6 +140,12 @@ class Publishing:
                 self.marks.give_up(revoked)
                 await self._write_learned(revoked)
 
+    @asynccontextmanager
+    async def between_batches(self) -> AsyncIterator[None]:
+        """While this is open, no recommendation and no customer is published."""
+        async with self._one_batch:
+            yield
+
     async def show_again(self, items: Sequence[int]) -> None:
         """In the next round publishes the lists of items (hashes) that were hidden, and those that they belong into."""
         for table, around in (await self._engine.around(items)).items():
@@ -190,6 +196,8 @@ class Publishing:
 
     async def _about_customers(self, counted: Counted) -> list[tuple[bytes, bytes, Headers]]:
         """Key, value and headers of a message for each customer of whom the batch has an event."""
+        refusing = self._engine.refusals.analyse  # since it was counted, perhaps
+        counted = counted._replace(customers=[known for known in counted.customers if known.user not in refusing])
         told = await self._engine.customers(counted)
         with self._engine.stages.timed("encode"):
             return [

@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaProducer
 
 from recsys.catalogue.catalogue import Catalogue
 from recsys.connection import open_store
+from recsys.customers.consent import Refusals
 from recsys.engine import Engine
 from recsys.generations import open_live
 from recsys.keys import Keys
@@ -21,6 +22,7 @@ from recsys.layout import claim, claim_signer, layout_of
 from streams import topics
 from streams.app import build_app
 from streams.catalogue import CatalogueStream
+from streams.consent import ConsentStream
 from streams.counting import Counting
 from streams.eviction import warn_of_evictions
 from streams.lease import watch_sleep
@@ -32,10 +34,11 @@ from streams.settings import Settings
 from streams.users import UserStream
 from streams.warmup import warm_up
 from streams.watchdog import watch
+from streams.withdrawal import Withdrawal
 
 STOP_S = 9.0
 """After a signal a worker has 10 s."""
-FINISH_S, DRAIN_S, STOP_APP_S, STOP_PRODUCER_S, MOVE_BACK_S = 2.0, 1.0, 5.0, 1.0, 5.0
+FINISH_S, DRAIN_S, STOP_APP_S, STOP_PRODUCER_S, STOP_CONSUMER_S, MOVE_BACK_S = 2.0, 1.0, 5.0, 1.0, 1.0, 5.0
 """How long each part may take to end."""
 YOUNG_OBJECTS = 100_000
 """After so many new objects the garbage collector looks for rings of them: a batch makes tens of thousands, and no ring."""
@@ -77,10 +80,17 @@ async def run(
         await claim_signer(store, keys, Seal.of(settings.secret, events, partitions).signers)
         catalogue = Catalogue()
         theirs = keys if catalogue_of is None else Keys(catalogue_of)
-        engine = Engine(store, keys, settings.rules, settings.retention_s, catalogue, partitions, theirs)
+        refusals = Refusals()
+        engine = Engine(store, keys, settings.rules, settings.retention_s, catalogue, partitions, theirs, refusals)
         rejected_partitions = await outbox.partitions(settings.topic(topics.REJECTED))
         counting = Counting(settings, engine, outbox, partitions, rejected_partitions)
         publishing = Publishing(settings, keys, engine, store, outbox)
+        withdrawal = Withdrawal(settings, keys, refusals, engine, store, outbox, counting, publishing)
+        said = ConsentStream(
+            settings, theirs, store, outbox, refusals, withdrawal, partitions, lambda: publishing.marks.turns
+        )  # fmt: skip
+        stack.push_async_callback(within, STOP_CONSUMER_S, said.close)
+        await said.load()
         await asyncio.to_thread(warm_up, settings.rules)
         gc.freeze()  # what is loaded by now stays: collections need not look at it
         gc.set_threshold(YOUNG_OBJECTS, 20, 20)
@@ -93,6 +103,7 @@ async def run(
                 publishing.run(),
                 publishing.run_rounds(app.consumer),
                 publishing.cold.run(),
+                said.run(),
                 store.watch(),
                 watch_sleep(),
                 warn_of_evictions(settings.redis),
@@ -106,7 +117,7 @@ async def run(
                 publishing.marks.offsets.keys() if catalogue_of is None else frozenset(),
             )  # fmt: skip
             background += [asyncio.create_task(stream.run()), asyncio.create_task(stream.run_rounds())]
-        if settings.customers and catalogue_of is None:
+        if catalogue_of is None:
             users = UserStream(settings, keys, store, outbox, partitions, rejected_partitions, publishing.marks.offsets.keys())
             background.append(asyncio.create_task(users.run()))
         try:

@@ -24,7 +24,7 @@ from streams.cli import replay as replay_module
 from streams.lag import NOTHING, Span, behind, read_published, read_spans, total_behind
 from streams.local import LocalSystem
 from streams.settings import Settings
-from streams.topics import CLEANUP, CUSTOMERS, EVENTS, ITEMS, USERS, create_missing
+from streams.topics import CLEANUP, CUSTOMERS, EVENTS, ITEMS, create_missing
 
 Replay = Callable[..., Result]
 BOTH = pytest.mark.parametrize("redis_kind", ["single", "cluster"], indirect=True)
@@ -237,7 +237,7 @@ def test_a_broker_that_dies_meanwhile_ends_it_with_one_line(
 
 def test_no_topic_is_made_for_what_is_turned_off(namespace: Settings) -> None:
     made = create_missing(msgspec.structs.replace(namespace, customers=False, catalogue=False))
-    assert set(made) == {namespace.topic(name) for name in CLEANUP if name not in (CUSTOMERS, USERS, ITEMS)}
+    assert set(made) == {namespace.topic(name) for name in CLEANUP if name not in (CUSTOMERS, ITEMS)}
     assert create_missing(namespace, {ITEMS}) == [namespace.topic(ITEMS)]
 
 

@@ -8,6 +8,7 @@ from msgspec import Struct
 from recsys.calendar import HOUR_MS, MONDAY
 from recsys.customers.days import NO_DAYS, Days, day_of, with_day
 from recsys.customers.money import MOST, NO_CURRENCY, amount, micros
+from recsys.customers.trade import Trade
 from recsys.events import Event, Kind
 from recsys.hashing import NONE
 
@@ -71,6 +72,8 @@ class Account(Struct, array_like=True, gc=False):
     """The week since 1970 of the order that was counted first."""
     bought: bytes = b""
     """The hashes of the items that were bought, in the order in which they first were."""
+    trade: Trade = {}
+    """Orders and what was paid, by day."""
 
 
 _decoder = msgspec.msgpack.Decoder(Account)

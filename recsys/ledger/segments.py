@@ -1,6 +1,7 @@
-"""Segments: how many customers are in each now, and what they brought, told from all accounts."""
+"""Segments: how many customers are in each now, and what they brought, and who moved when, told from all accounts."""
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -8,13 +9,14 @@ from recsys.customers import account, rfm
 from recsys.customers.account import Account
 from recsys.customers.rfm import Fifths
 from recsys.keys import Keys
+from recsys.ledger.active import Activity
 from recsys.ledger.figures import Amounts, add_all
+from recsys.ledger.moves import NONE_YET, Trades
 from recsys.ledger.tables import Table, money, money_columns, share
 from recsys.store import Store
 
 AT_ONCE = 2_000
 """Accounts that are read together."""
-NONE_YET = "no order"
 
 
 class Segment(Struct):
@@ -26,21 +28,33 @@ class Segment(Struct):
     refunded: Amounts = {}
 
 
-async def segments(store: Store, keys: Keys, partitions: int, rates: Mapping[str, float]) -> dict[str, Segment]:
-    """By segment, its customers as they stand now; who never bought stands under `NONE_YET`.
+class Census(NamedTuple):
+    """What all accounts say."""
+
+    segments: dict[str, Segment]
+    """Customers as they stand now; who never bought stands under `NONE_YET`."""
+    trades: Trades
+    activity: Activity
+
+
+async def census(store: Store, keys: Keys, partitions: int, rates: Mapping[str, float]) -> Census:
+    """Of all customers who are not forgotten.
 
     All accounts are read, one after the other: while workers count, the whole is not the state of one moment.
     """
     spreads = await store.read([[keys.spreads(partition)] for partition in range(partitions)])
     fifths = rfm.fifths(rfm.together([rfm.unpack(value) for [value] in spreads]))
-    found: dict[str, Segment] = {}
+    found, trades, activity = dict[str, Segment](), Trades(), Activity()
     seen: set[str] = set()  # a scan may find a key twice
     batch: list[str] = []
 
     async def take(some: Sequence[str]) -> None:
         for [value] in await store.read([[key] for key in some]):
-            if value is not None:
-                _count(found, account.unpack(value), fifths, rates)
+            if value:
+                each = account.unpack(value)
+                _count(found, each, fifths, rates)
+                trades.add(each.trade)
+                activity.add(each.days)
 
     async for key in store.scan(keys.accounts):
         if key not in seen:
@@ -50,7 +64,7 @@ async def segments(store: Store, keys: Keys, partitions: int, rates: Mapping[str
             await take(batch)
             batch = []
     await take(batch)
-    return found
+    return Census(found, trades, activity)
 
 
 def _count(found: dict[str, Segment], each: Account, fifths: Fifths, rates: Mapping[str, float]) -> None:

@@ -8,6 +8,7 @@ import msgspec
 from rich.table import Table
 
 from recsys.connection import open_client, read_values
+from recsys.customers.consent import refuses_analysis
 from recsys.customers.message import Customer
 from recsys.customers.user import Attribute, Consent
 from recsys.keys import Keys
@@ -32,9 +33,9 @@ def customer(user: str, as_json: bool) -> None:
     settings = read_settings()
     keys = Keys(settings.key_prefix)
     with open_client(settings.redis) as client:
-        stored, fitted = read_values(client, [keys.customer(user), keys.lifetimes])
+        stored, fitted, by_shop = read_values(client, [keys.customer(user), keys.lifetimes, keys.described(user)])
     if stored is None:
-        raise Failure(_unknown(user, settings))
+        raise Failure(_unknown(user, settings, by_shop))
     known = msgspec.json.decode(stored, type=Customer)
     expected = outlook_of(known, fitted) if fitted is not None else None
     if as_json:
@@ -60,7 +61,9 @@ def outlook_of(known: Customer, fitted: bytes) -> "Outlook | None":
     return outlook(unpack(fitted), known)
 
 
-def _unknown(user: str, settings: Settings) -> str:
+def _unknown(user: str, settings: Settings, by_shop: bytes | None) -> str:
+    if refuses_analysis(by_shop):
+        return f"nothing is kept of customer {user!r} under {settings.key_prefix!r}, who refuses it (topic `users`, `analyse`)"
     if not settings.customers:
         return "FRESHET_CUSTOMERS is false, so no accounts of customers are kept. Set it to true and run freshet rebuild"
     return (

@@ -50,7 +50,7 @@ class PastOutbox(Outbox):
         super().__init__(producer)
         self._past = past
 
-    async def publish(self, topic: str, messages: Sequence[tuple[bytes, bytes, Headers]]) -> None:
+    async def publish(self, topic: str, messages: Sequence[tuple[bytes, bytes | None, Headers]]) -> None:
         if topic not in self._past.told:
             await super().publish(topic, messages)
 
