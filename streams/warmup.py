@@ -55,6 +55,7 @@ async def _count_and_rank(engine: Engine) -> None:
         counted = await engine.count(Chunk(0, arrivals[0].offset, offset - 1, arrivals))
         await engine.trending()
         await engine.recommend(counted, START_MS)
+        await engine.customers(counted)
         await engine.similar(counted.changed[VIEWED].tolist())
         await engine.cold_lists(START_MS)
 

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from recsys.customers.account import Account
 from recsys.customers.days import date_of, gaps, how_many
+from recsys.customers.favourites import Favourites
 from recsys.customers.money import decimal
 from recsys.customers.rfm import Rfm
 from recsys.customers.user import Attribute, Consent, User
@@ -77,6 +78,7 @@ class Customer(Struct, omit_defaults=True):
     segment: str | None = None
     previous_segment: str | None = None
     """Where this message says that the segment has changed."""
+    favourites: Favourites | None = None
     attributes: Mapping[str, Attribute] = {}
     consent: Consent | None = None
     """What the shop said of the customer on the topic `users`, as of this message."""

@@ -1,6 +1,6 @@
 """`freshet customer`: what is known of one, as a table for people."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -8,6 +8,7 @@ import msgspec
 from rich.table import Table
 
 from recsys.connection import open_client, read_values
+from recsys.customers.favourites import Favourite
 from recsys.customers.message import Customer
 from recsys.customers.user import Attribute, Consent
 from recsys.keys import Keys
@@ -90,6 +91,14 @@ def lines(found: Customer) -> Iterator[tuple[str, str]]:
     if found.days_between_orders is not None:
         between = found.days_between_orders
         yield "days between orders", f"mean {between.mean:g}, median {between.median:g}"
+    if found.favourites is not None:
+        likes = found.favourites
+        if likes.categories:
+            yield "likes", shares(likes.categories)
+        if likes.brands:
+            yield "brands", shares(likes.brands)
+        if likes.price_band is not None:
+            yield "prices", f"{likes.price_band} of 5 among like items, 5 dearest"
     if found.attributes:
         yield "described as", ", ".join(f"{name} {described(content)}" for name, content in found.attributes.items())
     if found.consent is not None:
@@ -97,6 +106,14 @@ def lines(found: Customer) -> Iterator[tuple[str, str]]:
     if found.recommendations is not None:
         answers = found.recommendations
         yield "recommendations", f"{answers.shown:,} shown, {answers.clicked:,} clicked, {answers.bought:,} bought"
+
+
+def shares(liked: Sequence[Favourite]) -> str:
+    """
+    >>> shares([Favourite("Home > Mugs", 0.61), Favourite("Gifts", 0.2)])
+    'Home > Mugs 61 %, Gifts 20 %'
+    """
+    return ", ".join(f"{each.name} {100 * each.share:.3g} %" for each in liked)
 
 
 def described(content: Attribute) -> str:
