@@ -11,6 +11,7 @@ from recsys.customers.account import Account
 from recsys.customers.days import date_of, gaps, how_many
 from recsys.customers.favourites import Favourites
 from recsys.customers.money import decimal
+from recsys.customers.outlook import Outlook
 from recsys.customers.rfm import Rfm
 from recsys.customers.user import Attribute, Consent, User
 from recsys.events import Kind
@@ -79,6 +80,8 @@ class Customer(Struct, omit_defaults=True):
     previous_segment: str | None = None
     """Where this message says that the segment has changed."""
     favourites: Favourites | None = None
+    outlook: Outlook | None = None
+    """Of one who ordered, where `freshet lifetimes` has been run."""
     attributes: Mapping[str, Attribute] = {}
     consent: Consent | None = None
     """What the shop said of the customer on the topic `users`, as of this message."""

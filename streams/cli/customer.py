@@ -1,24 +1,22 @@
 """`freshet customer`: what is known of one, as a table for people."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 import msgspec
 from rich.table import Table
 
 from recsys.connection import open_client, read_values
+from recsys.customers.days import day_on
 from recsys.customers.favourites import Favourite
 from recsys.customers.message import Customer
+from recsys.customers.outlook import Outlook, Rhythm, Unreadable, outlooks, unpack
 from recsys.customers.user import Attribute, Consent
 from recsys.keys import Keys
 from streams.cli.failure import Failure
-from streams.cli.lifetimes import demand_scipy
 from streams.cli.lookup import as_json, console, printable
 from streams.settings import Settings, read_settings
-
-if TYPE_CHECKING:
-    from recsys.customers.outlook import Outlook
 
 
 @click.command()
@@ -37,9 +35,10 @@ def customer(user: str, as_json: bool) -> None:
     if stored is None:
         raise Failure(_unknown(user, settings))
     known = msgspec.json.decode(stored, type=Customer)
-    expected = outlook_of(known, fitted) if fitted is not None else None
+    expected = known.outlook if fitted is None else outlook_of(known, fitted)
     if as_json:
-        click.echo(stored if expected is None else msgspec.json.encode(msgspec.json.decode(stored) | {"outlook": expected}))
+        newer = expected is not None and expected != known.outlook
+        click.echo(msgspec.json.encode(msgspec.json.decode(stored) | {"outlook": expected}) if newer else stored)
         return
     table = Table(title=printable(user), show_header=False)
     table.add_column()
@@ -49,16 +48,18 @@ def customer(user: str, as_json: bool) -> None:
     console().print(table)
 
 
-def outlook_of(known: Customer, fitted: bytes) -> "Outlook | None":
-    """What is to be expected of a customer, by what `freshet lifetimes` kept; None, and said, where it cannot be computed."""
+def outlook_of(known: Customer, fitted: bytes) -> Outlook | None:
+    """What is to be expected of a customer, by what `freshet lifetimes` kept last, which may be newer than the message; where
+    that cannot be read, which is said, as in the message."""
     try:
-        demand_scipy()
-    except Failure as failure:
-        failure.show()
+        kept = unpack(fitted)
+    except Unreadable as error:
+        Failure(str(error)).show()
+        return known.outlook
+    if known.first_order is None or known.last_order is None:
         return None
-    from recsys.customers.outlook import outlook, unpack
-
-    return outlook(unpack(fitted), known)
+    days = known.first_order, known.last_order, known.last_seen[:10]
+    return outlooks(kept, [Rhythm(known.order_days, *map(day_on, days))])[0]
 
 
 def _unknown(user: str, settings: Settings) -> str:
@@ -133,7 +134,7 @@ def consents(consent: Consent) -> Iterator[tuple[str, bool]]:
             yield name, given
 
 
-def outlook_lines(expected: "Outlook") -> Iterator[tuple[str, str]]:
+def outlook_lines(expected: Outlook) -> Iterator[tuple[str, str]]:
     """The same of what is to be expected."""
     yield "alive", f"{100 * expected.alive:.3g} % to order ever again (as of {expected.as_of})"
     soon = f"{expected.expected_orders_90_days:.3g} days with an order in the next 90 days"
