@@ -10,7 +10,7 @@ from rich.table import Table
 from recsys.connection import open_client, read_values
 from recsys.customers.days import day_on
 from recsys.customers.favourites import Favourite
-from recsys.customers.message import Customer
+from recsys.customers.message import Customer, Said
 from recsys.customers.outlook import Outlook, Rhythm, Unreadable, outlooks, unpack
 from recsys.customers.user import Attribute, Consent
 from recsys.keys import Keys
@@ -92,6 +92,8 @@ def lines(found: Customer) -> Iterator[tuple[str, str]]:
     if found.days_between_orders is not None:
         between = found.days_between_orders
         yield "days between orders", f"mean {between.mean:g}, median {between.median:g}"
+    if found.feedback is not None:
+        yield "feedback", feedback(found.feedback)
     if found.favourites is not None:
         likes = found.favourites
         if likes.categories:
@@ -115,6 +117,17 @@ def shares(liked: Sequence[Favourite]) -> str:
     'Home > Mugs 61 %, Gifts 20 %'
     """
     return ", ".join(f"{each.name} {100 * each.share:.3g} %" for each in liked)
+
+
+def feedback(told: Said) -> str:
+    """
+    >>> feedback(Said(3, 4.33, comments=2, judged=1, mean_sentiment=0.884))
+    'rates 4.33 of 5 (3 ratings), 2 comments; sentiment 0.88 on a scale of -1 to 1 (1 of them in English)'
+    """
+    text = f"rates {told.mean_rating:g} of 5 ({told.ratings:,} ratings), {told.comments:,} comments"
+    if told.mean_sentiment is None:
+        return text
+    return f"{text}; sentiment {told.mean_sentiment:.2f} on a scale of -1 to 1 ({told.judged:,} of them in English)"
 
 
 def described(content: Attribute) -> str:
