@@ -82,8 +82,9 @@ def known_customers(shard: UserShard, settled: Settled | None) -> list[Known]:
         return []
     chunk = shard.chunk
     newest = {arrival.event.user_id: arrival for arrival in chunk.arrivals}
+    place = {user: shard.first + n for n, user in enumerate(shard.users)}
     return [
-        Known(user, chunk.partition, arrival, account)
+        Known(user, chunk.partition, arrival, account, place[user])
         for user, arrival in newest.items()
         if (account := settled.accounts.get(user)) is not None and account.kinds
     ]

@@ -98,7 +98,7 @@ class Engine:
         self._cold_counting = ColdCounting(self._shards, keys, rules)
         self._popular = popularity.unpack(rules)
         self._ranker = Ranker(self._items, rules)
-        self._standings = Standings(store, self._items, keys, rules, described or keys)
+        self._standings = Standings(store, self._items, keys, rules, described or keys, self._catalogue.shelves)
         self._lines: dict[int, tuple[int, int]] = {}
         """By partition, how many lines were bought, and how many of them again."""
         self._newest_ms = 0
@@ -222,7 +222,7 @@ class Engine:
         if not counted.customers:
             return []
         with self.stages.timed("encode"):
-            return await self._standings.messages(counted.customers)
+            return await self._standings.messages(counted.customers, counted.users.histories, counted.users.purchases)
 
     async def for_anybody(self) -> list[RecommendedItem]:
         """What is recommended to somebody of whom nothing is known, not even an event."""

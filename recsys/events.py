@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from recsys.record import MAX_ID, Amount, Currency, Form, Id, id_text, quoted
+from recsys.sentiment import sentiment
 
 MAX_AHEAD_MS = 10 * 60 * 1000
 EARLIEST_MS = 788_918_400_000
@@ -82,6 +83,10 @@ class Event(Struct, frozen=True, kw_only=True):
     """Two capital letters, ISO 3166-1."""
     recommendation_id: str | None = None
     position: int | None = None
+    commented: bool = False
+    """Whether a rating came with a comment. The comment itself goes no further than to be judged."""
+    sentiment: int | None = None
+    """Of the comment, see `recsys.sentiment`."""
 
     @property
     def home_id(self) -> str:
@@ -120,6 +125,9 @@ class _Wire(Struct):
     """Of any form: producers sent a field of that name before it meant anything."""
     recommendation_id: Annotated[str, Meta(min_length=1)] | None = None
     position: int | None = None
+    comment: Raw = NOTHING
+    """Of any form, too, and so is the next."""
+    language: Raw = NOTHING
 
 
 FIELDS = _Wire.__struct_fields__
@@ -149,7 +157,7 @@ def decode(value: bytes | None, recorded_ms: int) -> Event:
     lines = _lines(wire, kind)
     if kind is Kind.RATING and wire.rating is None:
         raise InvalidEvent("rating: required for an event of type rating")
-    return Event(
+    event = Event(
         kind=kind,
         user_id=_user(wire),
         lines=lines,
@@ -165,6 +173,7 @@ def decode(value: bytes | None, recorded_ms: int) -> Event:
         recommendation_id=wire.recommendation_id,
         position=wire.position,
     )
+    return event if wire.comment is NOTHING or kind is not Kind.RATING else _judged(event, wire)
 
 
 def kind_of(name: str) -> Kind | None:
@@ -194,6 +203,22 @@ def country(undecoded: bytes) -> str | None:
 def _country(undecoded: bytes) -> str | None:
     text = msgspec.json.decode(undecoded, type=str)
     return text.upper() if len(text) == 2 and text.isascii() and text.isalpha() else None
+
+
+def _judged(event: Event, wire: _Wire) -> Event:
+    """The event with what its comment says of the item."""
+    comment = _text(wire.comment)
+    if comment is None:
+        return event
+    return msgspec.structs.replace(event, commented=True, sentiment=sentiment(comment, _text(wire.language)))
+
+
+def _text(undecoded: Raw) -> str | None:
+    """The text that a JSON value is, without white space around it; whatever else it is, or an empty one, is none."""
+    try:
+        return msgspec.json.decode(undecoded, type=str).strip() or None
+    except msgspec.ValidationError:
+        return None
 
 
 def _user(wire: _Wire) -> str:

@@ -78,7 +78,7 @@ async def run(
         partitions = await outbox.partitions(events)
         await claim(store, keys, layout_of(events, partitions, settings.rules))
         await claim_signer(store, keys, Seal.of(settings.secret, events, partitions).signers)
-        catalogue = Catalogue()
+        catalogue = Catalogue(dict(settings.rules.rates))
         theirs = keys if catalogue_of is None else Keys(catalogue_of)
         refusals = Refusals()
         engine = Engine(store, keys, settings.rules, settings.retention_s, catalogue, partitions, theirs, refusals)

@@ -7,16 +7,19 @@ from msgspec import Struct
 
 from recsys.customers import account, rfm
 from recsys.customers.account import Account
+from recsys.customers.feedback import NO_FEEDBACK, Feedback, merged
+from recsys.customers.message import said
 from recsys.customers.rfm import Fifths
 from recsys.keys import Keys
 from recsys.ledger.active import Activity
 from recsys.ledger.figures import Amounts, add_all
 from recsys.ledger.moves import NONE_YET, Trades
-from recsys.ledger.tables import Table, money, money_columns, share
+from recsys.ledger.tables import Table, Value, money, money_columns, share
 from recsys.store import Store
 
 AT_ONCE = 2_000
 """Accounts that are read together."""
+SAID = ("ratings", "mean rating", "comments", "mean sentiment")
 
 
 class Segment(Struct):
@@ -26,6 +29,7 @@ class Segment(Struct):
     orders: int = 0
     spent: Amounts = {}
     refunded: Amounts = {}
+    feedback: Feedback = NO_FEEDBACK
 
 
 class Census(NamedTuple):
@@ -75,15 +79,32 @@ def _count(found: dict[str, Segment], each: Account, fifths: Fifths, rates: Mapp
     segment.orders += each.orders
     add_all(segment.spent, each.spent)
     add_all(segment.refunded, each.refunded)
+    segment.feedback = merged(segment.feedback, each.feedback or NO_FEEDBACK)
 
 
 def table(found: Mapping[str, Segment]) -> Table:
-    """A segment a row, the largest first."""
+    """A segment a row, the largest first; what customers said where anybody rated anything."""
     known = sorted({currency for each in found.values() for currency in (*each.spent, *each.refunded)})
     everybody = sum(each.customers for each in found.values())
     order = sorted(found.items(), key=lambda pair: (-pair[1].customers, pair[0]))
+    rated = any(each.feedback.ratings for each in found.values())
     rows = [
-        [name, each.customers, share(each.customers, everybody), each.orders, *money(each.spent, each.refunded, known)]
+        [
+            name,
+            each.customers,
+            share(each.customers, everybody),
+            each.orders,
+            *money(each.spent, each.refunded, known),
+            *(_said(each.feedback) if rated else ()),
+        ]
         for name, each in order
     ]
-    return Table("segments", "Segments", ["segment", "customers", "share", "orders", *money_columns(known)], rows)
+    columns = ["segment", "customers", "share", "orders", *money_columns(known), *(SAID if rated else ())]
+    return Table("segments", "Segments", columns, rows)
+
+
+def _said(feedback: Feedback) -> list[Value]:
+    if not feedback.ratings:
+        return [0, None, 0, None]
+    told = said(feedback)
+    return [told.ratings, told.mean_rating, told.comments, told.mean_sentiment]
