@@ -5,6 +5,7 @@ import gc
 import logging
 import os
 import signal
+import sys
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -42,6 +43,8 @@ FINISH_S, DRAIN_S, STOP_APP_S, STOP_PRODUCER_S, STOP_CONSUMER_S, MOVE_BACK_S = 2
 """How long each part may take to end."""
 YOUNG_OBJECTS = 100_000
 """After so many new objects the garbage collector looks for rings of them: a batch makes tens of thousands, and no ring."""
+SWITCH_S = 0.001
+"""How long the thread that ranks may wait for the one that counts before it goes on (Python's own: 5 ms)."""
 log = logging.getLogger("freshet.worker")
 
 
@@ -94,6 +97,7 @@ async def run(
         await asyncio.to_thread(warm_up, settings.rules)
         gc.freeze()  # what is loaded by now stays: collections need not look at it
         gc.set_threshold(YOUNG_OBJECTS, 20, 20)
+        sys.setswitchinterval(SWITCH_S)
 
         app = build_app(settings, engine, counting, publishing, when_ready)
         count = asyncio.create_task(counting.run(app.consumer, publishing))
