@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from oracle import INTERACTIONS, Parsed, Recount, home_partition
 
 from recsys.customers import account, money, rfm
+from recsys.customers.account import Account
 from recsys.customers.days import NO_DAYS, Days, contains
 from recsys.customers.rfm import Spreads
 from recsys.events import Kind
@@ -148,7 +149,11 @@ def counts(numbers: list[int]) -> dict[int, int]:
 def found(values: Mapping[str, bytes | None], keys: Keys, user: str, partitions: int) -> Expected:
     """What is stored, in the oracle's words."""
     home = home_partition(user.removeprefix("anon:"), partitions)
-    kept = account.unpack(values[keys.account(home, user)])
+    return found_in(account.unpack(values[keys.account(home, user)]))
+
+
+def found_in(kept: Account) -> Expected:
+    """What an account says, likewise."""
     return Expected(
         kept.first_ms,
         kept.last_ms,

@@ -7,8 +7,8 @@ import oracle
 import pytest
 
 from streams.counting import LARGEST_REJECTED, OURS, fitting, size_of
-from streams.home import FORWARDED, Rejected, read_origin, sort_records
-from streams.seal import Origin, Seal
+from streams.home import Rejected, read_sent, sort_records
+from streams.seal import FORWARDED, Origin, Seal
 
 NOW_MS = 1_764_000_000_000
 GOOD = b'{"event_type":"click","user_id":"u1","item_id":"i"}'
@@ -56,7 +56,8 @@ ORIGIN = Origin(3, 17, 1_700_000_000_000)
 
 
 def sent_on(header: bytes, value: bytes = GOOD, partition: int = 0, seal: Seal = SEAL) -> Any:
-    return read_origin(record(value, headers=(("other", b"x"), (FORWARDED, header))), partition, seal)
+    sent = read_sent(record(value, headers=(("other", b"x"), (FORWARDED, header))), partition, seal)
+    return None if sent is None else (sent.origin, sent.partitions)
 
 
 def test_a_record_that_a_worker_forwarded_is_known_by_its_seal() -> None:

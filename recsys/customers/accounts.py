@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from recsys.batch import Arrival
-from recsys.customers import account, firsts, rfm
+from recsys.customers import account, firsts, joins, rfm
 from recsys.customers.account import Account
+from recsys.customers.joins import Identification, Letter
 from recsys.customers.rfm import Standing
 from recsys.ledger.ledger import Ledger, Written
 from recsys.ledger.steps import SEEN
@@ -32,22 +33,56 @@ class Settled(NamedTuple):
     """Packed; None where nobody stands elsewhere than before."""
     ledger: Written
     """The figures that are other ones."""
+    letters: list[Letter]
+    """To be sent before this is committed."""
+    refused: int
+    """Identifications of visitors who had joined another customer."""
 
 
-def settle(stored: Stored, fresh: Sequence[Arrival], session_gap_ms: int, rates: Mapping[str, float]) -> Settled:
-    """Counts a partition's events that are not counted yet and no repeats."""
+def settle(
+    stored: Stored,
+    partition: int,
+    fresh: Sequence[Arrival],
+    session_gap_ms: int,
+    rates: Mapping[str, float],
+    as_of: Mapping[tuple[int, int], bytes],
+) -> Settled:
+    """Counts a partition's events that are not counted yet and no repeats.
+
+    `as_of` are the histories of visitors where they are identified (`recsys.joined_histories.as_of`).
+    """
     accounts = {user: account.unpack(value) for user, value in stored.accounts.items()}
     before: dict[str, Standing | None] = {}
     ledger = Ledger(stored.ledger)
-    for _, event, _ in fresh:
+    letters: list[Letter] = []
+    refused = 0
+    for offset, event, _, message in fresh:
         theirs = accounts[event.user_id]
         if event.user_id not in before:
-            before[event.user_id] = rfm.standing(theirs, rates)
+            before[event.user_id] = _standing(theirs, rates)
+        if message is not None:
+            if not isinstance(message, Identification):
+                joins.take_in(theirs, message)
+            elif joins.refuses(theirs, message):
+                refused += 1
+            elif joined := joins.answer(theirs, message, as_of[partition, offset]):
+                letters.append(Letter(partition, offset, joined))
+            continue
         first = firsts.note(theirs, event, session_gap_ms)
         ledger.count(event, theirs, first)
         account.count(theirs, event, first.session_id, begins_session=bool(first.session & SEEN))
-    spreads = _spreads(stored.spreads, before, {user: rfm.standing(accounts[user], rates) for user in before})
-    return Settled(accounts, {user: account.pack(accounts[user]) for user in before}, spreads, ledger.written())
+        if event.visitor is not None and (asked := joins.ask(theirs, event)):
+            letters.append(Letter(partition, offset, asked))
+    spreads = _spreads(stored.spreads, before, {user: _standing(accounts[user], rates) for user in before})
+    changed = {user: account.pack(accounts[user]) for user in before}
+    return Settled(accounts, changed, spreads, ledger.written(), letters, refused)
+
+
+def _standing(theirs: Account, rates: Mapping[str, float]) -> Standing | None:
+    """Where a customer stands, with the visitors who joined; these stand there no more."""
+    if theirs.joins is None:
+        return rfm.standing(theirs, rates)
+    return rfm.standing(joins.whole(theirs), rates) if joins.stands_alone(theirs) else None
 
 
 def _spreads(stored: bytes | None, before: Mapping[str, Standing | None], after: Mapping[str, Standing | None]) -> bytes | None:

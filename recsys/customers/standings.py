@@ -8,6 +8,7 @@ from typing import NamedTuple
 from recsys.batch import Arrival
 from recsys.customers import message, rfm
 from recsys.customers.account import Account
+from recsys.customers.joins import stands_alone
 from recsys.customers.message import Customer
 from recsys.customers.rfm import Fifths
 from recsys.item_shards import ItemShards
@@ -22,7 +23,7 @@ FRESH_S = 1.0
 
 
 class Known(NamedTuple):
-    """A customer as the account now is, and the newest event."""
+    """A customer as the account now is, with the visitors who joined, and the newest event."""
 
     user: str
     partition: int
@@ -56,7 +57,7 @@ class Standings:
         for n, (known, by_shop) in enumerate(zip(customers, replies[len(ordered) :], strict=True)):
             if n % AT_ONCE == AT_ONCE - 1:
                 await asyncio.sleep(0)
-            standing = rfm.standing(known.account, self._rates)
+            standing = rfm.standing(known.account, self._rates) if stands_alone(known.account) else None
             scores = None if standing is None else rfm.rfm(standing, await self._all())
             segment = None if scores is None else rfm.segment(scores)
             told = message.customer(known.user, known.account, known.arrival.event.time_ms, scores, segment)

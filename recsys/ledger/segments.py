@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from recsys.customers import account, rfm
 from recsys.customers.account import Account
+from recsys.customers.joins import stands_alone, whole
 from recsys.customers.rfm import Fifths
 from recsys.keys import Keys
 from recsys.ledger.figures import Amounts, add_all
@@ -39,8 +40,8 @@ async def segments(store: Store, keys: Keys, partitions: int, rates: Mapping[str
 
     async def take(some: Sequence[str]) -> None:
         for [value] in await store.read([[key] for key in some]):
-            if value is not None:
-                _count(found, account.unpack(value), fifths, rates)
+            if value is not None and stands_alone(kept := whole(account.unpack(value))):
+                _count(found, kept, fifths, rates)
 
     async for key in store.scan(keys.accounts):
         if key not in seen:
