@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from oracle import INTERACTIONS, Parsed, Recount, home_partition
 
-from recsys.customers import account, money, rfm
+from recsys.customers import account, joins, money, rfm
 from recsys.customers.account import Account
 from recsys.customers.days import NO_DAYS, Days, contains
 from recsys.customers.rfm import Spreads
@@ -123,18 +123,23 @@ def capped(number: Decimal) -> Decimal:
 
 
 def assert_accounts_are(truth: Recount, values: Mapping[str, bytes | None], keys: Keys, partitions: int, gap_ms: float) -> None:
-    """Every customer has an account, and nobody else; each is as it is recounted, and they stand as their accounts say."""
+    """Every customer has an account, and every visitor who joined one, and nobody else; each is as it is recounted, and they
+    stand as their accounts say, visitors with those whom they joined."""
     events: dict[str, list[Parsed]] = defaultdict(list)
     for event in truth.events:
         events[event.user].append(event)
-    assert {key.rpartition(":account:")[2] for key in values if ":account:" in key} == set(events)
+    assert {key.rpartition(":account:")[2] for key in values if ":account:" in key} == {
+        *events,
+        *(f"anon:{visitor}" for visitor in truth.customer_of),
+    }
     for user, theirs in events.items():
         assert found(values, keys, user, partitions) == expected(theirs, gap_ms)
     for partition in range(partitions):
         spreads = Spreads()
         for key, value in values.items():
             if key.startswith(keys.account(partition, "")):
-                rfm.stand(spreads, None, rfm.standing(account.unpack(value), {}))
+                kept = joins.whole(account.unpack(value))
+                rfm.stand(spreads, None, rfm.standing(kept, {}) if joins.stands_alone(kept) else None)
         assert rfm.unpack(values.get(keys.spreads(partition))) == spreads
 
 
