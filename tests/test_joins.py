@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from customers_oracle import assert_accounts_are
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from joins_oracle import assert_joined
 from msgspec.structs import replace
@@ -34,6 +34,8 @@ from streams.cli.customer import lines
 
 PARTITIONS = 3
 DAY_MS = 86_400_000
+LAW = settings(FEW, max_examples=20, phases=(Phase.explicit, Phase.reuse, Phase.generate))
+"""To shrink a failure takes minutes."""
 
 
 class Topic:
@@ -95,7 +97,7 @@ def of_users(store: MemoryStore) -> dict[str, bytes]:
     }
 
 
-@settings(FEW, max_examples=20)
+@LAW
 @given(logs(partitions=PARTITIONS), st.data())
 def test_whatever_happens_visitors_join_as_the_topic_says(log: list[Record], data: st.DataObject) -> None:
     """Two workers, who both go on for ever, with partitions to and fro, chunks of any size, deaths at any write and any letter,
@@ -135,7 +137,7 @@ def test_whatever_happens_visitors_join_as_the_topic_says(log: list[Record], dat
     assert of_users(again) == of_users(store)
 
 
-@settings(FEW, max_examples=20)
+@LAW
 @given(logs(partitions=PARTITIONS))
 def test_an_emptied_redis_is_filled_as_it_was_though_everybody_is_told_again(log: list[Record]) -> None:
     topic, store, again = Topic(log), MemoryStore(), MemoryStore()
