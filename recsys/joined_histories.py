@@ -23,18 +23,28 @@ def as_of(fresh: Fresh, before: Histories, place: Mapping[str, int], rules: Rule
 
     `before` are the histories before the batch, by `place` of the user.
     """
+    asked = {arrival.event.user_id for _, arrival in fresh if isinstance(arrival.message, Identification)}
+    own = {user: one_of(before, place[user]) for user in asked}
+    uncounted: dict[str, list[tuple[int, Arrival]]] = {user: [] for user in asked}
     found = {}
     for partition, arrival in fresh:
-        if not isinstance(arrival.message, Identification):
-            continue
         user = arrival.event.user_id
-        at = place[user]
-        own = Histories._make(column[at : at + 1].copy() for column in before)
-        earlier = [(p, each) for p, each in fresh if each.event.user_id == user and each.offset < arrival.offset]
-        if earlier:
-            fold(own, columns(earlier, [user]), rules)
-        found[partition, arrival.offset] = histories.pack(own, np.zeros(1, np.int64))[0] if own.length[0] else b""
+        if user not in asked:
+            continue
+        if not isinstance(arrival.message, Identification):
+            uncounted[user].append((partition, arrival))
+            continue
+        if uncounted[user]:
+            fold(own[user], columns(uncounted[user], [user]), rules)
+            uncounted[user] = []
+        packed = histories.pack(own[user], np.zeros(1, np.int64))
+        found[partition, arrival.offset] = packed[0] if own[user].length[0] else b""
     return found
+
+
+def one_of(found: Histories, at: int) -> Histories:
+    """A copy of the history in a place."""
+    return Histories._make(column[at : at + 1].copy() for column in found)
 
 
 def with_visitors(found: Histories, accounts: Mapping[int, Account], new: I32) -> Histories:

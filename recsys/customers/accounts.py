@@ -56,6 +56,7 @@ def settle(
     ledger = Ledger(stored.ledger)
     letters: list[Letter] = []
     refused = 0
+    leaves = False
     for offset, event, _, message in fresh:
         theirs = accounts[event.user_id]
         if event.user_id not in before:
@@ -67,13 +68,16 @@ def settle(
                 refused += 1
             elif joined := joins.answer(theirs, message, as_of[partition, offset]):
                 letters.append(Letter(partition, offset, joined))
+                leaves = leaves or theirs.orders > 0
             continue
         first = firsts.note(theirs, event, session_gap_ms)
         ledger.count(event, theirs, first)
         account.count(theirs, event, first.session_id, begins_session=bool(first.session & SEEN))
         if event.visitor is not None and (asked := joins.ask(theirs, event)):
             letters.append(Letter(partition, offset, asked))
-    spreads = _spreads(stored.spreads, before, {user: _standing(accounts[user], rates) for user in before})
+    after = {user: _standing(accounts[user], rates) for user in before}
+    # A visitor who ordered in this batch and leaves in it stood among all in between: what is written says so in any batch.
+    spreads = _spreads(stored.spreads, before, after) if leaves or before != after else None
     changed = {user: account.pack(accounts[user]) for user in before}
     return Settled(accounts, changed, spreads, ledger.written(), letters, refused)
 
@@ -85,10 +89,8 @@ def _standing(theirs: Account, rates: Mapping[str, float]) -> Standing | None:
     return rfm.standing(joins.whole(theirs), rates) if joins.stands_alone(theirs) else None
 
 
-def _spreads(stored: bytes | None, before: Mapping[str, Standing | None], after: Mapping[str, Standing | None]) -> bytes | None:
-    """How all stand after some of them moved, packed; None where nobody did."""
-    if before == after:
-        return None
+def _spreads(stored: bytes | None, before: Mapping[str, Standing | None], after: Mapping[str, Standing | None]) -> bytes:
+    """How all stand after some of them moved, packed."""
     spreads = rfm.unpack(stored)
     for user, standing in after.items():
         rfm.stand(spreads, before[user], standing)
