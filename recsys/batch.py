@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from recsys.compiled import I32, I64, U8, U64, Bools
+from recsys.customers.joins import Message
 from recsys.events import Event, Kind
 from recsys.hashing import NONE, hash_id, hash_item, hash_session
 
@@ -16,7 +17,10 @@ class Arrival(NamedTuple):
     offset: int
     event: Event
     origin: tuple[int, int] | None = None
-    """The partition and offset it was forwarded from, where it first came to another partition."""
+    """The partition and offset it was forwarded from, where it first came to another partition; or of a message, that of the
+    record on whose account it was sent."""
+    message: Message | None = None
+    """Of another home, on a visitor who joins a customer; then `event` only says to whom, and is counted for nobody."""
 
 
 class Batch(NamedTuple):
@@ -58,7 +62,7 @@ def columns(arrivals: Sequence[tuple[int, Arrival]], users: Sequence[str]) -> Ba
     index = {user: place for place, user in enumerate(users)}
     ids: dict[int, str] = {}
     rows = []
-    for partition, (offset, event, _) in arrivals:
+    for partition, (offset, event, *_) in arrivals:
         user = index[event.user_id]
         event_hash = hash_id(event.event_id) if event.event_id else NONE
         session = hash_session(event.session_id) if event.session_id else NONE

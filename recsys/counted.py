@@ -9,6 +9,7 @@ from recsys import rows
 from recsys.batch import Arrival, Batch, matters
 from recsys.compiled import I32, U64, Bools
 from recsys.customers.accounts import Settled
+from recsys.customers.joins import Joined, whole
 from recsys.customers.standings import Known
 from recsys.histories import Histories
 from recsys.item_shards import Merged
@@ -65,14 +66,16 @@ def nothing_counted(shards: Sequence[UserShard], users: Users) -> Counted:
 
 
 def newest_events(shard: UserShard, batch: Batch, changed: Bools) -> dict[str, Newest]:
-    """By user, the newest event of the chunk that changed the history, now or when the chunk was counted before."""
+    """By user, the newest event of the chunk that changed the history, now or when the chunk was counted before; or a visitor's
+    joining."""
     chunk = shard.chunk
     place = {user: shard.first + n for n, user in enumerate(shard.users)}
     offsets = set(batch.offset[changed & (batch.partition == chunk.partition)].tolist())
     return {
         arrival.event.user_id: Newest(chunk.partition, arrival, place[arrival.event.user_id])
         for arrival in chunk.arrivals
-        if matters(arrival.event.kind) and (arrival.offset <= shard.mark.offset or arrival.offset in offsets)
+        if (matters(arrival.event.kind) and (arrival.offset <= shard.mark.offset or arrival.offset in offsets))
+        or (isinstance(arrival.message, Joined) and arrival.message.history)
     }
 
 
@@ -86,7 +89,7 @@ def known_customers(shard: UserShard, settled: Settled | None) -> list[Known]:
     return [
         Known(user, chunk.partition, arrival, account, place[user])
         for user, arrival in newest.items()
-        if (account := settled.accounts.get(user)) is not None and account.kinds
+        if (own := settled.accounts.get(user)) is not None and (account := whole(own)).kinds
     ]
 
 

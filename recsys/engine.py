@@ -25,6 +25,7 @@ from recsys.cold.shopfront import Shopfront
 from recsys.compiled import U64
 from recsys.counted import Counted, Newest, known_customers, newest_events, nothing_counted, without_past
 from recsys.customers.consent import Refusals
+from recsys.customers.joins import Post
 from recsys.customers.message import Customer
 from recsys.customers.standings import Known, Standings
 from recsys.erasure import Erasure
@@ -105,8 +106,11 @@ class Engine:
         self._life = ANY_LIFE
         self._begun: set[int] = set()
 
-    async def count(self, *chunks: Chunk) -> Counted:
+    async def count(self, *chunks: Chunk, post: Post | None = None) -> Counted:
         """Counts chunks of different partitions, exactly once however often they are given; returns what ranking needs.
+
+        What is to be told to the homes of other users goes through `post` before anything is committed; without it nobody is
+        told, so no visitor joins a customer.
 
         Nothing is counted where the mark is gone or a chunk begins after it: Redis went back to an earlier state. Raises
         `DamagedState` if Redis lacks what the marks say it has.
@@ -124,13 +128,17 @@ class Engine:
         with self.stages.timed("read"):
             opened = await self._cold_counting.open(shards, fresh)
         with self.stages.timed("fold"):
+            as_of = self._users.as_of(shards, users, fresh)
             folded = fold_batch(shards, users, batch, self._rules)
         wanted = self._wanted(shards, users.histories)
         guards = {self._keys.user_mark(shard.chunk.partition): shard.stored for shard in shards}
         givings = [shard.giving for shard in shards]
         given = Given(folded.deltas, folded.told, folded.visits, everybody, givings, batch.ids)
         with self.stages.timed("fold"):
-            settled = [self._users.settle(shard, fresh, folded) for shard in shards]
+            settled = [self._users.settle(shard, fresh, folded, as_of) for shard in shards]
+        letters = [letter for of_shard in settled if of_shard is not None for letter in of_shard.letters]
+        if letters and post is not None:
+            await post(letters)
         with self.stages.timed("write"):
             cold = self._cold_counting.count(opened, folded)
             changes = self._users.changes(shards, users, folded, settled, cold)
@@ -166,7 +174,8 @@ class Engine:
         }
         ends = {shard.chunk.partition: shard.chunk.end for shard in shards if shard.chunk.partition not in lost}
         new = new_interactions(folded, len(users.histories.length))
-        return Counted(ends, lost, newest, users, folded.before, new, customers, merged, touched)
+        ranked = self._users.with_visitors(shards, settled, users, new)
+        return Counted(ends, lost, newest, ranked, folded.before, new, customers, merged, touched)
 
     async def recommend(self, counted: Counted, now_ms: int) -> list[tuple[Newest, Recommendation]]:
         """A recommendation for each user whose history was changed, with the event that it answers.

@@ -35,6 +35,7 @@ class Kind(IntEnum):
     REMOVE_FROM_CART = 17
     REFUND = 18
     SEARCH = 19
+    IDENTIFY = 20
 
     @property
     def is_interaction(self) -> bool:
@@ -51,6 +52,9 @@ ALIASES = {
     "order": Kind.PURCHASE,
     "cart": Kind.ADD_TO_CART,
 } | {kind.name.replace("_", "").lower(): kind for kind in Kind}
+
+WITHOUT_ITEMS = frozenset((Kind.SEARCH, Kind.IDENTIFY))
+"""Types that are about no item."""
 
 
 class InvalidEvent(ValueError):
@@ -87,6 +91,8 @@ class Event(Struct, frozen=True, kw_only=True):
     """Whether a rating came with a comment. The comment itself goes no further than to be judged."""
     sentiment: int | None = None
     """Of the comment, see `recsys.sentiment`."""
+    visitor: str | None = None
+    """The `anonymous_id` of an event that has a `user_id`, too."""
 
     @property
     def home_id(self) -> str:
@@ -157,6 +163,8 @@ def decode(value: bytes | None, recorded_ms: int) -> Event:
     lines = _lines(wire, kind)
     if kind is Kind.RATING and wire.rating is None:
         raise InvalidEvent("rating: required for an event of type rating")
+    if kind is Kind.IDENTIFY:
+        _check_identifies(wire)
     event = Event(
         kind=kind,
         user_id=_user(wire),
@@ -172,6 +180,7 @@ def decode(value: bytes | None, recorded_ms: int) -> Event:
         country=country(bytes(wire.country)),
         recommendation_id=wire.recommendation_id,
         position=wire.position,
+        visitor=None if wire.user_id is None else wire.anonymous_id,
     )
     return event if wire.comment is NOTHING or kind is not Kind.RATING else _judged(event, wire)
 
@@ -243,9 +252,15 @@ def _lines(wire: _Wire, kind: Kind) -> tuple[Line, ...]:
         )
     elif one is not None:
         lines = (Line(one, wire.quantity, wire.price),)
-    elif kind is not Kind.SEARCH:
+    elif kind not in WITHOUT_ITEMS:
         raise InvalidEvent("item_id: required field is missing (or give items)")
-    return () if kind is Kind.SEARCH else lines
+    return () if kind in WITHOUT_ITEMS else lines
+
+
+def _check_identifies(wire: _Wire) -> None:
+    for name in ("user_id", "anonymous_id"):
+        if getattr(wire, name) is None:
+            raise InvalidEvent(f"{name}: required for an event of type identify")
 
 
 def _time(given: str | float | None, recorded_ms: int) -> int:

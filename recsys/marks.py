@@ -20,9 +20,13 @@ class UserMark(Struct, omit_defaults=True):
     """The last offset whose effects are in the shard."""
     forwarded_from: dict[int, int] = {}
     """By source partition, the last forwarded offset that was counted here."""
+    letters_from: dict[int, int] = {}
+    """By source partition, the offset of the last record on whose account a message about a visitor was taken here."""
+    refused: int = 0
+    """Of these, the ones that came after the visitor had joined another customer."""
     interactions: int = 0
     repeats: int = 0
-    """Events whose id was in the history, and forwarded records that came twice."""
+    """Events whose id was in the history, and records of other partitions that came twice."""
     rejected: int = 0
     forwarded: int = 0
     """Records that came here although their user's home is another partition."""
@@ -88,6 +92,7 @@ def advanced(
     repeats: int,
     rejected: int,
     forwarded: int,
+    refused: int,
 ) -> UserMark:
     """The mark after everything up to `offset` was counted, and deltas were given to item shards up to `given`."""
     return msgspec.structs.replace(
@@ -103,4 +108,5 @@ def advanced(
         repeats=mark.repeats + repeats,
         rejected=mark.rejected + rejected,
         forwarded=mark.forwarded + forwarded,
+        refused=mark.refused + refused,
     )

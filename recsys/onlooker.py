@@ -6,11 +6,12 @@ from typing import NamedTuple, TypeAlias
 import msgspec
 import numpy as np
 
-from recsys import histories, marks, popularity, users_alike
+from recsys import histories, joined_histories, marks, popularity, users_alike
 from recsys.alike import NOTHING_ALIKE, alike_of
 from recsys.catalogue.catalogue import Catalogue
 from recsys.catalogue.shelf import EMPTY, Shelf, deleted, on_shelf, unavailable
 from recsys.compiled import U64
+from recsys.customers import account
 from recsys.customers.consent import refuses_personal
 from recsys.explanation import BoughtOnce, Explanation, Met, Seen, explained
 from recsys.hashing import NONE, hash_item
@@ -195,21 +196,24 @@ class Onlooker:
 
     async def _found(self, user: str, partition: int) -> Found:
         """What is stored of a user. Raises `Unknown` where that is nothing."""
-        mine = [self._keys.user(partition, user), self._keys.bought(partition, user), self._keys.learner(partition)]
+        mine = [key(partition, user) for key in (self._keys.user, self._keys.bought, self._keys.account)]
+        mine.append(self._keys.learner(partition))
         counted = [[self._keys.user_mark(p)] for p in range(self._partitions)]
-        [[history, bought, learned], [stored], [by_shop], *found] = await self._store.read(
+        [[history, bought, kept, learned], [stored], [by_shop], *found] = await self._store.read(
             [mine, [self._keys.recs(user)], [self._keys.described(user)], *counted]
         )
-        if history is None:
+        own = histories.unpack([history], self._rules.history)
+        with_visitors = joined_histories.with_visitors(own, {0: account.unpack(kept)}, np.zeros(1, np.int32))
+        if not with_visitors.length[0]:
             raise Unknown(
                 f"user {user!r} is unknown under {self._keys.prefix!r}: no interaction of this user was counted lately "
                 f"{NO_INTERACTION}"
             )
         refuses = refuses_personal(by_shop)
-        newest_ms = newest_time(histories.unpack([history], self._rules.history))
+        newest_ms = newest_time(with_visitors)
         if refuses:
-            history = bought = None
-        of_user = Users(histories.unpack([history], self._rules.history), purchases.unpack([bought]))
+            with_visitors, bought = histories.unpack([None], self._rules.history), None
+        of_user = Users(with_visitors, purchases.unpack([bought]))
         before = Before(np.empty(0, np.int64), purchases.empty(0))
         published = msgspec.json.decode(stored, type=Recommendation) if stored else None
         current = [newest_event(of_user.histories, published)]

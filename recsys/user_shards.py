@@ -1,11 +1,12 @@
 """The user shards: of each partition what its users did and bought, with the mark that says up to where. Committed together."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 
-from recsys import histories, marks
+from recsys import histories, joined_histories, marks
 from recsys.batch import Arrival, Batch
 from recsys.compiled import I32, I64, U64, Bools
 from recsys.customers.accounts import Settled, Stored, settle
@@ -26,6 +27,8 @@ from recsys.rules import Rules
 from recsys.shards import Shards
 from recsys.store import Swap
 from recsys.visitors import Visits, visits
+
+NO_HISTORIES: Mapping[tuple[int, int], bytes] = MappingProxyType({})
 
 
 class Chunk(NamedTuple):
@@ -116,7 +119,9 @@ class UserShards:
         """Reads the marks, and all users in the chunks."""
         users = [list(dict.fromkeys(arrival.event.user_id for arrival in chunk.arrivals)) for chunk in chunks]
         touched = [
-            list(dict.fromkeys(scope for a in chunk.arrivals for scope in scopes(a.event))) if self._rules.customers else []
+            list(dict.fromkeys(scope for a in chunk.arrivals for scope in scopes(a.event) if a.message is None))
+            if self._rules.customers
+            else []
             for chunk in chunks
         ]
         replies, _ = await self._shards.read(
@@ -149,15 +154,40 @@ class UserShards:
             keys += [self._keys.ledger(partition, scope) for scope in touched]
         return keys
 
-    def settle(self, shard: UserShard, fresh: Sequence[tuple[int, Arrival]], folded: Folded) -> Settled | None:
+    def as_of(
+        self, shards: Sequence[UserShard], users: Users, fresh: Sequence[tuple[int, Arrival]]
+    ) -> Mapping[tuple[int, int], bytes]:
+        """The histories of visitors where they are identified; to be asked before the batch is folded into `users`."""
+        if all(arrival.message is None for _, arrival in fresh):
+            return NO_HISTORIES
+        place = {user: shard.first + n for shard in shards for n, user in enumerate(shard.users)}
+        return joined_histories.as_of(fresh, users.histories, place, self._rules)
+
+    def with_visitors(self, shards: Sequence[UserShard], settled: Sequence[Settled | None], users: Users, new: I32) -> Users:
+        """The users as they are ranked: with what the visitors did who joined them. `new` is how much of it is, by user."""
+        joined = {
+            shard.first + n: account
+            for shard, customers in zip(shards, settled, strict=True)
+            if customers is not None
+            for n, user in enumerate(shard.users)
+            if (account := customers.accounts[user]).joins is not None
+        }
+        if not joined:
+            return users
+        return users._replace(histories=joined_histories.with_visitors(users.histories, joined, new))
+
+    def settle(
+        self, shard: UserShard, fresh: Sequence[tuple[int, Arrival]], folded: Folded, as_of: Mapping[tuple[int, int], bytes]
+    ) -> Settled | None:
         """Counts the shard's customers by the batch's arrivals that are not counted yet, each with its partition; None where no
-        accounts are kept."""
+        accounts are kept. `as_of` are the histories of visitors where they are identified."""
         if shard.customers is None:
             return None
         here = shard.chunk.partition
         theirs = [arrival for partition, arrival in fresh if partition == here and (here, arrival.offset) not in folded.repeats]
         rules = self._rules
-        return settle(shard.customers, theirs, rules.session_gap_ms, dict(rules.rates), self._refusals.analyse)
+        gap_ms, rates = rules.session_gap_ms, dict(rules.rates)
+        return settle(shard.customers, here, theirs, gap_ms, rates, as_of, self._refusals.analyse)
 
     def changes(
         self,
@@ -184,7 +214,7 @@ class UserShards:
             places = touched[(touched >= shard.first) & (touched < shard.first + len(shard.users))]
             lasting: dict[str, bytes] = {}
             key = self._keys.user_mark(shard.chunk.partition)
-            mark = marks.encode(mark_after(shard, folded, place))
+            mark = marks.encode(mark_after(shard, folded, place, customers.refused if customers is not None else 0))
             values = self._packed(shard, users, places) | dict(more[shard.chunk.partition])
             if customers is not None:
                 here = shard.chunk.partition
@@ -223,8 +253,8 @@ def fold_batch(shards: Sequence[UserShard], users: Users, batch: Batch, rules: R
     return Folded(batch, changed, opened, deltas, told, met, tables, before, again)
 
 
-def mark_after(shard: UserShard, folded: Folded, place: int) -> UserMark:
-    """The mark of a shard once its chunk is counted; `place` is that of its table."""
+def mark_after(shard: UserShard, folded: Folded, place: int, refused: int) -> UserMark:
+    """The mark of a shard once its chunk is counted; `place` is that of its table, `refused` of its identifications."""
     chunk, mark, batch = shard.chunk, shard.mark, folded.batch
     here = batch.partition == chunk.partition
     counts = batch.kind < FIRST_OTHER
@@ -242,6 +272,7 @@ def mark_after(shard: UserShard, folded: Folded, place: int) -> UserMark:
         + sum(offset > mark.offset for offset in chunk.leftover),
         rejected=sum(offset > mark.offset for offset in chunk.rejected),
         forwarded=sum(offset > mark.offset for offset in chunk.forwarded),
+        refused=refused,
     )
 
 
@@ -252,17 +283,19 @@ def new_interactions(folded: Folded, users: int) -> I32:
 
 
 def uncounted(chunk: Chunk, mark: UserMark) -> list[Arrival]:
-    """The arrivals that are not counted yet; a forwarded record counts the first time it comes, which `mark` then remembers."""
+    """The arrivals that are not counted yet; what another partition sent counts the first time it comes, which `mark` then
+    remembers."""
     fresh = []
     for arrival in chunk.arrivals:
         if arrival.offset <= mark.offset:
             continue
         if arrival.origin:
             source, offset = arrival.origin
-            if offset <= mark.forwarded_from.get(source, marks.START):
+            last = mark.forwarded_from if arrival.message is None else mark.letters_from
+            if offset <= last.get(source, marks.START):
                 mark.repeats += 1
                 continue
-            mark.forwarded_from[source] = offset
+            last[source] = offset
         fresh.append(arrival)
     return fresh
 

@@ -1,21 +1,22 @@
 """Counting: what becomes of a chunk of records, up to the commit of its counts.
 
-decode → set aside what is wrong, forward what came elsewhere → count and commit (`recsys.engine`)
+decode → set aside what is wrong, forward what came elsewhere → count, tell other homes who joined, commit (`recsys.engine`)
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+from recsys.customers import joins
 from recsys.engine import Chunk, Counted, Engine, LostPartition
 from recsys.record import MAX_BYTES
 from streams import topics
 from streams.driver import ChunkConsumer, Records
-from streams.home import FORWARDED, Rejected, Sorted, sort_records
+from streams.home import Rejected, Sorted, home_partition, sort_records
 from streams.outbox import Letter, Outbox
 from streams.positions import LostRecords
 from streams.publishing import Outcome, Publishing
-from streams.seal import Seal
+from streams.seal import FORWARDED, JOINING, Origin, Seal
 from streams.settings import Settings
 
 BATCH_RECORDS = 5000
@@ -88,7 +89,7 @@ class Counting:
             foreign = [f.record.offset for f in found.foreign]
             leftover = [record.offset for record in found.leftover]
             batch.append(Chunk(chunk.tp.partition, chunk.start, chunk.end, found.arrivals, rejected, foreign, leftover))
-        counted = await self._engine.count(*batch)
+        counted = await self._engine.count(*batch, post=self._post)
         for chunk in chunks:
             partition = chunk.tp.partition
             if consumer.is_stale(chunk):
@@ -140,6 +141,16 @@ class Counting:
                 if f.record.offset > counted
             ],
         )
+
+    async def _post(self, letters: Sequence[joins.Letter]) -> None:
+        """Writes messages to the homes of other users: they are acknowledged before what they came of is committed."""
+        written = []
+        for letter in letters:
+            home, value = home_partition(letter.home_id, self.partitions), joins.encode(letter.message)
+            origin = Origin(letter.partition, letter.offset, letter.message.event_time)
+            header = self._seal.header(origin, home, value, JOINING)
+            written.append(Letter(home, letter.home_id.encode(), value, [(JOINING, header)]))
+        await self._outbox.deliver(self._events, written)
 
 
 def fitting(rejected: Rejected) -> tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]:

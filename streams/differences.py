@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import Struct
 
+from recsys.customers.message import Visitor
+from recsys.events import ANONYMOUS
 from streams.recount import Pair, Recount, Refused
 
 EXAMPLES = 10
@@ -88,6 +90,8 @@ class Told(Struct):
     events: dict[str, int]
     spent: dict[str, Decimal] = {}
     refunded: dict[str, Decimal] = {}
+    visitors: list[Visitor] = []
+    joined: str | None = None
 
 
 NOBODY_REFUSES = Refused(set(), set(), set())
@@ -106,26 +110,40 @@ def customer_differences(
 
     Of who refuses to be analysed nothing must be told; of who once did, nothing from before: not more than there was.
     """
-    for user, events in sorted(recount.customers.items()):
-        value = published.get(user)
+    for (partition, offset), (visitor, customer) in sorted(recount.identifies.items() ^ recount.identified.items()):
+        if customer not in refused.analyse | refused.once:
+            yield f"{customer}: the record at {partition}/{offset} and what the home of visitor {visitor} was told do not agree"
+    for user in sorted(recount.customers):
+        deeds, value = recount.deeds(user), published.get(user)
         if user in refused.analyse:
             if value is not None:
                 yield f"{user}: refuses to be analysed, and the customer is told"
             continue
         if user in refused.once:
             told = msgspec.json.decode(value or b'{"events":{}}', type=Told)
-            if Counter(told.events) - events:
-                yield f"{user}: the customer, anew, has {told.events}, recounted {dict(events)}"
+            if Counter(told.events) - deeds.events:
+                yield f"{user}: the customer, anew, has {told.events}, recounted {dict(deeds.events)}"
             continue
         if value is None:
-            yield f"{user}: has {events.total()} events, and nothing is known of the customer"
+            yield f"{user}: has {deeds.events.total()} events, and nothing is known of the customer"
             continue
         told = msgspec.json.decode(value, type=Told)
-        if told.events != events:
-            yield f"{user}: the customer has {told.events}, recounted {dict(events)}"
+        if told.events != deeds.events:
+            yield f"{user}: the customer has {told.events}, recounted {dict(deeds.events)}"
         paid = {(how, currency): amount for how in ("spent", "refunded") for currency, amount in getattr(told, how).items()}
-        if paid != recount.paid.get(user, {}):
-            yield f"{user}: the customer paid {in_words(paid)}, recounted {in_words(recount.paid.get(user, {}))}"
+        if paid != deeds.paid:
+            yield f"{user}: the customer paid {in_words(paid)}, recounted {in_words(deeds.paid)}"
+        yield from join_differences(recount, user, told)
+
+
+def join_differences(recount: Recount, user: str, told: Told) -> Iterator[str]:
+    """Holds who joined a customer, or whom a visitor joined, against a recount."""
+    visitors, joined = {visitor.anonymous_id for visitor in told.visitors}, set(recount.joined.get(user, ()))
+    if visitors != joined:
+        yield f"{user}: the visitors {sorted(visitors)} joined, recounted {sorted(joined)}"
+    customer = recount.customer_of.get(user.removeprefix(ANONYMOUS)) if user.startswith(ANONYMOUS) else None
+    if told.joined != customer:
+        yield f"{user}: the visitor joined {told.joined}, recounted {customer}"
 
 
 def refusal_differences(

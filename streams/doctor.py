@@ -218,6 +218,7 @@ def _counted(settings: Settings, client: Client, layout: Layout) -> Iterator[Fin
         total.interactions += mark.interactions
         total.rejected += mark.rejected
         total.forwarded += mark.forwarded
+        total.refused += mark.refused
         total.lost += mark.lost
         total.bought += mark.bought
         total.bought_again += mark.bought_again
@@ -234,6 +235,10 @@ def _counted(settings: Settings, client: Client, layout: Layout) -> Iterator[Fin
         "state", "rejected", "warning" if total.rejected else "ok", f"{total.rejected:,} records",
         f"read their reasons on {settings.topic(topics.REJECTED)}" if total.rejected else "",
     )  # fmt: skip
+    if total.refused:
+        yield Finding(
+            "state", "refused joins", "ok", f"{total.refused:,}: a visitor's id came with a customer's, but another was first"
+        )
     if total.bought:
         yield _bought_again(total, settings)
     if total.lost:

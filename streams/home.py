@@ -8,12 +8,9 @@ from aiokafka import ConsumerRecord
 from aiokafka.partitioner import murmur2
 
 from recsys.batch import Arrival
+from recsys.customers import joins
 from recsys.events import InvalidEvent, decode
-from streams.seal import Origin, Seal
-
-FORWARDED = "forwarded"
-"""The header of a record that was sent on to its home partition: partition, offset and timestamp in ms of the original, and the
-seal (`streams.seal`)."""
+from streams.seal import FORWARDED, JOINING, Origin, Seal
 
 
 class Rejected(NamedTuple):
@@ -37,7 +34,18 @@ class Sorted(NamedTuple):
     rejected: list[Rejected]
     foreign: list[Foreign]
     leftover: list[ConsumerRecord]
-    """Records that were forwarded under another number of partitions: their originals are forwarded anew under this one."""
+    """Records that workers sent under another number of partitions: what they came of is counted anew under this one, and they
+    are sent anew."""
+
+
+class Sent(NamedTuple):
+    """How a record came that a worker sent."""
+
+    name: str
+    """Of the header with the seal: `FORWARDED` or `JOINING`."""
+    origin: Origin
+    partitions: int
+    """How many there were."""
 
 
 @lru_cache(maxsize=1 << 16)
@@ -54,9 +62,14 @@ def sort_records(records: Iterable[ConsumerRecord], partition: int, seal: Seal) 
     """Decodes the records of one partition and says what becomes of each."""
     found = Sorted([], [], [], [])
     for record in records:
-        origin, under = read_origin(record, partition, seal) or (None, seal.partitions)
-        if under != seal.partitions:
+        sent = read_sent(record, partition, seal) if record.headers else None
+        if sent and sent.partitions != seal.partitions:
             found.leftover.append(record)
+            continue
+        origin = sent and sent.origin
+        if sent and sent.name == JOINING:
+            message = joins.decode(record.value)
+            found.arrivals.append(Arrival(record.offset, joins.event_of(message), sent.origin[:2], message))
             continue
         try:
             event = decode(record.value, origin.timestamp_ms if origin else record.timestamp)
@@ -72,9 +85,9 @@ def sort_records(records: Iterable[ConsumerRecord], partition: int, seal: Seal) 
     return found
 
 
-def read_origin(record: ConsumerRecord, partition: int, seal: Seal) -> tuple[Origin, int] | None:
-    """Where a record was forwarded from, and under how many partitions; None for one that no worker forwarded."""
+def read_sent(record: ConsumerRecord, partition: int, seal: Seal) -> Sent | None:
+    """What a worker sent a record as, and from where; None for a record that no worker sent."""
     for name, content in record.headers:
-        if name == FORWARDED and (found := seal.opened(content, partition, record.value)):
-            return found
+        if name in (FORWARDED, JOINING) and (found := seal.opened(content, partition, record.value, name)):
+            return Sent(name, *found)
     return None

@@ -8,23 +8,31 @@ from collections.abc import Iterable, Iterator, Sequence
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any, NamedTuple
 
+import msgspec
 from kafka import KafkaConsumer, TopicPartition
 from kafka.partitioner.default import murmur2
 
 from recsys.customers.user import BadUser, Consent
 from recsys.customers.user import decode as decode_user
-from recsys.events import Event, InvalidEvent, Kind, decode
+from recsys.events import ANONYMOUS, Event, InvalidEvent, Kind, decode
 from recsys.rules import Rules
 from streams.brokers import Brokers
-from streams.seal import Origin, Seal
+from streams.seal import FORWARDED, JOINING, Origin, Seal
 
 MILLIONTH = Decimal("0.000001")
 MOST = Decimal(2**63 - 1) * MILLIONTH
 """What is known of amounts at most."""
+MOST_VISITORS = 20
+"""Who join one customer."""
+DAY_MS = 86_400_000
 POLL_MS = 200
 
 Pair = tuple[str, str]
+Place = tuple[int, int]
+"""Partition and offset."""
 Headers = Sequence[tuple[str, bytes]]
+Paid = dict[tuple[str, str], Decimal]
+"""What was `spent` and what `refunded`, by currency."""
 
 
 class Seen(NamedTuple):
@@ -45,6 +53,14 @@ class Last(NamedTuple):
     event_ids: list[str | None]
     timestamps: list[int]
     """Of the records, in ms."""
+
+
+class Deeds(NamedTuple):
+    """What one did, as far as it is counted again."""
+
+    events: Counter[str]
+    """Of each type."""
+    paid: Paid
 
 
 class Record(NamedTuple):
@@ -91,17 +107,32 @@ class Recount:
         """By home and source partition, the offset of the last forwarded record that was counted."""
         self.customers: dict[str, Counter[str]] = defaultdict(Counter)
         """By user, the events of each type, also of those who only looked."""
-        self.paid: dict[str, dict[tuple[str, str], Decimal]] = defaultdict(dict)
-        """By user, what was `spent` and what `refunded`, by currency."""
+        self.paid: dict[str, Paid] = defaultdict(dict)
+        """By user."""
+        self.asked: dict[str, dict[str, int]] = defaultdict(dict)
+        """By user, the anonymous ids that came with the user's, by the newest day on which they did."""
+        self.identifies: dict[Place, tuple[str, str]] = {}
+        """The records that say that a visitor is a customer, and these two."""
+        self.identified: dict[Place, tuple[str, str]] = {}
+        """The same, by the messages that visitors' homes were sent."""
+        self.customer_of: dict[str, str] = {}
+        """By visitor, the customer whom the visitor joined: the first that was said at the visitor's home."""
+        self.joined: dict[str, dict[str, Deeds]] = defaultdict(dict)
+        """By customer and visitor, what the visitor had done when last identified."""
+        self.letters: dict[tuple[int, int], int] = {}
+        """By home and source partition, the record on whose account the last message was sent."""
         self.last: dict[str, Last] = {}
         """By user."""
 
     def take(self, record: Record) -> None:
         """Counts one record."""
         self.records += 1
-        origin, under = self.origin(record) or (None, self.partitions)
+        name, origin, under = self.sent(record) or (None, None, self.partitions)
         if under != self.partitions:
-            self.repeats += 1  # its original is forwarded under the present number, too
+            self.repeats += 1  # what it came of is sent under the present number, too
+            return
+        if name == JOINING and origin is not None:
+            self.receive(record, origin)
             return
         try:
             event = decode(record.value, origin.timestamp_ms if origin else record.timestamp)
@@ -124,7 +155,7 @@ class Recount:
             self.repeats += 1
             self.follow(event, record)
             return
-        self.know(event)
+        self.know(event, record)
         if event.kind.is_interaction:
             self.last[event.user_id] = Last(record.partition, record.offset, [], [])
             for line in event.lines:
@@ -132,9 +163,11 @@ class Recount:
                 self.interact(history, Seen(line.item_id, event.time_ms, event.session_id, event.event_id, bought))
         self.follow(event, record)
 
-    def know(self, event: Event) -> None:
+    def know(self, event: Event, record: Record) -> None:
         """Counts an event for its customer, whatever it is."""
         self.customers[event.user_id][event.kind.name.lower()] += 1
+        if event.visitor is not None and asks(self.asked[event.user_id], event.visitor, event):
+            self.identifies[record.partition, record.offset] = event.visitor, event.user_id
         how = {Kind.PURCHASE: "spent", Kind.REFUND: "refunded"}.get(event.kind)
         if how is None or not (worth := value_of(event)):
             return
@@ -142,18 +175,46 @@ class Recount:
         paid[name] = min(paid.get(name, Decimal(0)) + worth, MOST)
 
     def follow(self, event: Event, record: Record) -> None:
-        """Notes a record of a user who has interacted."""
-        if last := self.last.get(event.user_id):
-            last.event_ids.append(event.event_id)
+        self.note(event.user_id, event.event_id, record)
+
+    def note(self, user: str, event_id: str | None, record: Record) -> None:
+        """Notes a record of a user, if the user has interacted."""
+        if last := self.last.get(user):
+            last.event_ids.append(event_id)
             last.timestamps.append(record.timestamp)
 
-    def origin(self, record: Record) -> tuple[Origin, int] | None:
-        """Where a record was forwarded from, by its header's seal."""
+    def receive(self, record: Record, origin: Origin) -> None:
+        """Takes a message on a visitor who joins a customer."""
+        said = msgspec.json.decode(record.value or b"", type=dict[str, Any])
+        visitor, customer = said["anonymous_id"], said["user_id"]
+        route = (record.partition, origin.partition)
+        is_new = origin.offset > self.letters.get(route, -1)
+        self.letters[route] = max(origin.offset, self.letters.get(route, -1))
+        self.repeats += not is_new
+        if said["event_type"] == "joined":
+            self.note(customer, None, record)
+        elif is_new:
+            self.identified[origin.partition, origin.offset] = visitor, customer
+            user = ANONYMOUS + visitor
+            if self.customer_of.setdefault(visitor, customer) == customer and user in self.customers:
+                self.joined[customer][visitor] = Deeds(self.customers[user].copy(), self.paid.get(user, {}).copy())
+
+    def deeds(self, customer: str) -> Deeds:
+        """What is to be told of a customer: what was done under the customer's id, and by the visitors who joined."""
+        total = Deeds(self.customers[customer].copy(), self.paid.get(customer, {}).copy())
+        for events, paid in self.joined.get(customer, {}).values():
+            total.events.update(events)
+            for name, worth in paid.items():
+                total.paid[name] = min(total.paid.get(name, Decimal(0)) + worth, MOST)
+        return total
+
+    def sent(self, record: Record) -> tuple[str, Origin, int] | None:
+        """What a worker sent a record as, where from, and under how many partitions, by its header's seal."""
         for name, content in record.headers:
-            if name == "forwarded":
+            if name in (FORWARDED, JOINING):
                 seal = Seal.of(self.secrets, self.topic, self.partitions)
-                if found := seal.opened(content, record.partition, record.value):
-                    return found
+                if found := seal.opened(content, record.partition, record.value, name):
+                    return name, *found
         return None
 
     def interact(self, history: deque[Seen], new: Seen) -> None:
@@ -176,6 +237,16 @@ class Recount:
         self.baskets[item] += 1
         self.together.update(pair(item, other) for other in basket)
         self.after.update((other, item) for other in {seen.item_id for seen in session if not seen.bought} - {item})
+
+
+def asks(asked: dict[str, int], visitor: str, event: Event) -> bool:
+    """Whether an event with both ids says that the visitor is its customer: the first of the two, the first of a later day, and
+    whatever identifies. Notes its day."""
+    day, newest = event.time_ms // DAY_MS, asked.get(visitor)
+    if newest is None and len(asked) == MOST_VISITORS:
+        return False
+    asked[visitor] = day if newest is None else max(day, newest)
+    return newest is None or day > newest or event.kind is Kind.IDENTIFY
 
 
 def value_of(event: Event) -> Decimal:

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 from oracle import INTERACTIONS, Parsed, Recount, home_partition
 from vader import polarity_scores
 
-from recsys.customers import account, money, rfm
+from recsys.customers import account, joins, money, rfm
+from recsys.customers.account import Account
 from recsys.customers.days import NO_DAYS, Days, contains
 from recsys.customers.feedback import NO_FEEDBACK
 from recsys.customers.rfm import Spreads
@@ -144,18 +145,23 @@ def capped(number: Decimal) -> Decimal:
 
 
 def assert_accounts_are(truth: Recount, values: Mapping[str, bytes | None], keys: Keys, partitions: int, gap_ms: float) -> None:
-    """Every customer has an account, and nobody else; each is as it is recounted, and they stand as their accounts say."""
+    """Every customer has an account, and every visitor who joined one, and nobody else; each is as it is recounted, and they
+    stand as their accounts say, visitors with those whom they joined."""
     events: dict[str, list[Parsed]] = defaultdict(list)
     for event in truth.events:
         events[event.user].append(event)
-    assert {key.rpartition(":account:")[2] for key in values if ":account:" in key} == set(events)
+    assert {key.rpartition(":account:")[2] for key in values if ":account:" in key} == {
+        *events,
+        *(f"anon:{visitor}" for visitor in truth.customer_of),
+    }
     for user, theirs in events.items():
         assert found(values, keys, user, partitions) == expected(theirs, gap_ms)
     for partition in range(partitions):
         spreads = Spreads()
         for key, value in values.items():
             if key.startswith(keys.account(partition, "")):
-                rfm.stand(spreads, None, rfm.standing(account.unpack(value), {}))
+                kept = joins.whole(account.unpack(value))
+                rfm.stand(spreads, None, rfm.standing(kept, {}) if joins.stands_alone(kept) else None)
         assert rfm.unpack(values.get(keys.spreads(partition))) == spreads
 
 
@@ -170,7 +176,11 @@ def counts(numbers: list[int]) -> dict[int, int]:
 def found(values: Mapping[str, bytes | None], keys: Keys, user: str, partitions: int) -> Expected:
     """What is stored, in the oracle's words."""
     home = home_partition(user.removeprefix("anon:"), partitions)
-    kept = account.unpack(values[keys.account(home, user)])
+    return found_in(account.unpack(values[keys.account(home, user)]))
+
+
+def found_in(kept: Account) -> Expected:
+    """What an account says, likewise."""
     heard = kept.feedback or NO_FEEDBACK
     return Expected(
         kept.first_ms,

@@ -11,7 +11,7 @@ import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import accumulate
 from typing import Any, NamedTuple
@@ -29,8 +29,10 @@ TYPES = {
     "remove_from_cart": ("removefromcart",),
     "refund": ("refund",),
     "search": ("search",),
+    "identify": ("identify",),
 }
 KINDS = {name: kind for kind, others in TYPES.items() for name in others}
+WITHOUT_ITEMS = {"search", "identify"}
 INTERACTIONS = {"browse", "click", "add_to_cart", "wishlist", "purchase", "rating"}
 TEN_MINUTES_MS = 10 * 60 * 1000
 YEAR_1995_MS = 788_918_400_000
@@ -68,6 +70,11 @@ class Parsed(NamedTuple):
     fields: dict[str, Any]
     """All that stood in the record."""
 
+    @property
+    def visitor(self) -> str | None:
+        """The anonymous id that came with the user's."""
+        return self.fields.get("anonymous_id") if "user_id" in self.fields else None
+
 
 @dataclass
 class Interaction:
@@ -81,6 +88,14 @@ class Interaction:
     begins: bool
     """Whether a session begins here."""
     refunded: bool = False
+
+
+class Joined(NamedTuple):
+    """A visitor when last identified as a customer."""
+
+    events: list[Parsed]
+    """All of the visitor's up to then that were counted."""
+    history: list[Interaction]
 
 
 class Bought(NamedTuple):
@@ -127,6 +142,23 @@ class Recount:
     visits: dict[str, dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
     """Item → user → the largest event time of the user's interactions with it."""
 
+    identifies: dict[tuple[int, int], tuple[str, str]] = field(default_factory=dict)
+    """Event of a customer that identifies a visitor → the two."""
+    asked: dict[str, dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
+    """Customer → visitor → the newest day on which both ids came."""
+    identified: dict[tuple[int, int], tuple[str, str]] = field(default_factory=dict)
+    """The same as `identifies`, by the messages that came to the visitors' homes."""
+    customer_of: dict[str, str] = field(default_factory=dict)
+    """Visitor → the customer whom the visitor joined."""
+    refused: int = 0
+    """Identifications of visitors who had joined another customer."""
+    joined: dict[str, dict[str, Joined]] = field(default_factory=lambda: defaultdict(dict))
+    """Customer → visitor, of those visitors who did something."""
+    told: set[tuple[int, int]] = field(default_factory=set)
+    """The records on whose account customers' homes were to be told."""
+    heard: set[tuple[int, int]] = field(default_factory=set)
+    """Those on whose account they were told; in the end the same."""
+
     def neighbours(self, item: str) -> dict[str, int]:
         """The neighbours of an item and how often they met it."""
         return partners(self.pairs, item)
@@ -150,8 +182,14 @@ def recount(
     """Everything the contract counts, from all records of the topic."""
     result = Recount()
     last_forwarded: dict[tuple[int, int], int] = {}
+    last_letter: dict[tuple[int, int], int] = {}
     for record in sorted(records, key=lambda r: (r.partition, r.offset)):
         name = (record.partition, record.offset)
+        letter = sent_from(record, "joining", topic, secret)
+        if letter is not None:
+            if letter[3] == partitions:
+                receive(result, record, letter[:2], last_letter)
+            continue
         origin = forwarded_from(record, topic, secret)
         if origin is not None and origin[3] != partitions:
             continue
@@ -183,6 +221,8 @@ def count(result: Recount, name: tuple[int, int], event: Parsed, *, history: int
         result.repeated.add(name)
         return
     result.events.append(event)
+    if event.visitor is not None and identifies(result.asked[event.user], event.visitor, event):
+        result.identifies[name] = event.visitor, event.user
     if event.kind == "refund":
         taken_back = [item for item in event.items if take_back(past, item)]
         result.bought.append(Bought(name[0], event.user, taken_back, event.time_ms, event.session_id, refund=True))
@@ -202,6 +242,38 @@ def count(result: Recount, name: tuple[int, int], event: Parsed, *, history: int
         past.append(Interaction(item, event.kind, event.time_ms, event.event_id, event.session_id, begins))
         del past[:-history]
     result.newest[event.user] = name
+
+
+def identifies(asked: dict[str, int], visitor: str, event: Parsed) -> bool:
+    """Whether an event says that a visitor is its user: the first with both ids, the first of a later day, and `identify`."""
+    day, newest = event.time_ms // 86_400_000, asked.get(visitor)
+    if newest is None and len(asked) == 20:
+        return False
+    asked[visitor] = max(day, day if newest is None else newest)
+    return newest is None or day > newest or event.kind == "identify"
+
+
+def receive(result: Recount, record: Record, origin: tuple[int, int], last_letter: dict[tuple[int, int], int]) -> None:
+    """A message from one home to another, on account of the record `origin`."""
+    name, route = (record.partition, record.offset), (record.partition, origin[0])
+    if origin[1] <= last_letter.get(route, -1):
+        result.repeated.add(name)
+        return
+    last_letter[route] = origin[1]
+    said = json.loads(record.value or b"")
+    visitor, customer = said["anonymous_id"], said["user_id"]
+    if said["event_type"] == "joined":
+        result.heard.add(origin)
+        return
+    result.identified[origin] = visitor, customer
+    if result.customer_of.setdefault(visitor, customer) != customer:
+        result.refused += 1
+        return
+    theirs = [event for event in result.events if event.user == f"anon:{visitor}"]
+    if theirs:
+        history = [replace(entry) for entry in result.histories[f"anon:{visitor}"]]
+        result.joined[customer][visitor] = Joined(theirs, history)
+        result.told.add(name)
 
 
 def buy(result: Recount, session: list[Interaction], item: str) -> None:
@@ -252,20 +324,27 @@ def home_partition(home_id: str, partitions: int) -> int:
 
 def forwarded_from(record: Record, topic: str = TOPIC, secret: bytes = SECRET) -> tuple[int, int, int, int] | None:
     """Partition, offset and timestamp of the original, where a worker forwarded the record, and under how many partitions."""
+    return sent_from(record, "forwarded", topic, secret)
+
+
+def sent_from(record: Record, header: str, topic: str = TOPIC, secret: bytes = SECRET) -> tuple[int, int, int, int] | None:
+    """The same of a record with a worker's header of that name."""
     for name, content in record.headers:
-        if name == "forwarded" and (parts := FORWARDED.fullmatch(content or b"")):
+        if name == header and (parts := FORWARDED.fullmatch(content or b"")):
             partition, offset, timestamp, under = map(int, parts.groups()[:4])
-            signed = sealed(record.value or b"", partition, offset, timestamp, under, record.partition, topic, secret)
-            if signed == content:
+            value, home = record.value or b"", record.partition
+            if sealed(value, partition, offset, timestamp, under, home, topic, secret, header) == content:
                 return partition, offset, timestamp, under
     return None
 
 
 def sealed(
-    value: bytes, partition: int, offset: int, timestamp: int, under: int, home: int, topic: str = TOPIC, secret: bytes = SECRET
-) -> bytes:
-    """The header of a record that a worker forwards to `home`."""
-    message = f"{topic}/{under}/{home}/{partition}/{offset}/{timestamp}/".encode() + value
+    value: bytes, partition: int, offset: int, timestamp: int, under: int, home: int, topic: str = TOPIC,
+    secret: bytes = SECRET, header: str = "forwarded",
+) -> bytes:  # fmt: skip
+    """The header of a record that a worker sends to `home`."""
+    kind = "" if header == "forwarded" else f"{header}/"
+    message = f"{kind}{topic}/{under}/{home}/{partition}/{offset}/{timestamp}/".encode() + value
     mac = hmac.new(secret, message, hashlib.sha256).hexdigest()[:32]
     return f"{partition}/{offset}/{timestamp}/{under}-{mac}".encode()
 
@@ -281,6 +360,8 @@ def parse(value: bytes | None, recorded_ms: int) -> Parsed:
     home_id = visitor if user is None else user
     if home_id is None:
         raise Bad("user_id")
+    if kind == "identify" and (user is None or visitor is None):
+        raise Bad("user_id" if user is None else "anonymous_id")
     items = item_ids(fields, kind)
     for name in ("quantity", "price", "value"):
         number(fields, name, 0, math.inf)
@@ -359,9 +440,9 @@ def item_ids(fields: dict[str, Any], kind: str) -> list[str]:
     """The items of the event in their order; none for a search."""
     one, lines = identifier(fields, "item_id", integers=True), fields.get("items")
     if lines is None:
-        if one is None and kind != "search":
+        if one is None and kind not in WITHOUT_ITEMS:
             raise Bad("item_id")
-        return [] if one is None or kind == "search" else [one]
+        return [] if one is None or kind in WITHOUT_ITEMS else [one]
     if one is not None or not isinstance(lines, list) or not 1 <= len(lines) <= 500:
         raise Bad("items")
     items = []
@@ -375,7 +456,7 @@ def item_ids(fields: dict[str, Any], kind: str) -> list[str]:
         number(line, "quantity", 0, math.inf)
         number(line, "price", 0, math.inf)
         items.append(item)
-    return [] if kind == "search" else items
+    return [] if kind in WITHOUT_ITEMS else items
 
 
 def identifier(fields: dict[str, Any], name: str, *, integers: bool = False) -> str | None:

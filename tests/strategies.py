@@ -18,7 +18,7 @@ COUNTED = [
     "browse", "view", "page_view", "Product View", "detail-page-view",
     "click", "CLICK", "add_to_cart", "addtocart", "cart", "wishlist", "purchase", "transaction", "Order",
 ]  # fmt: skip
-UNCOUNTED = ["impression", "remove_from_cart", "refund", "search"]
+UNCOUNTED = ["impression", "remove_from_cart", "refund", "search", "identify"]
 
 
 @dataclass(frozen=True)
@@ -146,6 +146,8 @@ BAD = [
     ),
     BadInput("price: 1e999", raw("price", "1e999"), "price"),
     *(bad("currency", repr(content), click(currency=content)) for content in NO_CURRENCY),
+    bad("user_id", "missing to identify", without("user_id", event_type="identify", anonymous_id="v1")),
+    bad("anonymous_id", "missing to identify", click(event_type="identify")),
     bad("rating", "missing", click(event_type="rating")),
     *(bad("rating", repr(content), click(event_type="rating", rating=content)) for content in NO_RATING),
     bad("query", "513 characters", click(event_type="search", query="é" * 513)),
@@ -204,13 +206,14 @@ def events(draw: st.DrawFn, now_ms: int = NOW_MS) -> dict[str, Any]:
     """A good event, about one in ten without effect on counts."""
     kind = draw(st.sampled_from(COUNTED * 2 + UNCOUNTED + ["rating", *["purchase"] * 8, *["refund"] * 4]))
     event: dict[str, Any] = {"event_type": kind, "unknown": [1, {"a": None}]}
-    if draw(st.sampled_from([True] * 5 + [False])):
+    if kind == "identify" or draw(st.sampled_from([True] * 5 + [False])):
         event["user_id"] = draw(st.sampled_from(USERS))
+        event["anonymous_id"] = draw(st.sampled_from(VISITORS if kind == "identify" else [None, None, *VISITORS]))
     else:
         event |= {"anonymous_id": draw(st.sampled_from(VISITORS)), "user_id": None}
     if kind in ("purchase", "Order", "refund", "view") and draw(st.booleans()):
         event["items"] = draw(baskets())
-    elif kind != "search":
+    elif kind not in ("search", "identify"):
         event["item_id"] = draw(st.sampled_from(ITEMS))
     if kind == "rating":
         event["rating"] = draw(st.sampled_from([1, 2.5, 5]))

@@ -46,7 +46,7 @@ def agree(value: bytes | None, recorded_ms: int = NOW_MS) -> bool:
 
 @pytest.mark.parametrize("kind", list(Kind))
 def test_every_type_is_known_by_its_name(kind: Kind) -> None:
-    assert taken(click(event_type=kind.name.lower(), rating=3)).kind is kind
+    assert taken(click(event_type=kind.name.lower(), rating=3, anonymous_id="v")).kind is kind
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import cold_oracle
 import pytest
 from customers_oracle import assert_accounts_are
+from joins_oracle import assert_joined
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from msgspec.structs import replace
 from oracle import Record, Recount, home_partition, partners, recount, sealed
@@ -84,7 +85,7 @@ class Shop:
     def _event(self) -> dict[str, Any]:
         rng = self._random
         now_ms = int(time.time() * 1000)
-        kinds = ["view", "click", "click", "cart", "purchase", "rating", "refund", "impression", "search"]
+        kinds = ["view", "click", "click", "cart", "purchase", "rating", "refund", "impression", "search", "identify"]
         event = click(event_type=rng.choice(kinds), user_id=f"u{rng.randrange(40)}", item_id=f"i{rng.randrange(60)}")
         self._sent += 1
         event["event_id"] = f"e{self._sent}"
@@ -100,9 +101,10 @@ class Shop:
             event["recommendation_id"] = "r"
         if rng.random() < 0.3:
             event["session_id"] = f"s{rng.randrange(3)}"
-        if rng.random() < 0.1:
+        if event["event_type"] == "identify" or rng.random() < 0.1:
             event["anonymous_id"] = f"v{rng.randrange(10)}"
-            del event["user_id"]
+            if event["event_type"] != "identify" and rng.random() < 0.7:
+                del event["user_id"]
         if rng.random() < 0.2:
             late = now_ms - rng.choice([0, 60_000, 1_790_000, 1_810_000, 86_400_000])
             event["event_time"] = written(late, rng.choice(["ms", "seconds", "zulu", "offset"]))
@@ -225,6 +227,8 @@ def assert_exactly_once(shop: Shop, environ: Mapping[str, str]) -> Recount:
     assert_purchases_are(truth, state, keys, PARTITIONS)
     assert_visitors_are(truth, state, keys, PARTITIONS, Rules().visitors)
     assert_accounts_are(truth, state, keys, PARTITIONS, Rules().session_gap_ms)
+    assert_joined(truth, state, keys, PARTITIONS)
+    assert truth.joined
     items = {item for event in truth.events for item in event.items}
     assert cold_oracle.stored(state, keys, PARTITIONS, items) == cold_oracle.recounted(truth)
     assert_lifetimes(shop, state)
@@ -266,10 +270,14 @@ def assert_rejected(shop: Shop, truth: Recount) -> None:
 
 
 def assert_recommended(shop: Shop, truth: Recount) -> None:
-    """That every user's newest recommendation, on the topic and in Redis, answers the last interaction or a later event."""
+    """That every user's newest recommendation, on the topic and in Redis, answers the last interaction or a later event. Those
+    who never interacted have one if a visitor joined who had."""
     newest = {record.key.decode(): record for record in shop.read(shop.settings.topic("recommendations"))}
-    assert set(newest) == set(truth.newest)
+    known = {customer for customer, parts in truth.joined.items() if any(part.history for part in parts.values())}
+    assert set(newest) == set(truth.newest) | known
     for user, record in newest.items():
+        if user not in truth.newest:
+            continue
         topic, partition, offset = dict(record.headers)["source"].decode().split("/")
         assert (topic, int(partition)) == (shop.events, truth.newest[user][0])
         assert int(offset) >= truth.newest[user][1]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from oracle import Record, Recount, forwarded_from, home_partition, partners, recount
+from oracle import Record, Recount, forwarded_from, home_partition, partners, recount, sent_from
 from purchase_counts import assert_purchases_are
 from strategies import NOW_MS, click, encoded, logs
 from visitor_lists import assert_visitors_are
@@ -18,6 +18,7 @@ from visitor_lists import assert_visitors_are
 from recsys import fold as folding
 from recsys import growth, histories, marks, rows
 from recsys.batch import Arrival, columns, matters
+from recsys.customers import joins
 from recsys.deltas import Deltas
 from recsys.engine import Chunk, Counted, Engine, LostPartition
 from recsys.events import InvalidEvent, Kind, decode
@@ -106,7 +107,12 @@ def chunk(partition: int, start: int, end: int, log: Sequence[Record], partition
     for record in log:
         if record.partition != partition or not start <= record.offset <= end:
             continue
-        origin = forwarded_from(record)
+        sent = sent_from(record, "joining")
+        if sent and sent[3] == partitions:
+            message = joins.decode(record.value or b"")
+            arrivals.append(Arrival(record.offset, joins.event_of(message), sent[:2], message))
+            continue
+        origin = sent or forwarded_from(record)
         if origin and origin[3] != partitions:
             leftover.append(record.offset)
             continue

@@ -6,9 +6,11 @@ from unittest.mock import Mock
 import oracle
 import pytest
 
+from recsys.customers import joins
+from recsys.customers.joins import Identification, Joined
 from streams.counting import LARGEST_REJECTED, OURS, fitting, size_of
-from streams.home import FORWARDED, Rejected, read_origin, sort_records
-from streams.seal import Origin, Seal
+from streams.home import Rejected, read_sent, sort_records
+from streams.seal import FORWARDED, JOINING, Origin, Seal
 
 NOW_MS = 1_764_000_000_000
 GOOD = b'{"event_type":"click","user_id":"u1","item_id":"i"}'
@@ -56,7 +58,8 @@ ORIGIN = Origin(3, 17, 1_700_000_000_000)
 
 
 def sent_on(header: bytes, value: bytes = GOOD, partition: int = 0, seal: Seal = SEAL) -> Any:
-    return read_origin(record(value, headers=(("other", b"x"), (FORWARDED, header))), partition, seal)
+    sent = read_sent(record(value, headers=(("other", b"x"), (FORWARDED, header))), partition, seal)
+    return None if sent is None else (sent.origin, sent.partitions)
 
 
 def test_a_record_that_a_worker_forwarded_is_known_by_its_seal() -> None:
@@ -103,3 +106,35 @@ def test_a_forged_header_changes_nothing() -> None:
     assert arrival.origin is None
     [foreign] = sort_records([forged], 3, SEAL).foreign
     assert sent_on(foreign.header) == (Origin(3, 7, NOW_MS), 4)
+
+
+# Messages on visitors who join
+
+ASKED = b'{"event_type":"identify","anonymous_id":"v","user_id":"u1","event_time":1764000000000}'
+
+
+def test_a_message_from_another_home_is_known_by_its_seal_and_says_what_a_worker_said() -> None:
+    header = SEAL.header(ORIGIN, 3, ASKED, JOINING)
+    assert header == oracle.sealed(ASKED, *ORIGIN, under=4, home=3, secret=b"key", header="joining")
+    [arrival] = sort_records([record(ASKED, headers=((JOINING, header),))], 3, SEAL).arrivals
+    assert arrival.message == Identification("v", "u1", NOW_MS)
+    assert (arrival.origin, arrival.event.user_id, arrival.event.lines) == (ORIGIN[:2], "anon:v", ())
+
+
+@pytest.mark.parametrize("name", [JOINING, FORWARDED])
+def test_no_header_can_be_passed_off_as_the_other(name: str) -> None:
+    other = FORWARDED if name == JOINING else JOINING
+    [arrival] = sort_records([record(ASKED, headers=((name, SEAL.header(ORIGIN, 0, ASKED, other)),))], 0, SEAL).arrivals
+    assert (arrival.message, arrival.origin, arrival.event.user_id) == (None, None, "u1")
+
+
+def test_an_answer_that_no_worker_sealed_is_set_aside() -> None:
+    forged = joins.encode(Joined("v", "u1", NOW_MS, b"", b""))
+    [rejected] = sort_records([record(forged, headers=((JOINING, b"3/7/1/4-" + b"0" * 32),))], 0, SEAL).rejected
+    assert rejected.reason == "event_type: unknown type 'joined'"
+
+
+def test_a_message_under_another_number_of_partitions_is_left_to_what_it_came_of() -> None:
+    header = Seal.of("key", "events", 3).header(ORIGIN, 0, ASKED, JOINING)
+    found = sort_records([record(ASKED, headers=((JOINING, header),))], 0, SEAL)
+    assert (len(found.leftover), len(found.arrivals), len(found.foreign)) == (1, 0, 0)

@@ -117,7 +117,7 @@ class ColdCounting:
 
 def heard(arrival: Arrival) -> Said:
     """What an arrival says; each event is looked at once."""
-    offset, event, _ = arrival
+    offset, event, *_ = arrival
     names = contexts(event.source, event.country) if event.kind.is_interaction else NO_CONTEXTS
     trial = answers(event)
     items = [hash_item(line.item_id) for line in event.lines] if names or trial is not NO_TRIALS else []

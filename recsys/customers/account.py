@@ -20,6 +20,26 @@ LONGEST_NAME = 32
 OTHERS = "others"
 
 
+class Part(Struct, array_like=True, gc=False):
+    """A visitor as of when last identified: kept beside the customer's own account, so that it can be taken out again."""
+
+    account: bytes
+    """What of the visitor's account is told (`recsys.customers.merging.told`), packed."""
+    history: bytes
+    """What the visitor did last (`recsys.histories`); empty for nothing."""
+
+
+class Joins(Struct, array_like=True, gc=False):
+    """Of a visitor who joined a customer, or of a customer whom visitors joined (`recsys.customers.joins`)."""
+
+    customer: str = ""
+    """Of a visitor: whom they joined; empty for nobody."""
+    asked: dict[str, int] = {}
+    """Of a customer: the anonymous ids that came with the customer's, by the day of the newest event that brought them."""
+    parts: dict[str, Part] = {}
+    """Of a customer: the visitors who joined, by anonymous id."""
+
+
 class Account(Struct, array_like=True, gc=False):
     """What was counted of a customer. Times are event times in milliseconds since 1970, amounts millionths by currency."""
 
@@ -77,6 +97,8 @@ class Account(Struct, array_like=True, gc=False):
     """Orders and what was paid, by day."""
     feedback: Feedback | None = None
     """None before the first rating."""
+    joins: Joins | None = None
+    """None for the most: who always came under one id."""
 
 
 _decoder = msgspec.msgpack.Decoder(Account)

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import NamedTuple
 
 from recsys.batch import Arrival
-from recsys.customers import account, firsts, rfm, trade
+from recsys.customers import account, firsts, joins, rfm, trade
 from recsys.customers.account import Account
+from recsys.customers.joins import Identification, Letter
 from recsys.customers.rfm import Standing
 from recsys.events import Kind
 from recsys.ledger.ledger import Ledger, Written
@@ -35,43 +36,78 @@ class Settled(NamedTuple):
     """Packed; None where nobody stands elsewhere than before."""
     ledger: Written
     """The figures that are other ones."""
+    letters: list[Letter]
+    """To be sent before this is committed."""
+    refused: int
+    """Identifications of visitors who had joined another customer."""
 
 
 def settle(
-    stored: Stored, fresh: Sequence[Arrival], session_gap_ms: int, rates: Mapping[str, float], refused: Set[str] = frozenset()
+    stored: Stored,
+    partition: int,
+    fresh: Sequence[Arrival],
+    session_gap_ms: int,
+    rates: Mapping[str, float],
+    as_of: Mapping[tuple[int, int], bytes],
+    refuse: Set[str] = frozenset(),
 ) -> Settled:
     """Counts a partition's events that are not counted yet and no repeats, but for those of users who refuse an account: they
-    are in no figure either."""
-    accounts = {user: account.unpack(value) for user, value in stored.accounts.items() if user not in refused}
+    are in no figure either.
+
+    `as_of` are the histories of visitors where they are identified (`recsys.joined_histories.as_of`).
+    """
+    accounts = {user: account.unpack(value) for user, value in stored.accounts.items() if user not in refuse}
     before: dict[str, Standing | None] = {}
     ledger = Ledger(stored.ledger)
-    for _, event, _ in fresh:
+    letters: list[Letter] = []
+    refused = 0
+    leaves = False
+    for offset, event, _, message in fresh:
         theirs = accounts.get(event.user_id)
         if theirs is None:
             continue
         if event.user_id not in before:
-            before[event.user_id] = rfm.standing(theirs, rates)
+            before[event.user_id] = _standing(theirs, rates)
+        if message is not None:
+            if not isinstance(message, Identification):
+                joins.take_in(theirs, message)
+            elif joins.refuses(theirs, message):
+                refused += 1
+            elif joined := joins.answer(theirs, message, as_of[partition, offset]):
+                letters.append(Letter(partition, offset, joined))
+                leaves = leaves or theirs.orders > 0
+            continue
         first = firsts.note(theirs, event, session_gap_ms)
         ledger.count(event, theirs, first)
         if event.kind in TRADING:
             trade.note(theirs.trade, event, theirs.order_days, rates)
         account.count(theirs, event, first.session_id, begins_session=bool(first.session & SEEN))
-    spreads = _spreads(stored.spreads, before, {user: rfm.standing(accounts[user], rates) for user in before})
-    return Settled(accounts, {user: account.pack(accounts[user]) for user in before}, spreads, ledger.written())
+        if event.visitor is not None and (asked := joins.ask(theirs, event)):
+            letters.append(Letter(partition, offset, asked))
+    after = {user: _standing(accounts[user], rates) for user in before}
+    # A visitor who ordered in this batch and leaves in it stood among all in between: what is written says so in any batch.
+    spreads = _spreads(stored.spreads, before, after) if leaves or before != after else None
+    changed = {user: account.pack(accounts[user]) for user in before}
+    return Settled(accounts, changed, spreads, ledger.written(), letters, refused)
 
 
 def erase(accounts: Iterable[bytes], spreads: bytes | None, rates: Mapping[str, float]) -> bytes:
     """How all stand without the customers of these accounts, packed."""
     left = rfm.unpack(spreads)
     for value in accounts:
-        rfm.stand(left, rfm.standing(account.unpack(value), rates), None)
+        rfm.stand(left, _standing(account.unpack(value), rates), None)
     return rfm.pack(left)
 
 
-def _spreads(stored: bytes | None, before: Mapping[str, Standing | None], after: Mapping[str, Standing | None]) -> bytes | None:
-    """How all stand after some of them moved, packed; None where nobody did."""
-    if before == after:
-        return None
+def _standing(theirs: Account, rates: Mapping[str, float]) -> Standing | None:
+    """Where a customer stands, with the visitors who joined; these stand there no more."""
+    if theirs.joins is None:
+        return rfm.standing(theirs, rates)
+    return rfm.standing(joins.whole(theirs), rates) if joins.stands_alone(theirs) else None
+
+
+def _spreads(stored: bytes | None, before: Mapping[str, Standing | None], after: Mapping[str, Standing | None]) -> bytes:
+    """How all stand after some of them moved, packed."""
     spreads = rfm.unpack(stored)
     for user, standing in after.items():
         rfm.stand(spreads, before[user], standing)

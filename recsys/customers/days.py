@@ -85,6 +85,25 @@ def with_day(days: Days, day: int) -> Days:
     return Days(days.first, days.bits + bytes(place - len(days.bits)) + bytes((1 << bit,)))
 
 
+def union(a: Days, b: Days) -> Days:
+    """The days that are in either set. Of more than 20 years the newest are kept, so that it does not matter in which order
+    several sets are joined.
+
+    >>> week = with_day(with_day(NO_DAYS, 20), 26)
+    >>> each_day(union(week, with_day(NO_DAYS, 23))), union(week, with_day(NO_DAYS, 26 + LONGEST)).first - LONGEST
+    ([20, 23, 26], 26)
+    """
+    if not a.bits or not b.bits:
+        return a if a.bits else b
+    first = max(min(a.first, b.first), max(a.last, b.last) - LONGEST + 1)
+    bits = 0
+    for days in (a, b):
+        theirs = int.from_bytes(days.bits, "little")
+        bits |= theirs << (days.first - first) if days.first >= first else theirs >> (first - days.first)
+    empty = (bits & -bits).bit_length() - 1
+    return Days(first + empty, _packed(bits >> empty))
+
+
 def fits(days: Days, day: int) -> bool:
     """Whether a day is near enough to the others to be put into the set."""
     return not days.bits or days.last - LONGEST < day < days.first + LONGEST

@@ -7,7 +7,7 @@ from statistics import fmean, median
 import msgspec
 from msgspec import Struct
 
-from recsys.customers.account import Account
+from recsys.customers.account import Account, Joins, unpack
 from recsys.customers.days import date_of, gaps, how_many
 from recsys.customers.favourites import Favourites
 from recsys.customers.feedback import Feedback
@@ -62,8 +62,19 @@ class Scores(Struct):
     monetary: int
 
 
+class Visitor(Struct, omit_defaults=True):
+    """An anonymous visitor who turned out to be the customer, as of then."""
+
+    anonymous_id: str
+    first_seen: str
+    last_seen: str
+    events: int
+    sources: dict[str, int] = {}
+
+
 class Customer(Struct, omit_defaults=True):
-    """What the topic and Redis hold for a customer, all of it from the customer's events: see `recsys.customers.account`."""
+    """What the topic and Redis hold for a customer, all of it from the events of the customer, and of the visitors who joined:
+    see `recsys.customers.account`."""
 
     user_id: str
     updated_at: str
@@ -100,10 +111,14 @@ class Customer(Struct, omit_defaults=True):
     attributes: Mapping[str, Attribute] = {}
     consent: Consent | None = None
     """What the shop said of the customer on the topic `users`, as of this message."""
+    visitors: list[Visitor] = []
+    """Who joined this customer, by id; they are in all that stands above."""
+    joined: str | None = None
+    """Of an anonymous visitor: the customer who this turned out to be."""
 
 
 def customer(user: str, account: Account, updated_ms: int, rfm: Rfm | None, segment: str | None) -> Customer:
-    """The message for a customer who has an account with at least one event."""
+    """The message for a customer whose account, with all visitors who joined, has at least one event."""
     days = account.order_days
     between = gaps(days) if account.orders > 1 else []
     answers = account.shown, account.clicked, account.taken
@@ -131,6 +146,8 @@ def customer(user: str, account: Account, updated_ms: int, rfm: Rfm | None, segm
         feedback=None if account.feedback is None else said(account.feedback),
         rfm=None if rfm is None else Scores(*rfm),
         segment=segment,
+        visitors=[] if account.joins is None else visitors(account.joins),
+        joined=None if account.joins is None else account.joins.customer or None,
     )
 
 
@@ -146,6 +163,21 @@ def said(feedback: Feedback) -> Said:
         feedback.judged,
         round(feedback.sentiment / feedback.judged / SCALE, 4) if feedback.judged else None,
     )
+
+
+def visitors(joins: Joins) -> list[Visitor]:
+    """What there is to say of each of the visitors who joined a customer."""
+    parts = [(anonymous_id, unpack(part.account)) for anonymous_id, part in sorted(joins.parts.items())]
+    return [
+        Visitor(
+            anonymous_id,
+            instant(each.first_ms),
+            instant(each.last_ms),
+            sum(each.kinds.values()),
+            dict(sorted(each.sources.items())),
+        )
+        for anonymous_id, each in parts
+    ]
 
 
 def describe(message: Customer, by_shop: bytes) -> None:

@@ -14,6 +14,7 @@ from recsys.customers import message, outlook, rfm
 from recsys.customers.account import Account
 from recsys.customers.days import day_of, how_many
 from recsys.customers.favourites import Favourites, favourites
+from recsys.customers.joins import stands_alone
 from recsys.customers.message import Customer
 from recsys.customers.outlook import Fitted, Outlook, Rhythm
 from recsys.customers.rfm import Fifths
@@ -32,7 +33,7 @@ FRESH_S = 1.0
 
 
 class Known(NamedTuple):
-    """A customer as the account now is, and the newest event."""
+    """A customer as the account now is, with the visitors who joined, and the newest event."""
 
     user: str
     partition: int
@@ -85,7 +86,7 @@ class Standings:
         for n, (known, by_shop, liked) in enumerate(zip(customers, replies[len(ordered) :], likes, strict=True)):
             if n % AT_ONCE == AT_ONCE - 1:
                 await asyncio.sleep(0)
-            standing = rfm.standing(known.account, self._rates)
+            standing = rfm.standing(known.account, self._rates) if stands_alone(known.account) else None
             scores = None if standing is None or everybody is None else rfm.rfm(standing, everybody.fifths)
             segment = None if scores is None else rfm.segment(scores)
             told = message.customer(known.user, known.account, known.arrival.event.time_ms, scores, segment)

@@ -8,6 +8,7 @@ from msgspec import Struct
 from recsys.customers import account, rfm
 from recsys.customers.account import Account
 from recsys.customers.feedback import NO_FEEDBACK, Feedback, merged
+from recsys.customers.joins import stands_alone, whole
 from recsys.customers.message import said
 from recsys.customers.rfm import Fifths
 from recsys.keys import Keys
@@ -54,8 +55,7 @@ async def census(store: Store, keys: Keys, partitions: int, rates: Mapping[str, 
 
     async def take(some: Sequence[str]) -> None:
         for [value] in await store.read([[key] for key in some]):
-            if value:
-                each = account.unpack(value)
+            if value and stands_alone(each := whole(account.unpack(value))):
                 _count(found, each, fifths, rates)
                 trades.add(each.trade)
                 activity.add(each.days)

@@ -18,7 +18,7 @@ from streams.brokers import Brokers
 from streams.demo.mishaps import sendings
 from streams.demo.pace import on_time
 from streams.demo.sender import Acknowledged, Sender
-from streams.home import FORWARDED
+from streams.seal import FORWARDED
 from streams.shop.catalogue import build_catalogue
 from streams.shop.shoppers import crowd
 from streams.shop.traffic import events
@@ -33,6 +33,13 @@ NO_SESSION = 0.1
 NO_KEY = 0.01
 BAD = 0.004
 """After which a bad record follows."""
+ANONYMOUS = 0.06
+"""Which a known shopper does before she says who she is, from a device that she may share."""
+BOTH = 0.03
+"""Which carry her device's id beside her own."""
+IDENTIFY = 0.003
+"""After which she says who she is."""
+DEVICES = 200
 HOSTILE = 0.005
 """Which somebody sends with a `forwarded` header of his own making: they must change nothing."""
 
@@ -90,14 +97,39 @@ def shop_events(seed: int, rate: float, start_ms: int) -> Iterator[tuple[float, 
     return events(rng, catalogue, crowd(rng, SHOPPERS, catalogue), rate=rate, start_ms=start_ms)
 
 
+def recognised(rng: Random, fields: Fields) -> list[Fields]:
+    """An event of a shopper as the shop can tell whose it is, and perhaps one that says so.
+
+    >>> recognised(Random(5), {"anonymous_id": "v1"})
+    [{'anonymous_id': 'v1'}]
+    """
+    if "user_id" not in fields:
+        return [fields]
+    device = {"anonymous_id": f"device-{crc32(fields['user_id'].encode()) % DEVICES}"}
+    chance = rng.random()
+    if chance < ANONYMOUS:
+        return [{name: content for name, content in fields.items() if name != "user_id"} | device]
+    if chance < ANONYMOUS + BOTH:
+        return [fields | device]
+    if chance < ANONYMOUS + BOTH + IDENTIFY:
+        said = {name: fields[name] for name in ("user_id", "event_time")} | device
+        return [fields, {"event_type": "identify", "event_id": f"{fields['event_id']}-identify"} | said]
+    return [fields]
+
+
 def dispatches(rng: Random, fields: Fields) -> list[Dispatch]:
     """The records that become of one event."""
+    return [dispatch for each in recognised(rng, fields) for dispatch in sent(rng, each)]
+
+
+def sent(rng: Random, fields: Fields) -> list[Dispatch]:
+    """The records that become of one event on its way."""
     fields = dict(fields)
     if rng.random() < LATE:
         at = datetime.fromisoformat(fields["event_time"]) - timedelta(seconds=rng.choice(BEHIND_S))
         fields["event_time"] = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     if rng.random() < NO_SESSION:
-        del fields["session_id"]
+        fields.pop("session_id", None)
     key = str(fields.get("user_id") or fields["anonymous_id"]).encode()
     found = [Dispatch(sending.value, sending.key) for sending in sendings(rng, msgspec.json.encode(fields), key)]
     chance = rng.random()

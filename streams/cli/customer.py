@@ -11,7 +11,7 @@ from recsys.connection import open_client, read_values
 from recsys.customers.consent import refuses_analysis
 from recsys.customers.days import day_on
 from recsys.customers.favourites import Favourite
-from recsys.customers.message import Customer, Said
+from recsys.customers.message import Customer, Said, Visitor
 from recsys.customers.outlook import Outlook, Rhythm, Unreadable, outlooks, unpack
 from recsys.customers.user import Attribute, Consent
 from recsys.keys import Keys
@@ -109,6 +109,10 @@ def lines(found: Customer) -> Iterator[tuple[str, str]]:
         yield "described as", ", ".join(f"{name} {described(content)}" for name, content in found.attributes.items())
     if found.consent is not None:
         yield "consent", ", ".join(f"{name}: {'yes' if given else 'no'}" for name, given in consents(found.consent))
+    if found.visitors:
+        yield "visitors joined", "; ".join(visited(visitor) for visitor in found.visitors)
+    if found.joined is not None:
+        yield "joined", f"{found.joined}: the orders are told there"
     if found.recommendations is not None:
         answers = found.recommendations
         yield "recommendations", f"{answers.shown:,} shown, {answers.clicked:,} clicked, {answers.bought:,} bought"
@@ -131,6 +135,15 @@ def feedback(told: Said) -> str:
     if told.mean_sentiment is None:
         return text
     return f"{text}; sentiment {told.mean_sentiment:.2f} on a scale of -1 to 1 ({told.judged:,} of them in English)"
+
+
+def visited(visitor: Visitor) -> str:
+    """
+    >>> visited(Visitor("v1", "2026-01-01T10:00:00.000Z", "2026-01-02T11:00:00.000Z", 3, {"ios": 3}))
+    'v1 (3 events, last seen 2026-01-02T11:00:00.000Z, from ios 3)'
+    """
+    since = f"{visitor.events:,} events, last seen {visitor.last_seen}"
+    return f"{visitor.anonymous_id} ({since}{', from ' + counts(visitor.sources) if visitor.sources else ''})"
 
 
 def described(content: Attribute) -> str:

@@ -14,6 +14,7 @@ from rich.table import Table
 from recsys.connection import Client, open_client, read_values
 from recsys.customers import account
 from recsys.customers.days import DAY_MS, NO_DAYS, Days, date_of, day_of, with_day
+from recsys.customers.joins import stands_alone, whole
 from recsys.events import Kind
 from recsys.keys import Keys
 from recsys.readers import FORMATS, FormatError
@@ -117,9 +118,9 @@ def of_accounts(client: Client, settings: Settings) -> Ordered:
         while batch := list(islice(there, BATCH)):
             for value in read_values(client, batch):
                 if value:  # else the customer was forgotten meanwhile
-                    theirs = account.unpack(value)
+                    theirs = whole(account.unpack(value))
                     until = max(until, day_of(theirs.last_ms))
-                    if theirs.orders:
+                    if theirs.orders and stands_alone(theirs):
                         days.append(theirs.order_days)
             done += len(batch)
             progress.show(None, done)
