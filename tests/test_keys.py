@@ -85,7 +85,7 @@ PARSED = re.compile(
     r"(?P<kind>recs|similar|together|bought_after|item|user|worker|category|customer):(?P<id>.+)"
     r"|(?P<alone>trending|cold|lifetimes|state|signer|catalogue)|trending:(?P<trending_in>.+)|cold:(?P<cold_in>.+)"
     r"|\{u(?P<met>\d+)\}:context:(?P<slot>\d+)|\{u(?P<shown>\d+)\}:trials:(?P<tried>\d+)"
-    r"|\{(?P<side>[uicp])(?P<shard>\d+)\}:(?P<what>mark|published|learner|contexts|spreads|top|deleted)"
+    r"|\{(?P<side>[uicp])(?P<shard>\d+)\}:(?P<what>mark|published|learner|contexts|spreads|top|deleted|refusals)"
     r"|\{u(?P<home>\d+)\}:(?P<of>user|bought|account|ledger):(?P<user>.+)"
     r"|\{i(?P<at>\d+)\}:(?P<each>row|together|after|sales|visitors):(?P<item>[0-9a-f]{16})",
     re.DOTALL,
