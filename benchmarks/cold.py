@@ -50,6 +50,8 @@ from streams.shop.traffic import events
 LOOK_S = 0.01
 """Between two looks at Redis: what is measured there is too long by as much, and by what a look takes."""
 PATIENCE_S = 30.0
+LOOKED_AT = 200
+"""Of the keys that named an item so many are looked at in turn, or looking would keep Redis from being swept."""
 LOOKS, SETTLED_S = 2, 0.5
 """So often nothing may be found, so long after one another, until an item is believed to be gone."""
 SHOWN, LONG_AGO = 20, "2026-01-01T00:00:00.000Z"
@@ -298,12 +300,15 @@ def watch(shop: Shop, item: str, where: list[str]) -> float | None:
     """
     until, looks, nowhere_ms = time.monotonic() + PATIENCE_S, 0, None
     while looks < LOOKS:
-        while where := shop.naming(item, where):
+        while where:
+            left = shop.naming(item, where[:LOOKED_AT])
+            where = left + where[LOOKED_AT:]
             if time.monotonic() > until:
                 sys.stderr.write(f"{item} is still named by {', '.join(sorted(where)[:5])}\n")
                 return None
-            nowhere_ms = None
-            time.sleep(LOOK_S)
+            if left:
+                nowhere_ms = None
+                time.sleep(LOOK_S)
         nowhere_ms = nowhere_ms or time.time() * 1000
         time.sleep(SETTLED_S)
         where = [key for key, items in shop.public().items() if item in items]

@@ -221,10 +221,21 @@ class Engine:
                     items=items,
                 )
                 answers.append((each, message))
-        late = self._catalogue.hidden_since(gone)
-        for _, message in answers if late else ():
-            message.items = [item for item in message.items if hash_item(item.item_id) not in late]
+        self.take_out((message for _, message in answers), gone)
         return answers
+
+    @property
+    def hidden(self) -> U64:
+        """The items (hashes, rising) that the catalogue shows to nobody: another array as soon as they are others."""
+        return self._catalogue.hidden
+
+    def take_out(self, messages: Iterable[Recommendation | Neighbours], before: U64) -> None:
+        """Takes out of messages what was hidden since `hidden` was `before`: while they were made."""
+        late = self._catalogue.hidden_since(before)
+        for message in messages if late else ():
+            for place in range(len(message.items) - 1, -1, -1):
+                if hash_item(message.items[place].item_id) in late:
+                    del message.items[place]
 
     async def customers(self, counted: Counted) -> list[tuple[Known, Customer]]:
         """A message for each customer of whom there is an event."""

@@ -237,9 +237,13 @@ class Publishing:
         for table, (made, key) in self._lists.items():
             items = list(changed[table])
             for first in range(0, len(items), ITEMS_AT_ONCE):
+                hidden = self._engine.hidden
                 rows = await made(items[first : first + ITEMS_AT_ONCE])
+                self._engine.take_out(rows, hidden)
                 await self._store.put([Entry(key(row.item_id or ""), encode(row), version=row.version) for row in rows])
+        hidden = self._engine.hidden
         told = await self._engine.trending_by_category()
+        self._engine.take_out((each for _, each in told), hidden)
         await self._store.put([Entry(self._keys.trending_in(path), encode(each), version=each.version) for path, each in told])
         await self._publish_trending()
 
@@ -250,8 +254,10 @@ class Publishing:
 
     async def _publish_trending(self) -> None:
         self._trending_due = False
+        hidden = self._engine.hidden
         popular = await self._engine.trending()
         if popular:
+            self._engine.take_out([popular], hidden)
             self._trending_known = True
             await self._store.put([Entry(self._keys.trending, encode(popular), version=popular.version)])
 

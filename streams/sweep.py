@@ -27,8 +27,8 @@ BURST_S = 2.0
 """For so long it is swept at full speed: two sweeps of a few hundred thousand keys."""
 SHARE = 0.5
 """Of the time that sweeps may take when there is always something to be swept: they sleep for the rest."""
-TELLING = 4
-"""Batches whose recommendations are on their way to the topic while it is swept on."""
+TELLING = 20
+"""Batches whose recommendations may be on their way to the topic while it is swept on: 30 MB at most."""
 SETTLED_S = 0.02
 """A recommendation that was ranked meanwhile is in Redis this long after it is on the topic, nearly always."""
 

@@ -163,6 +163,19 @@ def test_what_is_removed_stands_in_no_list_of_baskets() -> None:
     }
 
 
+def test_what_is_removed_while_lists_are_made_is_taken_out_of_them() -> None:
+    shop = CatalogueShop(OPEN)
+    shop.remove("i9")
+    before, [row] = shop.engine.hidden, asyncio.run(shop.engine.similar([hash_id("i0")]))
+    listed = [each.item_id for each in row.items]
+    shop.engine.take_out([row], before)
+    assert [each.item_id for each in row.items] == listed, "nothing was removed meanwhile"
+    shop.remove(listed[0], listed[-1])
+    shop.put("i9")
+    shop.engine.take_out([row], before)
+    assert [each.item_id for each in row.items] == listed[1:-1]
+
+
 def test_an_item_that_is_put_again_is_back_everywhere() -> None:
     shop, other = CatalogueShop(OPEN), CatalogueShop(OPEN)
     gone = visit(CatalogueShop(OPEN))[:4]
