@@ -170,7 +170,7 @@ class UserShards:
             for shard, customers in zip(shards, settled, strict=True)
             if customers is not None
             for n, user in enumerate(shard.users)
-            if (account := customers.accounts[user]).joins is not None
+            if (account := customers.accounts.get(user)) is not None and account.joins is not None
         }
         if not joined:
             return users
