@@ -206,7 +206,7 @@ class Engine:
             strangers = {n: newest[n].arrival.event for n in np.flatnonzero(~ranked.personal).tolist()}
             left_out = self._ranker.hidden_from(for_whom, self._bought_again) if strangers else NOBODY
             cold = await self.landings.shown(strangers, left_out)
-        answers = []
+        answers, generated_at = [], instant(now_ms)
         with self.stages.timed("encode"):
             lists = [cold.get(n) or items for n, items in enumerate(recommended(ranked, names))]
             for (user, each), personal, items in zip(counted.newest.items(), ranked.personal.tolist(), lists, strict=True):
@@ -214,7 +214,7 @@ class Engine:
                 message = Recommendation(
                     user_id=user,
                     recommendation_id=f"{each.partition:x}-{each.arrival.offset:x}-{now_ms:x}",
-                    generated_at=instant(now_ms),
+                    generated_at=generated_at,
                     event_id=event.event_id,
                     event_time=instant(event.time_ms),
                     strategy="opted_out" if user in opted_out else "personal" if personal else "cold_start",

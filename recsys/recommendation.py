@@ -1,8 +1,6 @@
 """Recommendations and neighbour lists: from ranked arrays to the messages that the contract describes."""
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
-from functools import lru_cache
 from itertools import repeat
 from typing import Literal, NamedTuple
 
@@ -10,6 +8,7 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
+from recsys.calendar import HOUR_MS, MINUTE_MS, hour_name
 from recsys.compiled import F32, F64, I32, I64, U32, U64, compiled
 from recsys.hashing import NONE
 from recsys.popularity import Popular, decayed, first
@@ -92,14 +91,15 @@ def encode(message: Recommendation | Neighbours) -> bytes:
     return msgspec.json.encode(message)
 
 
-@lru_cache(1024)
 def instant(time_ms: float) -> str:
     """A time as the messages write it.
 
     >>> instant(1_700_000_000_123)
     '2023-11-14T22:13:20.123Z'
     """
-    return datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    hour, rest = divmod(int(time_ms), HOUR_MS)
+    minute, rest = divmod(rest, MINUTE_MS)
+    return f"{hour_name(hour)}:{minute:02}:{rest // 1000:02}.{rest % 1000:03}Z"
 
 
 def hashes_to_name(ranked: Ranked) -> set[int]:

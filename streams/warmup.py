@@ -16,6 +16,7 @@ from recsys.engine import Chunk, Engine
 from recsys.events import Event, Kind, Line
 from recsys.hashing import hash_item
 from recsys.keys import VIEWED, Keys
+from recsys.known import Memory
 from recsys.rules import Rules
 from recsys.store import Entry, MemoryStore
 
@@ -32,6 +33,7 @@ EVENTS = (
 def warm_up(rules: Rules) -> None:
     """Counts and ranks a few events in memory: everything that compiles has compiled afterwards."""
     store, keys = MemoryStore(), Keys("warm-up:")
+    Memory(rules).put_absent(np.empty(0, np.uint64))  # of an item without a row: there is none in these events
     asyncio.run(_count_and_rank(Engine(store, keys, rules, catalogue=catalogue_of_two()), store, keys))
 
 

@@ -20,11 +20,12 @@ from scipy.special import hyp2f1, roots_genlaguerre, roots_jacobi
 from strategies import NOW_MS, encoded
 from test_laws import KEYS, chunk
 
+from recsys.calendar import day_name
 from recsys.connection import open_client
 from recsys.customers import account, bgnbd, lifetime, message
 from recsys.customers.account import Account
 from recsys.customers.bgnbd import Orders, Parameters
-from recsys.customers.days import DAY_MS, NO_DAYS, Days, date_of, each_day, with_day
+from recsys.customers.days import DAY_MS, NO_DAYS, Days, each_day, with_day
 from recsys.customers.lifetime import CannotFit
 from recsys.customers.outlook import Fitted, Outlook, Rhythm, Unreadable, outlooks, pack
 from recsys.engine import Engine
@@ -149,7 +150,7 @@ def test_customers_who_are_all_alike_and_never_leave_can_be_told_of_too() -> Non
     assert bgnbd.expected_orders(of, known, 90.0)[0] == pytest.approx(9, rel=0.05)
 
 
-FITTED = Fitted(1.5, 60.0, 1.0, 4.0, 1500, 900, date_of(TODAY), -1.0)
+FITTED = Fitted(1.5, 60.0, 1.0, 4.0, 1500, 900, day_name(TODAY), -1.0)
 
 
 def outlook(fitted: Fitted, *days: int, last_seen: int = TODAY) -> Outlook:
@@ -161,10 +162,10 @@ def test_an_outlook_is_as_of_the_newest_event_that_is_known() -> None:
     rhythm = range(TODAY - 300, TODAY - 20, 10)
     of_the_fit = outlook(FITTED, *rhythm, last_seen=TODAY - 25)
     of_the_customer = outlook(FITTED, *rhythm, last_seen=TODAY + 200)
-    assert (of_the_fit.as_of, of_the_customer.as_of) == (date_of(TODAY), date_of(TODAY + 200))
+    assert (of_the_fit.as_of, of_the_customer.as_of) == (day_name(TODAY), day_name(TODAY + 200))
     assert (of_the_fit.alive > 0.7, of_the_customer.alive < 0.1) == (True, True)
     assert (of_the_fit.expected_orders_90_days > 3, of_the_customer.expected_orders_90_days < 0.3) == (True, True)
-    assert date_of(TODAY) < str(of_the_fit.next_order) < date_of(TODAY + 30)
+    assert day_name(TODAY) < str(of_the_fit.next_order) < day_name(TODAY + 30)
 
 
 def test_who_ordered_once_is_alive() -> None:
@@ -272,7 +273,7 @@ def test_what_is_fitted_to_accounts_is_kept_and_told_of_each_customer(known: Set
     assert (fitted.exit_code, fitted.stdout) == (0, tried.stdout)
     assert "are forgotten and not in this" in fitted.stderr
     assert json.loads(fitted.stdout)["fitted"]["customers"] == len(SHOP)
-    assert json.loads(fitted.stdout)["fitted"]["until"] == date_of(TODAY)
+    assert json.loads(fitted.stdout)["fitted"]["until"] == day_name(TODAY)
     with open_client(known.redis) as client:
         assert 0 < client.ttl(Keys(known.key_prefix).lifetimes) <= 90 * 86_400
 

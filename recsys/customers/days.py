@@ -1,6 +1,6 @@
 """Days: a set of calendar days (UTC), as a first day and a bit for each day from it on."""
 
-from datetime import date, timedelta
+from datetime import date
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -42,17 +42,8 @@ def day_of(time_ms: int) -> int:
     return time_ms // DAY_MS
 
 
-def date_of(day: int) -> str:
-    """How messages write a day.
-
-    >>> date_of(20_000)
-    '2024-10-04'
-    """
-    return (EPOCH + timedelta(days=day)).isoformat()
-
-
 def day_on(date_text: str) -> int:
-    """The day that messages write so.
+    """The day that messages write so (`recsys.calendar.day_name`).
 
     >>> day_on("2024-10-04")
     20000

@@ -7,8 +7,9 @@ from statistics import fmean, median
 import msgspec
 from msgspec import Struct
 
+from recsys.calendar import day_name
 from recsys.customers.account import Account, Joins, unpack
-from recsys.customers.days import date_of, gaps, how_many
+from recsys.customers.days import gaps, how_many
 from recsys.customers.favourites import Favourites
 from recsys.customers.feedback import Feedback
 from recsys.customers.money import MICROS, decimal
@@ -19,6 +20,7 @@ from recsys.events import Kind
 from recsys.recommendation import instant
 from recsys.sentiment import SCALE
 
+KINDS = {int(kind): kind.name.lower() for kind in Kind}
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _users = msgspec.json.Decoder(User)
 _encode = msgspec.json.Encoder(decimal_format="number").encode
@@ -129,14 +131,14 @@ def customer(user: str, account: Account, updated_ms: int, rfm: Rfm | None, segm
         last_seen=instant(account.last_ms),
         days_active=how_many(account.days),
         sessions=account.sessions,
-        events={Kind(kind).name.lower(): count for kind, count in sorted(account.kinds.items())},
+        events={KINDS[kind]: count for kind, count in sorted(account.kinds.items())},
         sources=dict(sorted(account.sources.items())),
         best_hour=account.hours.index(max(account.hours)) if account.hours else None,
         best_weekday=WEEKDAYS[account.weekdays.index(max(account.weekdays))] if account.weekdays else None,
         orders=account.orders,
         order_days=how_many(days),
-        first_order=date_of(days.first) if account.orders else None,
-        last_order=date_of(days.last) if account.orders else None,
+        first_order=day_name(days.first) if account.orders else None,
+        last_order=day_name(days.last) if account.orders else None,
         units=decimal(account.units) if account.units else None,
         spent=amounts(account.spent),
         refunded=amounts(account.refunded),

@@ -7,9 +7,10 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
+from recsys.calendar import day_name
 from recsys.customers import bgnbd
 from recsys.customers.bgnbd import Orders, Parameters
-from recsys.customers.days import date_of, day_on
+from recsys.customers.days import day_on
 
 AHEAD_DAYS = 90
 FURTHEST_DAYS = 3650
@@ -96,6 +97,6 @@ def outlooks(fitted: Fitted, rhythms: Sequence[Rhythm]) -> list[Outlook]:
         bgnbd.next_order(of, known),
     )
     return [
-        Outlook(date_of(day), alive, expected, date_of(day + round(wait)) if wait <= FURTHEST_DAYS else None)
+        Outlook(day_name(day), alive, expected, day_name(day + round(wait)) if wait <= FURTHEST_DAYS else None)
         for day, alive, expected, wait in zip(*(column.tolist() for column in columns), strict=True)
     ]

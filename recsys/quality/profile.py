@@ -8,8 +8,9 @@ import msgspec
 import numpy as np
 from msgspec import Raw, Struct
 
+from recsys.calendar import day_name
 from recsys.compiled import F64, I64
-from recsys.customers.days import date_of, day_of
+from recsys.customers.days import day_of
 from recsys.customers.money import NO_CURRENCY
 from recsys.events import FIELDS, Event, Kind
 from recsys.quality.outliers import judge
@@ -219,7 +220,7 @@ class Profile:
             items=len({item for item, _ in self._items}),
             first=instant(self._first) if self._events else None,
             last=instant(self._last) if self._events else None,
-            days={date_of(day): count for day, count in sorted(self._days.items())},
+            days={day_name(day): count for day, count in sorted(self._days.items())},
         )
 
     def _refuse(self, refused: Refused) -> None:

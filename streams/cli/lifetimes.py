@@ -11,9 +11,10 @@ import msgspec
 from msgspec import Struct
 from rich.table import Table
 
+from recsys.calendar import day_name
 from recsys.connection import Client, open_client, read_values
 from recsys.customers import account
-from recsys.customers.days import DAY_MS, NO_DAYS, Days, date_of, day_of, with_day
+from recsys.customers.days import DAY_MS, NO_DAYS, Days, day_of, with_day
 from recsys.customers.joins import stands_alone, whole
 from recsys.events import Kind
 from recsys.keys import Keys
@@ -150,7 +151,7 @@ def fitted_to(ordered: Ordered) -> Found:
     except CannotFit:
         checked = None
     repeaters = int((known.frequency > 0).sum())
-    fitted = Fitted(*of, len(known.age), repeaters, date_of(ordered.until), log_likelihood(of, known))
+    fitted = Fitted(*of, len(known.age), repeaters, day_name(ordered.until), log_likelihood(of, known))
     return Found(fitted, checked)
 
 
