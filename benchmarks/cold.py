@@ -32,7 +32,7 @@ from rich.table import Table
 
 from recsys.connection import Client, open_client, read_values
 from recsys.keys import Keys, literal
-from recsys.recommendation import Recommendation
+from recsys.recommendation import Reason, Recommendation, RecommendedItem, encode
 from streams import topics
 from streams.bench.timing import records
 from streams.bulk import open_bulk
@@ -50,6 +50,12 @@ from streams.shop.traffic import events
 LOOK_S = 0.01
 """Between two looks at Redis: what is measured there is too long by as much, and by what a look takes."""
 PATIENCE_S = 30.0
+LOOKED_AT = 200
+"""Of the keys that named an item so many are looked at in turn, or looking would keep Redis from being swept."""
+LOOKS, SETTLED_S = 2, 0.5
+"""So often nothing may be found, so long after one another, until an item is believed to be gone."""
+SHOWN, LONG_AGO = 20, "2026-01-01T00:00:00.000Z"
+"""Of the recommendations that `--recommendations` publishes, how many items, and when."""
 WARM_S = 5.0
 """For how long the shop runs before anything is measured."""
 KINDS = ("recs:", "similar:", "together:", "bought_after:", "trending", "cold")
@@ -75,6 +81,9 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=100, help="new items (default: %(default)s)")
     parser.add_argument("--every", type=float, default=0.2, help="seconds from one new item to the next (default: %(default)s)")
     parser.add_argument("--deleted", type=int, default=20, help="items that are deleted (default: %(default)s)")
+    parser.add_argument(
+        "--recommendations", type=int, default=0, help="published before, that nobody asks for (default: %(default)s)"
+    )
     parser.add_argument("--seed", type=int, default=1, help="(default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
@@ -95,6 +104,7 @@ def main() -> None:
 def measure(settings: Settings, redis: Client, arguments: argparse.Namespace) -> dict[str, Times]:
     """Runs the shop and measures one thing after the other."""
     shop = Shop(settings, redis, arguments.seed)
+    shop.fill(arguments.recommendations)
     with shop.open(arguments.beside):
         time.sleep(WARM_S)
         visitors = asyncio.run(new_visitors(settings, arguments))
@@ -154,6 +164,28 @@ class Shop:
                 if value:
                     found[name.decode()] = named(value)
         return found
+
+    def naming(self, item: str, keys: Sequence[str]) -> list[str]:
+        """Those of the keys that name an item, or are its own list."""
+        values = [value for at in range(0, len(keys), 500) for value in read_values(self.redis, keys[at : at + 500])]
+        own = self.keys.similar(item)
+        return [key for key, value in zip(keys, values, strict=True) if value and (key == own or item in named(value))]
+
+    def fill(self, messages: int) -> None:
+        """Publishes recommendations of users who do not come any more, and a key beside each, as a user has a history."""
+        products, rng = [product.item_id for product in self.catalogue.products], random.Random(messages)
+        pipeline = self.redis.pipeline(transaction=False)
+        for n in range(messages):
+            user, chosen = f"old-{n}", rng.sample(products, SHOWN)
+            listed = [
+                RecommendedItem(each, 0.5, [Reason("also_viewed", 0.7, "seen", 3), Reason("trending", 0.3)]) for each in chosen
+            ]
+            message = Recommendation(user, f"0-{n:x}-1", LONG_AGO, LONG_AGO, "personal", listed)
+            pipeline.set(self.keys.recs(user), encode(message))
+            pipeline.set(f"{self.keys.prefix}filler:{n}", user)
+            if n % 1000 == 999:
+                pipeline.execute()
+        pipeline.execute()
 
 
 def as_bytes(key: str | bytes) -> bytes:
@@ -247,17 +279,41 @@ def deleted_items(shop: Shop, arguments: argparse.Namespace) -> Times:
     gone: set[str] = set()
     with Progress("deleted items", "items gone") as progress:
         for n in range(arguments.deleted):
-            naming = Counter(item for items in shop.public().values() for item in items - gone)
+            public = shop.public()
+            naming = Counter(item for items in public.values() for item in items - gone)
             item = max(naming, key=lambda each: (naming[each], each))
             gone.add(item)
-            at_ms, until = shop.tell(item, None), time.monotonic() + PATIENCE_S
-            while time.monotonic() < until:
-                if not shop.redis.exists(shop.keys.similar(item)) and not set().union(*shop.public().values()) & {item}:
-                    found.append(time.time() * 1000 - at_ms)
-                    break
-                time.sleep(LOOK_S)
+            at_ms = shop.tell(item, None)
+            where = [key for key, items in public.items() if item in items]
+            nowhere_ms = watch(shop, item, [*where, shop.keys.similar(item)])
+            if nowhere_ms is not None:
+                found.append(nowhere_ms - at_ms)
             progress.show((n + 1) / arguments.deleted, n + 1)
     return times(arguments.deleted, found)
+
+
+def watch(shop: Shop, item: str, where: list[str]) -> float | None:
+    """When nothing published named the item any more, in milliseconds since 1970; None if something still does at the end.
+
+    Looked at again and again are the keys that named it, since to look at all takes long; then all, until none is found
+    `LOOKS` times: what was written meanwhile is watched, too.
+    """
+    until, looks, nowhere_ms = time.monotonic() + PATIENCE_S, 0, None
+    while looks < LOOKS:
+        while where:
+            left = shop.naming(item, where[:LOOKED_AT])
+            where = left + where[LOOKED_AT:]
+            if time.monotonic() > until:
+                sys.stderr.write(f"{item} is still named by {', '.join(sorted(where)[:5])}\n")
+                return None
+            if left:
+                nowhere_ms = None
+                time.sleep(LOOK_S)
+        nowhere_ms = nowhere_ms or time.time() * 1000
+        time.sleep(SETTLED_S)
+        where = [key for key, items in shop.public().items() if item in items]
+        looks = 0 if where else looks + 1
+    return nowhere_ms
 
 
 def times(asked: int, found: Sequence[float]) -> Times:

@@ -5,8 +5,8 @@
 The file is replayed through the engine in memory (no Kafka, no Redis), customers, baskets and recommendations on, then its
 figures are compared with those that pandas makes of the file's own columns: `recsys.readers.online_retail` is not asked. What
 is compared: revenue, refunds, orders and customers by month, country and product; buyers and revenue of each cohort in each
-week; fifths of recency and frequency, which are exact, and of amounts, where a customer may be placed otherwise whose amount
-is within the sketch's error of an edge. Ends with 1 where anything differs.
+week; moves between segments on each day; fifths of recency and frequency, which are exact, and of amounts, where a customer may
+be placed otherwise whose amount is within the sketch's error of an edge. Ends with 1 where anything differs.
 
 An order is a purchase event. The file's invoices are one each, but those with more than 500 lines of products and those with
 another invoice between their lines: pandas is told to part them likewise, and both numbers are printed.
@@ -31,6 +31,7 @@ from recsys.events import Kind
 from recsys.keys import Keys
 from recsys.ledger.books import Books
 from recsys.ledger.figures import Figures, Subject
+from recsys.ledger.moves import Trades, moves
 from recsys.readers import read
 from recsys.readers.online_retail import COUNTRIES
 from recsys.recommendation import encode
@@ -41,6 +42,7 @@ from streams.warmup import warm_up
 
 CHUNK = 200
 PARTITIONS = 2
+EVERY_DAY = 1_000
 END_MS = 1_764_000_000_000
 KEYS = Keys("retail:")
 
@@ -99,6 +101,7 @@ async def compared(store: MemoryStore, told: Truth) -> Compared:
             {name: each for name, each in told.countries.items() if name in COUNTRIES},
         ),
         *pairs_of("product", {name: of_item(each) for name, each in (await books.items()).items()}, told.products),
+        *pairs_of("moves", of_moves(store), told.moves),
         *pairs_of("cohort", await of_cohorts(books), {" in ".join(pair): each for pair, each in told.cohorts.items()}),
     ]
     scores, near = rfm_pairs(store, told)
@@ -148,6 +151,18 @@ async def of_cohorts(books: Books) -> dict[str, dict[str, int]]:
         }
         for week, of_week in (await books.weeks()).items()
         for cohort, cell in of_week.cohorts.items()
+    }
+
+
+def of_moves(store: MemoryStore) -> dict[str, dict[str, int]]:
+    trades = Trades()
+    for key, value in store.values.items():
+        if "}:account:" in key:
+            trades.add(account.unpack(value).trade)
+    days = moves(trades, last=EVERY_DAY)
+    return {
+        day_name(day): {f"{source} → {target}": count for (source, target), count in moved.items()}
+        for day, moved in days.items()
     }
 
 

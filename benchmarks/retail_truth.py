@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from benchmarks.retail_moves import moves
+
 MOST_LINES = 500
 """Of one event, by the contract."""
 FIFTHS = (0.2, 0.4, 0.6, 0.8)
@@ -29,6 +31,8 @@ class Truth(NamedTuple):
     """Of those who bought: `recency`, `frequency` and `monetary`, from 1 to 5; `amount`, and `edges` of it beside."""
     edges: list[float]
     """Between the fifths of amounts."""
+    moves: Figures
+    """By day, from which segment to which."""
 
 
 def truth(file: Path) -> Truth:
@@ -59,6 +63,7 @@ def truth(file: Path) -> Truth:
         by(table, "product"),
         cohorts(table),
         *fifths(table, purchases),
+        moves(table),
     )
 
 

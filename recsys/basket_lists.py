@@ -8,13 +8,14 @@ import numpy as np
 
 from recsys import marks
 from recsys.baskets import lift
-from recsys.compiled import F64, U64
+from recsys.catalogue.catalogue import Catalogue
+from recsys.compiled import F64, I64, U64
 from recsys.hashing import NONE
-from recsys.index import distinct
+from recsys.index import among, distinct
 from recsys.item_shards import ItemShards, missing_row
 from recsys.keys import AFTER, TOGETHER, Keys
 from recsys.recommendation import Neighbours, listed, strength, strongest
-from recsys.rows import Rows, worth
+from recsys.rows import Rows, without_neighbours, worth
 from recsys.rules import Rules
 from recsys.store import Store
 
@@ -28,11 +29,12 @@ REMEMBERED = 500_000
 class BasketLists:
     """Makes the lists of `Engine`'s items; remembers in how many baskets their neighbours are."""
 
-    def __init__(self, store: Store, items: ItemShards, keys: Keys, rules: Rules) -> None:
+    def __init__(self, store: Store, items: ItemShards, keys: Keys, rules: Rules, catalogue: Catalogue) -> None:
         self._store = store
         self._items = items
         self._keys = keys
         self._rules = rules
+        self._catalogue = catalogue
         self._in_baskets: dict[int, tuple[int, float]] = {}
         """By item: the number of baskets, and when it was read."""
 
@@ -46,7 +48,7 @@ class BasketLists:
 
         The score is P(other | item) from decayed baskets, as that of similar items is; counts and lift are whole.
         """
-        loaded, version = await self._items.load(np.unique(np.array(items, np.uint64)), TOGETHER)
+        loaded, version = await self._load(items, TOGETHER)
         shown = strongest(loaded, self._rules.top_n)
         names = await self._name(loaded, shown.other)
         others = distinct(shown.other)
@@ -63,14 +65,19 @@ class BasketLists:
 
         The score is the decayed weight by how often the item is met: weight / (popularity + 1), as of the newest event of both.
         """
-        wanted = np.unique(np.array(items, np.uint64))
-        loaded, version = await self._items.load(wanted, AFTER)
+        loaded, version = await self._load(items, AFTER)
         shown = strongest(loaded, self._rules.top_n)
         names = await self._name(loaded, shown.other)
         viewed, _ = await self._items.load(loaded.item)
         if len(viewed.item) < len(loaded.item):
             raise missing_row(int(np.setdiff1d(loaded.item, viewed.item)[0]))
         return list(listed(loaded, shown, self._after_strength(loaded, viewed), names, version))
+
+    async def _load(self, items: Sequence[int], table: str) -> tuple[Rows, I64]:
+        """The rows of those of the items (hashes) that have one and may be shown, without the neighbours that may not."""
+        wanted, gone = np.unique(np.array(items, np.uint64)), self._catalogue.hidden
+        loaded, version = await self._items.load(wanted[~among(wanted, gone)], table)
+        return without_neighbours(loaded, gone), version
 
     def _after_strength(self, loaded: Rows, viewed: Rows) -> F64:
         """What a weight of 1 in each row is worth; every item has a viewed row."""

@@ -100,10 +100,11 @@ class Buying:
         room = EVERYTHING.room
         shape = (len(of), room)
         found = Expected(np.zeros(shape, np.uint64), np.zeros(shape), np.zeros((*shape, PARTS)), np.zeros(shape, np.uint64))
+        shop, table = self._shop(), self._table()
         for w, weights in enumerate(learned):
             at = np.flatnonzero(of == w)
             theirs = Purchases._make(column[at] for column in customers.purchases)
-            answers = expect(theirs, customers.now[at], self._shop(), weights.purchases, EVERYTHING, room)
+            answers = expect(theirs, customers.now[at], shop, weights.purchases, EVERYTHING, room, table)
             columns: Iterable[tuple[Any, Any]] = zip(found, answers, strict=True)
             for column, answer in columns:
                 column[at] = answer

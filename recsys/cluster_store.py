@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import AskError, ConnectionError, MovedError, RedisClusterException, TryAgainError
 
-from recsys.redis_store import SCANNED, Command, putting, replacing, sliced, swapping
+from recsys.redis_store import SCANNED, Command, finding, putting, replacing, sliced, swapping
 from recsys.store import ANY_LIFE, NO_COMMIT, NO_GUARDS, Commit, Entry, Group, Guards, Replacement, Swap
 
 ELSEWHERE = (MovedError, AskError, TryAgainError)
@@ -97,6 +97,15 @@ class ClusterStore:
     async def replace(self, replacements: Sequence[Replacement]) -> list[bool]:
         requests = [Request(self._client.keyslot(each.key), replacing([each])) for each in replacements]
         return [bool(done) for [done] in await self._send(requests)]
+
+    async def find(self, keys: Sequence[str], texts: Sequence[bytes]) -> list[str]:
+        requests, places = [], []
+        for slot, at in self._by_slot(keys):
+            for part in sliced(at, [1] * len(at)):
+                requests.append(Request(slot, finding([keys[i] for i in part], texts)))
+                places.append(part)
+        found = [part[k - 1] for part, reply in zip(places, await self._send(requests), strict=True) for k in reply]
+        return [keys[i] for i in sorted(found)]
 
     async def scan(self, pattern: str) -> AsyncIterator[str]:
         async for key in self._client.scan_iter(match=pattern, count=SCANNED):

@@ -31,11 +31,17 @@ def compiled(function: Callable[..., R]) -> Callable[..., R]:
     return _machine_code(function, counts_references=False)
 
 
+def compiled_beside(function: Callable[..., R]) -> Callable[..., R]:
+    """As `compiled`, for the outermost of long loops: while it runs, other threads of Python go on."""
+    return _machine_code(function, counts_references=False, lets_others_run=True)
+
+
 def compiled_maker(function: Callable[..., R]) -> Callable[..., R]:
     """The same for a function that makes arrays or hands on what such a one made; not for one that is called in a hot loop."""
     return _machine_code(function, counts_references=True)
 
 
-def _machine_code(function: Callable[..., R], *, counts_references: bool) -> Callable[..., R]:
-    dispatcher: Any = numba.njit(cache=True, error_model="numpy", _nrt=counts_references)(function)
+def _machine_code(function: Callable[..., R], *, counts_references: bool, lets_others_run: bool = False) -> Callable[..., R]:
+    options: dict[str, Any] = {"cache": True, "error_model": "numpy", "nogil": lets_others_run, "_nrt": counts_references}
+    dispatcher: Any = numba.njit(**options)(function)
     return dispatcher  # type: ignore[no-any-return]

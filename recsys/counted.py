@@ -1,7 +1,7 @@
 """Counted: what committed chunks leave for ranking and publishing."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -11,8 +11,10 @@ from recsys.compiled import I32, U64, Bools
 from recsys.customers.accounts import Settled
 from recsys.customers.joins import Joined, whole
 from recsys.customers.standings import Known
+from recsys.histories import Histories
 from recsys.item_shards import Merged
 from recsys.returning import purchases
+from recsys.returning.purchases import Purchases
 from recsys.returning.sales import nothing_sold
 from recsys.user_shards import Before, Users, UserShard
 
@@ -83,8 +85,24 @@ def known_customers(shard: UserShard, settled: Settled | None) -> list[Known]:
         return []
     chunk = shard.chunk
     newest = {arrival.event.user_id: arrival for arrival in chunk.arrivals}
+    place = {user: shard.first + n for n, user in enumerate(shard.users)}
     return [
-        Known(user, chunk.partition, arrival, account)
+        Known(user, chunk.partition, arrival, account, place[user])
         for user, arrival in newest.items()
-        if (account := whole(settled.accounts[user])).kinds
+        if (own := settled.accounts.get(user)) is not None and (account := whole(own)).kinds
     ]
+
+
+def without_past(counted: Counted, places: Sequence[int]) -> Counted:
+    """The same, but that of the users in these places nothing is known: they did nothing, and bought nothing."""
+    users = Users(
+        Histories._make(_blank(column, places) for column in counted.users.histories),
+        Purchases._make(_blank(column, places) for column in counted.users.purchases),
+    )
+    return counted._replace(users=users, new=_blank(counted.new, places))
+
+
+def _blank(column: Any, places: Sequence[int]) -> Any:
+    column = column.copy()
+    column[places] = 0
+    return column

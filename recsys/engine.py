@@ -23,10 +23,13 @@ from recsys.cold.landings import Landings
 from recsys.cold.lists import ColdList, stripped
 from recsys.cold.shopfront import Shopfront
 from recsys.compiled import U64
-from recsys.counted import Counted, Newest, known_customers, newest_events, nothing_counted
+from recsys.counted import Counted, Newest, known_customers, newest_events, nothing_counted, without_past
+from recsys.customers.consent import Refusals
 from recsys.customers.joins import Post
 from recsys.customers.message import Customer
 from recsys.customers.standings import Known, Standings
+from recsys.erasure import Erasure
+from recsys.events import Event, Kind
 from recsys.hashing import NONE, hash_item
 from recsys.histories import Histories
 from recsys.index import among, distinct
@@ -38,7 +41,9 @@ from recsys.ranker import Ranker, asked
 from recsys.ranking.rank import recent_items
 from recsys.recommendation import (
     Neighbours,
+    Reason,
     Recommendation,
+    RecommendedItem,
     hashes_to_name,
     instant,
     neighbours,
@@ -46,6 +51,7 @@ from recsys.recommendation import (
     strongest,
     trending,
 )
+from recsys.rows import without_neighbours
 from recsys.rules import Rules
 from recsys.shards import Shards
 from recsys.stages import Stages
@@ -56,6 +62,8 @@ __all__ = ["Chunk", "Counted", "Engine", "LostPartition", "Newest"]
 
 
 NOBODY = np.empty((0, 0), np.uint64)
+NO_ITEMS = np.empty((1, 0), np.uint64)
+"""Left out for one."""
 
 
 class LostPartition(RuntimeError):
@@ -67,20 +75,23 @@ class Engine:
 
     def __init__(
         self, store: Store, keys: Keys, rules: Rules, retention_s: int = 90 * 86_400, catalogue: Catalogue | None = None,
-        partitions: int = 0, described: Keys | None = None,
+        partitions: int = 0, described: Keys | None = None, refusals: Refusals | None = None,
     ) -> None:  # fmt: skip
         """`partitions` is how many there are on all workers together, for what is summed up over all of them; without it, it
-        is over those that were counted here. `described` are the keys under which users are described, if not `keys`."""
+        is over those that were counted here. `described` are the keys under which users are described, if not `keys`;
+        `refusals` says who refuses what, and others change it."""
         self._store = store
         self._keys = keys
         self._rules = rules
         self._retention_s = retention_s
         self._catalogue = Catalogue() if catalogue is None else catalogue
         self._shards = Shards(store)
-        self._users = UserShards(self._shards, keys, rules, retention_s)
+        self.refusals = Refusals() if refusals is None else refusals
+        self._users = UserShards(self._shards, keys, rules, retention_s, self.refusals)
+        self.erasure = Erasure(store, self._shards, keys, dict(rules.rates), retention_s)
         self.stages = Stages()
         self._items = ItemShards(store, self._shards, keys, rules, self.stages)
-        self.baskets = BasketLists(store, self._items, keys, rules)
+        self.baskets = BasketLists(store, self._items, keys, rules, self._catalogue)
         self._categories = Categories(store, self._items, keys, rules, self._catalogue)
         self._partitions = partitions
         self.shopfront = Shopfront(store, self._shards, self._items, keys, rules, self._catalogue, self._named)
@@ -88,7 +99,7 @@ class Engine:
         self._cold_counting = ColdCounting(self._shards, keys, rules)
         self._popular = popularity.unpack(rules)
         self._ranker = Ranker(self._items, rules)
-        self._standings = Standings(store, self._items, keys, rules, described or keys)
+        self._standings = Standings(store, self._items, keys, rules, described or keys, self._catalogue.shelves)
         self._lines: dict[int, tuple[int, int]] = {}
         """By partition, how many lines were bought, and how many of them again."""
         self._newest_ms = 0
@@ -167,10 +178,17 @@ class Engine:
         return Counted(ends, lost, newest, ranked, folded.before, new, customers, merged, touched)
 
     async def recommend(self, counted: Counted, now_ms: int) -> list[tuple[Newest, Recommendation]]:
-        """A recommendation for each user whose history was changed, with the event that it answers."""
+        """A recommendation for each user whose history was changed, with the event that it answers.
+
+        Who refuses a personal one gets what somebody would of whom only that event is known.
+        """
         if not counted.newest:
             return []
         newest = list(counted.newest.values())
+        refusing = self.refusals.personalise
+        opted_out = {user for user in counted.newest if user in refusing} if refusing else refusing
+        if opted_out:
+            counted = without_past(counted, [counted.newest[user].place for user in opted_out])
         current = [
             [hash_item(line.item_id) for line in each.arrival.event.lines]
             if each.arrival.event.kind.is_interaction
@@ -199,36 +217,60 @@ class Engine:
                     generated_at=instant(now_ms),
                     event_id=event.event_id,
                     event_time=instant(event.time_ms),
-                    strategy="personal" if personal else "cold_start",
+                    strategy="opted_out" if user in opted_out else "personal" if personal else "cold_start",
                     items=items,
                 )
                 answers.append((each, message))
+        self.take_out((message for _, message in answers), gone)
         return answers
+
+    @property
+    def hidden(self) -> U64:
+        """The items (hashes, rising) that the catalogue shows to nobody: another array as soon as they are others."""
+        return self._catalogue.hidden
+
+    def take_out(self, messages: Iterable[Recommendation | Neighbours], before: U64) -> None:
+        """Takes out of messages what was hidden since `hidden` was `before`: while they were made."""
+        late = self._catalogue.hidden_since(before)
+        for message in messages if late else ():
+            for place in range(len(message.items) - 1, -1, -1):
+                if hash_item(message.items[place].item_id) in late:
+                    del message.items[place]
 
     async def customers(self, counted: Counted) -> list[tuple[Known, Customer]]:
         """A message for each customer of whom there is an event."""
         if not counted.customers:
             return []
         with self.stages.timed("encode"):
-            return await self._standings.messages(counted.customers)
+            return await self._standings.messages(counted.customers, counted.users.histories, counted.users.purchases)
+
+    async def for_anybody(self) -> list[RecommendedItem]:
+        """What is recommended to somebody of whom nothing is known, not even an event."""
+        shown = await self.landings.shown({0: Event(kind=Kind.SEARCH, user_id="", lines=(), time_ms=0)}, NO_ITEMS)
+        if shown.get(0):
+            return shown[0]
+        popular = await self.trending()
+        items = [] if popular is None else popular.items
+        return [RecommendedItem(each.item_id, each.score, [Reason("trending", 1.0, count=each.count)]) for each in items]
 
     async def similar(self, items: Sequence[int]) -> list[Neighbours]:
         """The neighbour lists of those items (hashes) that have a row, without what the catalogue has no more."""
         wanted, gone = np.unique(np.array(items, np.uint64)), self._catalogue.hidden
         loaded, version = await self._items.load(wanted[~among(wanted, gone)])
-        if len(gone):  # an item is no neighbour of itself
-            loaded = loaded._replace(other=np.where(among(loaded.other, gone), loaded.item[:, None], loaded.other))
+        loaded = without_neighbours(loaded, gone)
         self._categories.note(loaded)
         self.shopfront.note_rows(loaded)
         shown = strongest(loaded, self._rules.top_n)
         names = await self._items.named(distinct(shown.other[shown.other != NONE]).tolist())
         return list(neighbours(loaded, shown, names, self._rules, version))
 
-    async def around(self, items: Sequence[int]) -> list[int]:
-        """Those of the items (hashes) that have a row, and their neighbours: they have these in their lists, most of them."""
-        loaded, _ = await self._items.load(np.unique(np.array(items, np.uint64)))
-        found: list[int] = np.union1d(loaded.item, loaded.other[loaded.other != NONE]).tolist()
-        return found
+    async def around(self, items: Sequence[int]) -> dict[str, list[int]]:
+        """By table of rows, the items (hashes) whose lists have one of these, most of them, and their own: those that were met
+        or bought with it."""
+        wanted, tables = np.unique(np.array(items, np.uint64)), [VIEWED, TOGETHER, AFTER] if self._rules.baskets else [VIEWED]
+        rows = [(await self._items.load(wanted, table))[0] for table in tables]
+        found = distinct(np.concatenate([column for each in rows for column in (each.item, each.other[each.other != NONE])]))
+        return dict.fromkeys(tables, found.tolist())
 
     async def trending(self) -> Neighbours | None:
         """Reads the most popular items anew, for cold starts and as a message; None while this engine has counted nothing.
@@ -250,16 +292,23 @@ class Engine:
 
         Without `for_all`, only in the categories whose items' lists this engine made: another worker makes the others.
         """
-        partitions = range(self._partitions) if self._partitions else sorted(self._lines)
         if for_all:
-            await self.shopfront.look(partitions)
-        if not self.shopfront.is_due:
-            return []
-        if for_all:  # others may have counted it
+            await self.shopfront.look(self._all_partitions)
+        contexts = self.shopfront.due()
+        if contexts and for_all:  # others may have counted it
             await self.trending()
+        return await self._cold_lists_of(contexts, now_ms)
+
+    async def cold_lists_of_arrivals(self, now_ms: float) -> list[tuple[str, ColdList]]:
+        """The same, only in those contexts in which items came to the catalogue since lists were made `for_all`."""
+        return await self._cold_lists_of(self.shopfront.arrived(), now_ms)
+
+    async def _cold_lists_of(self, contexts: Sequence[str], now_ms: float) -> list[tuple[str, ColdList]]:
+        if not contexts:
+            return []
         # Where a clock of a producer is ahead, everything else is not old; before the first event there is no other time.
         newest_ms = min(self._newest_ms or now_ms, now_ms)
-        made = await self.shopfront.made(self._popular, partitions, newest_ms, now_ms)
+        made = await self.shopfront.made(contexts, self._popular, self._all_partitions, newest_ms, now_ms)
         # What was hidden while they were made; what is written from here on, the second sweep goes through.
         return [(context, stripped(message, self._catalogue.hidden)) for context, message in made]
 
@@ -313,6 +362,10 @@ class Engine:
         self._shards.forget([key])
         if not done[0]:
             raise LostPartition(f"partition {partition}: another worker changed it while lost records were passed over")
+
+    @property
+    def _all_partitions(self) -> Sequence[int]:
+        return range(self._partitions) if self._partitions else sorted(self._lines)
 
     @property
     def _bought_again(self) -> float:

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from recsys.record import MAX_ID, Amount, Currency, Form, Id, id_text, quoted
+from recsys.sentiment import sentiment
 
 MAX_AHEAD_MS = 10 * 60 * 1000
 EARLIEST_MS = 788_918_400_000
@@ -86,6 +87,10 @@ class Event(Struct, frozen=True, kw_only=True):
     """Two capital letters, ISO 3166-1."""
     recommendation_id: str | None = None
     position: int | None = None
+    commented: bool = False
+    """Whether a rating came with a comment. The comment itself goes no further than to be judged."""
+    sentiment: int | None = None
+    """Of the comment, see `recsys.sentiment`."""
     visitor: str | None = None
     """The `anonymous_id` of an event that has a `user_id`, too."""
 
@@ -126,6 +131,9 @@ class _Wire(Struct):
     """Of any form: producers sent a field of that name before it meant anything."""
     recommendation_id: Annotated[str, Meta(min_length=1)] | None = None
     position: int | None = None
+    comment: Raw = NOTHING
+    """Of any form, too, and so is the next."""
+    language: Raw = NOTHING
 
 
 FIELDS = _Wire.__struct_fields__
@@ -157,7 +165,7 @@ def decode(value: bytes | None, recorded_ms: int) -> Event:
         raise InvalidEvent("rating: required for an event of type rating")
     if kind is Kind.IDENTIFY:
         _check_identifies(wire)
-    return Event(
+    event = Event(
         kind=kind,
         user_id=_user(wire),
         lines=lines,
@@ -174,6 +182,7 @@ def decode(value: bytes | None, recorded_ms: int) -> Event:
         position=wire.position,
         visitor=None if wire.user_id is None else wire.anonymous_id,
     )
+    return event if wire.comment is NOTHING or kind is not Kind.RATING else _judged(event, wire)
 
 
 def kind_of(name: str) -> Kind | None:
@@ -203,6 +212,22 @@ def country(undecoded: bytes) -> str | None:
 def _country(undecoded: bytes) -> str | None:
     text = msgspec.json.decode(undecoded, type=str)
     return text.upper() if len(text) == 2 and text.isascii() and text.isalpha() else None
+
+
+def _judged(event: Event, wire: _Wire) -> Event:
+    """The event with what its comment says of the item."""
+    comment = _text(wire.comment)
+    if comment is None:
+        return event
+    return msgspec.structs.replace(event, commented=True, sentiment=sentiment(comment, _text(wire.language)))
+
+
+def _text(undecoded: Raw) -> str | None:
+    """The text that a JSON value is, without white space around it; whatever else it is, or an empty one, is none."""
+    try:
+        return msgspec.json.decode(undecoded, type=str).strip() or None
+    except msgspec.ValidationError:
+        return None
 
 
 def _user(wire: _Wire) -> str:

@@ -1,6 +1,7 @@
 """The explanation: why an item is, or is not, recommended to a user; in numbers, and in a sentence for a shopper."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -97,6 +98,9 @@ class Explanation(Struct, kw_only=True):
     """What the catalogue says that takes it out."""
     described: bool = False
     """Whether the catalogue has it; what its description adds to its score is not in these numbers."""
+    learned: Mapping[str, float] = {}
+    """Of a score that is learned: what each kind of feature adds to its logarithm, beside an item that nothing speaks for; what
+    is below 0 speaks against it. The largest first, either way. The reasons are what of it speaks for the item."""
 
     @property
     def is_as_published(self) -> bool:
@@ -121,6 +125,8 @@ class Seen(NamedTuple):
     published: Recommendation | None
     shelf: Shelf = EMPTY
     """Of the item and all that are ranked."""
+    added: Mapping[str, float] = MappingProxyType({})
+    """What the learner made of the item, see `recsys.ranking.features.added`."""
 
 
 def explained(user: str, item: str, seen: Seen, top_n: int) -> Explanation:
@@ -160,6 +166,7 @@ def explained(user: str, item: str, seen: Seen, top_n: int) -> Explanation:
         published=told,
         hidden=seen.shelf.hidden.get(item),
         described=item in seen.shelf.described,
+        learned=dict(seen.added),
     )
     explanation.sentence = sentence(explanation)
     return explanation
@@ -217,13 +224,21 @@ def sentence(e: Explanation) -> str:
         earlier = any(met.item_id == e.item_id for met in e.recent)
         known = "you came to it in an earlier visit, but " if earlier else ""
         return f"Not recommended: {known}nothing you came to lately leads to it, and it is not among what is popular now."
-    because = "; ".join(list(clauses(e.reasons, e.recent))[:CLAUSES])
+    because = "; ".join([*list(clauses(e.reasons, e.recent))[:CLAUSES], *as_learned(e)])
     if e.outcome == "recommended":
         return f"Recommended in place {e.place} of {e.shown}: {because}."
     if e.outcome == "below":
         return f"Not recommended: only the first {e.shown} are shown, and it is in place {e.place}. For it speaks: {because}."
     why = HIDDEN[e.hidden] if e.hidden else LEFT_OUT[e.left_out[0]]
     return f"Not recommended: {why}. Else it would be in place {e.rank}: {because}."
+
+
+def as_learned(e: Explanation) -> list[str]:
+    """Where popularity is all that the reasons name, what of it the learner goes by."""
+    most = [name for name, part in e.learned.items() if part > 0.0][:CLAUSES]
+    if not most or {reason.kind for reason in e.reasons} != {"trending"}:
+        return []
+    return [f"that counts here is learned from what people turned to, above all {' and '.join(most)}"]
 
 
 def clauses(reasons: Sequence[Reason], recent: Sequence[Met]) -> Iterator[str]:

@@ -86,6 +86,9 @@ class LiveStore:
         """Guarded by the values that are replaced alone: what is taken out of one generation is not wanted in another."""
         return await self._store.replace(replacements)
 
+    async def find(self, keys: Sequence[str], texts: Sequence[bytes]) -> list[str]:
+        return await self._store.find(keys, texts)
+
     def scan(self, pattern: str) -> AsyncIterator[str]:
         return self._store.scan(pattern)
 

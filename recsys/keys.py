@@ -34,6 +34,7 @@ and a rebuild leaves them alone.
 | `p {c7}:deleted` | string | none: one a partition of `items` | catalogue | the items deleted up to there, and when, as JSON |
 | `p user:<user>` | string | none: one a described user | users | public: the User JSON of a user who is not deleted |
 | `p {p7}:mark` | string | none: one a partition of `users` | users | up to where its records have had their effects |
+| `p {p7}:refusals` | string | none: one a partition of `users` | users | who refuses, as JSON (`recsys.customers.consent`) |
 | `p state` | string | none: one key | first worker | what the state was built with (`recsys.layout.Layout`) |
 | `p signer` | string | none: one key | worker | whose signature forwarded records have: a fingerprint of the secret |
 | `p {u7}:mark` | string | none: one a partition | commit | the shard's version, mark, counters (`recsys.marks.UserMark`) |
@@ -122,6 +123,10 @@ class Keys(Struct, frozen=True):
     def users_mark(self, partition: int) -> str:
         """Of the topic `users`."""
         return f"{self.prefix}{{p{partition}}}:mark"
+
+    def refusals(self, partition: int) -> str:
+        """Of a partition of the topic `users`."""
+        return f"{self.prefix}{{p{partition}}}:refusals"
 
     @property
     def published_lists(self) -> str:

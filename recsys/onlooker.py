@@ -12,6 +12,7 @@ from recsys.catalogue.catalogue import Catalogue
 from recsys.catalogue.shelf import EMPTY, Shelf, deleted, on_shelf, unavailable
 from recsys.compiled import U64
 from recsys.customers import account
+from recsys.customers.consent import refuses_personal
 from recsys.explanation import BoughtOnce, Explanation, Met, Seen, explained
 from recsys.hashing import NONE, hash_item
 from recsys.histories import Histories
@@ -52,6 +53,10 @@ class Found(NamedTuple):
     share: float
     """How much of what is bought is bought again."""
     published: Recommendation | None
+    newest_ms: int
+    """The time of the user's newest interaction."""
+    refuses: bool
+    """A personal recommendation: then nothing is known of what the user did."""
 
 
 class Sight(NamedTuple):
@@ -97,11 +102,12 @@ class Onlooker:
         `personal` and `hybrid` are what the worker would rank now, `collaborative` is the same without descriptions. Where the
         strategy finds fewer, popular items fill up, as their reasons say; what the rules hide is left out, and so is what the
         catalogue hides. The message has the form of the published ones, `strategy` names what it is by (`cold_start` in place
-        of these three where nothing is known of the user that leads to an item).
+        of these three where nothing is known of the user that leads to an item, `opted_out` in place of any where the user
+        refuses a personal recommendation: then it is what is popular).
 
         What is described alike the `catalogue` tells; without it, nothing is. Raises `Unknown` where the user has no history,
-        or `user-based` finds no visitors kept of what the user met; `ValueError` for another strategy, an `n` outside 1 to 500,
-        or `content-based` without a catalogue.
+        or `user-based` is turned off or finds no visitors kept of what the user met; `ValueError` for another strategy, an `n`
+        outside 1 to 500, or `content-based` without a catalogue.
 
         >>> import asyncio
         >>> from recsys.batch import Arrival
@@ -126,7 +132,8 @@ class Onlooker:
         rules = alone.rules(self._rules if n is None else msgspec.structs.replace(self._rules, top_n=n))
         found = await self._found(user, partition)
         sight = await self._sight(rules, partition, found)
-        look = await self._by_users(user, sight) if "users" in alone.by else self._by_items(alone, sight, partition, catalogue)
+        by_users = "users" in alone.by and not found.refuses
+        look = await self._by_users(user, sight) if by_users else self._by_items(alone, sight, partition, catalogue)
         gone = await deleted(self._store, self._keys) if catalogue is None else catalogue.hidden
         while True:
             items, is_personal = await look(gone)
@@ -134,13 +141,13 @@ class Onlooker:
             if not len(more):
                 break
             gone = np.union1d(gone, more)
-        newest = found.asked.histories
+        by = name if is_personal or name not in PERSONAL else "cold_start"
         return Recommendation(
             user_id=user,
             recommendation_id=f"{name}-{partition:x}-{now_ms:x}",
             generated_at=instant(now_ms),
-            event_time=instant(int(newest.time[0, newest.length[0] - 1])),
-            strategy=name if is_personal or name not in PERSONAL else "cold_start",
+            event_time=instant(found.newest_ms),
+            strategy="opted_out" if found.refuses else by,
             items=items,
         )
 
@@ -152,9 +159,12 @@ class Onlooker:
 
         What descriptions add only workers know: of that it tells what was published.
 
-        Raises `Unknown` where the user has no history, or the item neither a row nor a description.
+        Raises `Unknown` where the user has no history or refuses a personal recommendation, or the item has neither a row nor
+        a description.
         """
         found = await self._found(user, partition)
+        if found.refuses:
+            raise Unknown(f"user {user!r} refuses a personal recommendation (topic `users`): there is nothing to explain")
         items = item_shards(self._store, self._keys, self._rules)
         ranker = ranker_over(items, self._rules, partition, found.learned)
         number = hash_item(item)
@@ -177,6 +187,7 @@ class Onlooker:
             await self._bought_once(items, found.asked, number, found.share),
             found.published,
             await self._shelf([item, *names.values()]),
+            ranker.added(found.asked, number),
         )
         return explained(user, item, seen, self._rules.top_n)
 
@@ -188,7 +199,9 @@ class Onlooker:
         mine = [key(partition, user) for key in (self._keys.user, self._keys.bought, self._keys.account)]
         mine.append(self._keys.learner(partition))
         counted = [[self._keys.user_mark(p)] for p in range(self._partitions)]
-        [[history, bought, kept, learned], [stored], *found] = await self._store.read([mine, [self._keys.recs(user)], *counted])
+        [[history, bought, kept, learned], [stored], [by_shop], *found] = await self._store.read(
+            [mine, [self._keys.recs(user)], [self._keys.described(user)], *counted]
+        )
         own = histories.unpack([history], self._rules.history)
         with_visitors = joined_histories.with_visitors(own, {0: account.unpack(kept)}, np.zeros(1, np.int32))
         if not with_visitors.length[0]:
@@ -196,12 +209,16 @@ class Onlooker:
                 f"user {user!r} is unknown under {self._keys.prefix!r}: no interaction of this user was counted lately "
                 f"{NO_INTERACTION}"
             )
+        refuses = refuses_personal(by_shop)
+        newest_ms = newest_time(with_visitors)
+        if refuses:
+            with_visitors, bought = histories.unpack([None], self._rules.history), None
         of_user = Users(with_visitors, purchases.unpack([bought]))
         before = Before(np.empty(0, np.int64), purchases.empty(0))
         published = msgspec.json.decode(stored, type=Recommendation) if stored else None
         current = [newest_event(of_user.histories, published)]
         for_whom = asked(of_user, before, [0], current, np.zeros(1, np.int32), [partition])
-        return Found(for_whom, learned, bought_again([mark for [mark] in found]), published)
+        return Found(for_whom, learned, bought_again([mark for [mark] in found]), published, newest_ms, refuses=refuses)
 
     async def _sight(self, rules: Rules, partition: int, found: Found) -> Sight:
         """What a strategy with these rules ranks from."""
@@ -231,6 +248,8 @@ class Onlooker:
 
     async def _by_users(self, user: str, sight: Sight) -> Look:
         """Ranks by what users alike met."""
+        if not self._rules.visitors:
+            raise Unknown("user-based is turned off: FRESHET_VISITORS is 0, so no visitors of items are kept")
         mine, most = sight.asked.histories, sight.rules.history
         met = await users_alike.met_by_users_alike(self._store, self._keys, sight.items, user, mine, most)
         if met is None:
@@ -280,6 +299,11 @@ def newest_event(found: Histories, published: Recommendation | None) -> list[int
         return items
     shown = {hash_item(item.item_id) for item in published.items}
     return [item for item in items if item not in shown]
+
+
+def newest_time(found: Histories) -> int:
+    """The event time, in milliseconds, of the one user's newest interaction."""
+    return int(found.time[0, found.length[0] - 1])
 
 
 def bought_again(stored: list[bytes | None]) -> float:

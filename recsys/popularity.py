@@ -6,13 +6,13 @@ over items and time; they are made anew from what is stored, so another half-lif
 """
 
 from collections.abc import Sequence
-from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from recsys.compiled import F64, I64, U64
+from recsys.compiled import F64, I64, U64, compiled
 from recsys.index import among
+from recsys.packing import starts
 from recsys.rows import Rows
 from recsys.rules import Rules
 
@@ -22,6 +22,7 @@ KEPT = 32
 """Items remembered in each shard: up to so many are the most popular exactly, more with near certainty, as shards are even."""
 
 ENTRY = np.dtype([("item", np.uint64), ("popularity", np.float64), ("landmark", np.int64), ("interactions", np.int64)])
+WORDS = ENTRY.itemsize // 8
 
 
 class Popular(NamedTuple):
@@ -48,22 +49,67 @@ def update(stored: Sequence[bytes | None], rows: Rows, places: Sequence[I64], ru
 
     An item is forgotten when it is not among the strongest any more, and known again from its row when it is met.
     """
-    tables = [np.frombuffer(value or b"", ENTRY) for value in stored]
-    before, changed = np.concatenate(tables), np.concatenate(places)
-    stays = ~np.isin(before["item"], rows.item[changed])
-    numbers = np.arange(len(tables))
-    shard = np.concatenate((np.repeat(numbers, [*map(len, tables)])[stays], np.repeat(numbers, [*map(len, places)])))
-    table = np.empty(len(shard), ENTRY)
-    there = int(stays.sum())
-    table[:there] = before[stays]
+    values = [value or b"" for value in stored]
+    before, at = np.frombuffer(b"".join(values), ENTRY), np.concatenate(places)
+    changed = np.empty(len(at), ENTRY)
     for name in ENTRY.names or ():
-        table[name][there:] = getattr(rows, name)[changed]
-    order = np.lexsort((table["item"], -levels(rules, table["popularity"], table["landmark"]), shard))
-    shard = shard[order]
-    place_in_shard = np.arange(len(shard)) - np.searchsorted(shard, shard)
-    kept = place_in_shard < KEPT
-    strongest, ends = table[order][kept], np.searchsorted(shard[kept], numbers, side="right").tolist()
-    return [strongest[begin:end].tobytes() for begin, end in pairwise([0, *ends])]
+        changed[name] = getattr(rows, name)[at]
+    strongest, length = np.empty((len(values), KEPT, WORDS), np.uint64), np.zeros(len(values), np.int64)
+    _update(
+        _words(before), levels(rules, before["popularity"], before["landmark"]),
+        starts(np.array([*map(len, values)]) // ENTRY.itemsize),
+        _words(changed), levels(rules, changed["popularity"], changed["landmark"]), starts(np.array([*map(len, places)])),
+        strongest, np.empty(KEPT), length,
+    )  # fmt: skip
+    return [table[:n].tobytes() for table, n in zip(strongest, length.tolist(), strict=True)]
+
+
+def _words(entries: Any) -> U64:
+    """Entries as lines of words, the first of which is the item."""
+    words: U64 = entries.view(np.uint64).reshape(-1, WORDS)
+    return words
+
+
+@compiled
+def _update(
+    before: U64, level_before: F64, begins: I64, changed: U64, level_changed: F64, changes: I64, strongest: U64, level: F64,
+    length: I64,
+) -> None:  # fmt: skip
+    """Of each shard sorts what was stored, without what has changed, and what has changed into `strongest`.
+
+    `level` is scratch.
+    """
+    for shard in range(len(length)):
+        n = 0
+        for i in range(begins[shard], begins[shard + 1]):
+            stays = True
+            for k in range(changes[shard], changes[shard + 1]):
+                if changed[k, 0] == before[i, 0]:
+                    stays = False
+            if stays:
+                n = _insert(before[i], level_before[i], strongest[shard], level, n)
+        for k in range(changes[shard], changes[shard + 1]):
+            n = _insert(changed[k], level_changed[k], strongest[shard], level, n)
+        length[shard] = n
+
+
+@compiled
+def _insert(entry: U64, own: float, strongest: U64, level: F64, n: int) -> int:
+    """Puts an entry of a level among the `n` strongest, if it belongs there; returns how many there are."""
+    place = n
+    while place > 0 and (level[place - 1] < own or (level[place - 1] == own and strongest[place - 1, 0] > entry[0])):
+        place -= 1
+    if place == len(strongest):
+        return n
+    n = min(n + 1, len(strongest))
+    for i in range(n - 1, place, -1):
+        level[i] = level[i - 1]
+        for word in range(WORDS):
+            strongest[i, word] = strongest[i - 1, word]
+    level[place] = own
+    for word in range(WORDS):
+        strongest[place, word] = entry[word]
+    return n
 
 
 def pack(popular: Popular) -> bytes:

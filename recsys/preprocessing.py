@@ -1,5 +1,6 @@
 """Preprocessing: what is missing or wrong in an event is put right by a policy before the event is sent. One event after the
-other: a value is filled by what the events before it had, never by what comes later.
+other: a value is filled by what the events before it had, never by what comes later; but a price by interpolation, for which
+the whole file is looked through first.
 
 A policy names fields, and for each what to do where it is missing or invalid:
 
@@ -8,7 +9,11 @@ A policy names fields, and for each what to do where it is missing or invalid:
 | `keep` | as it is: missing stays missing, and what the contract does not allow is refused |
 | `reject` | refused |
 | `leave out` | without the field |
-| `fill` | with a `value`, or with the `mean` or the `mode` of what its item had so far; as if left out where that had none |
+| `fill` | with a `value`, or with the `mean` or the `mode` of what its item had so far, or a price by `interpolation` |
+
+By interpolation a price is on the straight line between the nearest before and after it that its item had in the file, by the
+time of events and in the event's currency; before the first and after the last of them it is that one. What is to be filled by
+what its item had is as if left out where that had none.
 
 An event with filled values says so: `filled` has the fields, a field that the contract does not know and every reader of events
 passes over.
@@ -23,7 +28,9 @@ from typing import Annotated, Any, Literal, NamedTuple
 import msgspec
 from msgspec import Meta, Struct
 
+from recsys.customers.money import NO_CURRENCY
 from recsys.events import Event, InvalidEvent, Kind, decode, kind_of
+from recsys.interpolation import Curves
 from recsys.readers import Record, Refused
 from recsys.record import Amount, Currency
 
@@ -58,7 +65,7 @@ class Rule(Struct, frozen=True, forbid_unknown_fields=True):
 
     missing: Literal["keep", "reject", "fill"] = "keep"
     invalid: Literal["keep", "reject", "leave out", "fill"] = "keep"
-    by: Literal["value", "mean", "mode"] = "value"
+    by: Literal["value", "mean", "mode", "interpolation"] = "value"
     value: float | str | None = None
     least: float | None = None
     most: float | None = None
@@ -101,6 +108,8 @@ def _check(name: str, rule: Rule) -> None:
     fills = "fill" in (rule.missing, rule.invalid)
     if name not in NUMBERS and (rule.by == "mean" or rule.least is not None or rule.most is not None):
         raise BadPolicy(f"{name}: mean, least and most are for numbers")
+    if rule.by == "interpolation" and name != "price":
+        raise BadPolicy(f"{name}: interpolation is for prices")
     if fills and rule.by == "value" and not _is_valid(name, rule, rule.value):
         raise BadPolicy(f"{name}: a value to fill it with is wanted, and {rule.value!r} is none")
 
@@ -138,7 +147,24 @@ class Cleaner:
         self._policy = policy
         self._seen: dict[tuple[str, str], Counter[float | str]] = defaultdict(Counter)
         """By field and item, how often it had which value."""
+        self._curves = Curves()
         self.filled, self.left_out, self.rejected = Counter[str](), Counter[str](), Counter[str]()
+
+    @property
+    def looks_ahead(self) -> bool:
+        """Whether the whole file must be looked through before the first event is put right: `look` at each."""
+        return any(rule.by == "interpolation" for rule in self._policy.values())
+
+    def look(self, judged: Record | Refused) -> None:
+        """Takes in the numbers of an event that is good as it is, for interpolation."""
+        if not isinstance(judged, Record):
+            return
+        event = msgspec.json.decode(judged.value)
+        for name, rule in self._policy.items():
+            for spot in _spots(event, name) if rule.by == "interpolation" else ():
+                content = spot.holder.get(name)
+                if content is not None and _is_valid(name, rule, content):
+                    self._curves.add(_subject(event, name, spot), judged.event.time_ms, float(content))
 
     def clean(self, judged: Record | Refused, now_ms: int) -> Record | Refused:
         """The event as the policy wants it. Only good events teach what is usual.
@@ -167,7 +193,7 @@ class Cleaner:
                     self.rejected[name] += 1
                     reason = f"{spot.path}: {fault}, and the policy rejects that"
                     return Refused(judged.value, reason, judged.line, judged.value.decode("utf-8", "replace"))
-                usual = self._usual(name, rule, spot.item) if action == "fill" else None
+                usual = self._usual(event, name, rule, spot, now_ms) if action == "fill" else None
                 if usual is not None:
                     spot.holder[name] = usual
                     filled.append(spot.path)
@@ -190,11 +216,14 @@ class Cleaner:
         kind = event.get("event_type")
         return "missing" if isinstance(kind, str) and kind_of(kind) in FIELDS[name].missing_from else None
 
-    def _usual(self, name: str, rule: Rule, item: str) -> float | str | None:
+    def _usual(self, event: dict[str, Any], name: str, rule: Rule, spot: Spot, now_ms: int) -> float | str | None:
         """What a value is filled with; None where nothing is known. Of several modes it is the least."""
         if rule.by == "value":
             return rule.value
-        seen = self._seen.get((name, item))
+        if rule.by == "interpolation":
+            time_ms = _time_of(event, now_ms)
+            return None if time_ms is None else self._curves.at(_subject(event, name, spot), time_ms)
+        seen = self._seen.get((name, spot.item))
         if not seen:
             return None
         if rule.by == "mean":
@@ -211,6 +240,20 @@ def _spots(event: dict[str, Any], name: str) -> Iterator[Spot]:
     for n, line in enumerate(lines):
         if isinstance(line, dict):
             yield Spot(line, f"items[{n}].{name}", str(line.get("item_id", "")))
+
+
+def _subject(event: dict[str, Any], name: str, spot: Spot) -> tuple[str, ...]:
+    """What is one curve: prices of an item in a currency."""
+    return name, spot.item, str(event.get("currency") or NO_CURRENCY)
+
+
+def _time_of(event: dict[str, Any], now_ms: int) -> int | None:
+    """The time of an event of which other fields may be wrong; None: that is wrong, too."""
+    any_event = {"event_type": "search", "user_id": "u", "event_time": event.get("event_time")}
+    try:
+        return decode(msgspec.json.encode(any_event), now_ms).time_ms
+    except InvalidEvent:
+        return None
 
 
 def _judged(event: dict[str, Any], line: int, now_ms: int) -> Record | Refused:

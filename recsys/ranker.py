@@ -1,8 +1,9 @@
 """The ranker: what a worker remembers of items and has learned, and with it the ranking of the users of a batch."""
 
+import asyncio
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
@@ -21,6 +22,7 @@ from recsys.popularity import Popular
 from recsys.ranking import blend
 from recsys.ranking.candidates import desk
 from recsys.ranking.counts import count
+from recsys.ranking.features import added
 from recsys.ranking.hiding import hidden
 from recsys.ranking.lessons import learn_from
 from recsys.ranking.past import Past, past
@@ -31,8 +33,12 @@ from recsys.returning.purchases import Purchases
 from recsys.rules import Hideable, Rules
 from recsys.user_shards import Before, Users
 
+R = TypeVar("R")
+
 FRESH_S = 5.0
 """Rows of neighbours' neighbours that others may have changed are read again after this long."""
+MANY = 50
+"""Users from whom on a ranking takes much longer than to hand it to a thread, which is a tenth of a millisecond."""
 LOOKS = 3
 """A ranking that finds something missing is made again with it: first rows may be missing, then items that these have met."""
 
@@ -111,28 +117,31 @@ class Ranker:
         self._buying.trim()
         partitions, learned, of = self._learned(asked)
         users = past(asked.histories, self._rules)
-        has_customers = len(asked.returning) > 0
         likely = np.zeros(len(asked.returning))
-        if has_customers:
+        if len(asked.returning):
             self._buying.remember(merged.before, now_s)
             await self._buying.know(asked.customers, now_s)
             if self._rules.learner:
-                likely = self._buying.learn(asked.customers, learned, of[asked.returning])
+                likely = await beside(len(of), self._buying.learn, asked.customers, learned, of[asked.returning])
         self._memory.put(merged.rows, now_s)
         self._buying.remember(merged.sold, now_s)
         out = self._left_out(asked, users, share, self._rules)
         ranked = await self._best(asked, users, out, popular, learned, of, self._rules.top_n, now_s)
         if self._rules.learner:
-            if has_customers:
-                theirs = past(asked.customers.histories, self._rules)
-                clicks, sums = [each.clicks.weight for each in learned], [each.sums for each in learned]
-                blend.learn_shares(
-                    theirs, asked.customers.new, asked.customers.before.baskets, likely, self._memory.known, clicks, sums,
-                    of[asked.returning], self._desk,
-                )  # fmt: skip
-            learn_from(users, asked.new, self._memory.known, [each.clicks for each in learned], of, self._desk)
+            await beside(len(of), self._learn, asked, users, likely, learned, of)
             self.learners.changed(partitions)
         return ranked
+
+    def _learn(self, asked: Asked, users: Past, likely: F64, learned: Sequence[Learned], of: I32) -> None:
+        """Learns from what is new in the histories; see `learn_shares` for `likely`."""
+        if len(asked.returning):
+            theirs = past(asked.customers.histories, self._rules)
+            clicks, sums = [each.clicks.weight for each in learned], [each.sums for each in learned]
+            blend.learn_shares(
+                theirs, asked.customers.new, asked.customers.before.baskets, likely, self._memory.known, clicks, sums,
+                of[asked.returning], self._desk,
+            )  # fmt: skip
+        learn_from(users, asked.new, self._memory.known, [each.clicks for each in learned], of, self._desk)
 
     def hidden_from(self, asked: Asked, share: float) -> U64:
         """Users × items that are not shown to these users, who have been ranked for just now."""
@@ -156,6 +165,16 @@ class Ranker:
             await self._best(asked, users, all_out, popular, learned, of, most, now_s),
             left_out,
         )
+
+    def added(self, asked: Asked, item: int) -> dict[str, float]:
+        """What the learner made of an item (hash) for the one user for whom was looked last (`recsys.ranking.features.added`);
+        nothing where it learns nothing, or nothing led to the item."""
+        desk = self._desk
+        [places] = np.nonzero((desk.evidence.item[desk.entry] == item) & desk.features.any(axis=1))
+        if not self._rules.learner or not len(places):
+            return {}
+        _, learned, of = self._learned(asked)
+        return added(desk.features[places[0]], learned[of[0]].clicks.weight)
 
     async def left_out(self, asked: Asked, popular: Popular, share: float) -> U64:
         """Users × items that are left out for them; it reads what the ranking of these users starts from."""
@@ -206,8 +225,8 @@ class Ranker:
             theirs = past(asked.customers.histories, self._rules)
             clicks = room_for(len(at), len(self._desk.entry))
             await self._rank(clicks, np.arange(len(at)), theirs, out[at], self._nothing, weights, of[at], now_s)
-            self._blend(asked, clicks, out, popular, learned, of, ranked)
-        count(ranked, users, at, asked.customers.purchases, self._memory.known, popular)
+            await beside(len(at), self._blend, asked, clicks, out, popular, learned, of, ranked)
+        await beside(len(of), count, ranked, users, at, asked.customers.purchases, self._memory.known, popular)
         return ranked
 
     async def _rank(
@@ -216,8 +235,20 @@ class Ranker:
         """Ranks by clicks for the users in the places `which`, until nothing is missing."""
         since_s = self._items.old_since(now_s, FRESH_S)
         for look in range(LOOKS):
-            missing = rank(
-                ranked, which, users, out, self._memory.known, popular, weights, of, self._desk, self._rules, since_s
+            missing = await beside(
+                len(which),
+                rank,
+                ranked,
+                which,
+                users,
+                out,
+                self._memory.known,
+                popular,
+                weights,
+                of,
+                self._desk,
+                self._rules,
+                since_s,
             )
             if not len(missing.items) or look == LOOKS - 1:
                 return
@@ -241,6 +272,11 @@ class Ranker:
         if len(self._desk.gone):
             out = with_more(out, at, np.where(among(bought.item, self._desk.gone), bought.item, np.uint64(NONE)))
         blend.blend(clicks, bought, mix, at, out, popular.item, level_of(popular), ranked)
+
+
+async def beside(users: int, compute: Callable[..., R], *arguments: Any) -> R:
+    """Computes something for so many users: for many in a thread, so that the next batch is counted meanwhile."""
+    return await asyncio.to_thread(compute, *arguments) if users >= MANY else compute(*arguments)
 
 
 def with_more(out: U64, at: I64, more: U64) -> U64:

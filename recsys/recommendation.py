@@ -23,17 +23,19 @@ DIGITS = 6
 """Digits of a published score."""
 SMALLEST = 1e-200
 """The smallest of them beside 0."""
-LEAST_SHARE = 0.3
-"""Recent items that add less of a score are not told one by one, or reasons would fill the message; other terms from half
-of it on."""
+LEAST_SHARE = 1 / 3
+"""What adds less of a score is not told one by one, or reasons would fill the message."""
 KINDS = np.full(TERMS, "also_viewed", object)
 """Of each term the kind of reason."""
 KINDS[REPEAT_TERM], KINDS[TRENDING_TERM] = "repeat", "trending"
 KINDS[BOUGHT_AGAIN_TERM], KINDS[ALSO_BOUGHT_TERM] = "bought_again", "also_bought"
 KINDS[ALIKE_TERMS:] = "similar_content"
 
-Strategy = Literal["personal", "cold_start", "item-based", "user-based", "content-based", "collaborative", "trending", "hybrid"]
-"""`personal` and `cold_start` are what a worker publishes; the others are asked for by name (`recsys.strategies`)."""
+Strategy = Literal[
+    "personal", "cold_start", "opted_out",
+    "item-based", "user-based", "content-based", "collaborative", "trending", "hybrid",
+]  # fmt: skip
+"""Those of the first line are what a worker publishes; the others are asked for by name (`recsys.strategies`)."""
 
 
 class Reason(Struct, omit_defaults=True, gc=False):

@@ -15,6 +15,7 @@ import numpy as np
 
 from recsys import packing
 from recsys.compiled import F32, F64, I32, I64, U8, U32, U64, Bools, compiled, compiled_maker
+from recsys.index import among
 from recsys.packing import get16, get32, get64, put16, put32, put64
 from recsys.rules import Rules
 
@@ -67,6 +68,14 @@ def empty(items: U64, width: int) -> Rows:
         np.zeros((n, width), np.float32),
         np.zeros((n, width), np.uint32),
     )
+
+
+def without_neighbours(rows: Rows, gone: U64) -> Rows:
+    """The rows without these items (sorted hashes) among the neighbours: where one was, the row's own item is, which is no
+    neighbour of itself."""
+    if not len(gone):
+        return rows
+    return rows._replace(other=np.where(among(rows.other, gone), rows.item[:, None], rows.other))
 
 
 def packed_length(value: bytes) -> int:

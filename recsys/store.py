@@ -1,6 +1,6 @@
 """The store: shards are read whole and changed by compare-and-set. It keeps and guards; all arithmetic is elsewhere.
 
-Six operations are all that the rest of Freshet asks of it, so that the same code runs over Redis (`recsys.redis_store`), over
+Seven operations are all that the rest of Freshet asks of it, so that the same code runs over Redis (`recsys.redis_store`), over
 a cluster of them (`recsys.cluster_store`) and over a dictionary.
 """
 
@@ -90,6 +90,9 @@ class Store(Protocol):
     async def replace(self, replacements: Sequence[Replacement]) -> list[bool]:
         """Replaces values, each by itself; False for each that was another one."""
 
+    async def find(self, keys: Sequence[str], texts: Sequence[bytes]) -> list[str]:
+        """Those of the keys, in their order, whose value has one of these texts in it. The values stay where they are."""
+
     def scan(self, pattern: str) -> AsyncIterator[str]:
         """The keys that match a pattern of Redis and are there all the while, in any order, some perhaps twice."""
 
@@ -153,6 +156,9 @@ class MemoryStore:
         else:
             self.values[replacement.key] = replacement.value
         return True
+
+    async def find(self, keys: Sequence[str], texts: Sequence[bytes]) -> list[str]:
+        return [key for key in keys if any(text in self.values.get(key, b"") for text in texts)]
 
     async def scan(self, pattern: str) -> AsyncIterator[str]:
         for key in [key for key in self.values if fnmatchcase(key, pattern)]:

@@ -10,6 +10,7 @@ from recsys import histories, joined_histories, marks
 from recsys.batch import Arrival, Batch
 from recsys.compiled import I32, I64, U64, Bools
 from recsys.customers.accounts import Settled, Stored, settle
+from recsys.customers.consent import Refusals
 from recsys.deltas import Deltas
 from recsys.fold import FIRST_OTHER, fold
 from recsys.hashing import hash_item
@@ -107,7 +108,8 @@ class Folded(NamedTuple):
 class UserShards:
     """The user shards in the store."""
 
-    def __init__(self, shards: Shards, keys: Keys, rules: Rules, retention_s: int) -> None:
+    def __init__(self, shards: Shards, keys: Keys, rules: Rules, retention_s: int, refusals: Refusals) -> None:
+        self._refusals = refusals
         self._shards = shards
         self._keys = keys
         self._rules = rules
@@ -168,7 +170,7 @@ class UserShards:
             for shard, customers in zip(shards, settled, strict=True)
             if customers is not None
             for n, user in enumerate(shard.users)
-            if (account := customers.accounts[user]).joins is not None
+            if (account := customers.accounts.get(user)) is not None and account.joins is not None
         }
         if not joined:
             return users
@@ -183,7 +185,9 @@ class UserShards:
             return None
         here = shard.chunk.partition
         theirs = [arrival for partition, arrival in fresh if partition == here and (here, arrival.offset) not in folded.repeats]
-        return settle(shard.customers, here, theirs, self._rules.session_gap_ms, dict(self._rules.rates), as_of)
+        rules = self._rules
+        gap_ms, rates = rules.session_gap_ms, dict(rules.rates)
+        return settle(shard.customers, here, theirs, gap_ms, rates, as_of, self._refusals.analyse)
 
     def changes(
         self,

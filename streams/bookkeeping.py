@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 from recsys.catalogue.item import CatalogueItem, decode
 from recsys.keys import Keys
 from recsys.layout import Layout
-from recsys.ledger import segments, tables
+from recsys.ledger import active, moves, segments, tables
 from recsys.ledger.books import Books
-from recsys.ledger.figures import Figures
+from recsys.ledger.figures import Figures, Subject
 from recsys.ledger.tables import Table
 from recsys.store import Store
 from streams.looking import NothingToSee, open_state
@@ -30,10 +30,41 @@ class Bookkeeping:
         self._layout = layout
         self._books = Books(store, keys, layout.partitions)
 
-    async def segments(self) -> Table:
-        """Customers by segment, as they stand now."""
-        rates = dict(self._layout.rates)
-        return segments.table(await segments.segments(self._store, self._keys, self._layout.partitions, rates))
+    async def segments(self, days: int = moves.LAST_DAYS) -> list[Table]:
+        """Customers by segment, as they stand now; how they moved on the last days on which somebody bought; and how many were
+        active."""
+        census = await segments.census(self._store, self._keys, self._layout.partitions, dict(self._layout.rates))
+        moved = moves.moves(census.trades, days)
+        return [segments.table(census.segments), moves.table(moved), active.table(census.activity)]
+
+    async def sales(self, by: str, last: int) -> Table:
+        """Sales and active customers of the last months, days, hours or minutes with an event."""
+        if by in ("month", "day"):
+            found = await self.places(by)
+            return tables.sales(f"{by}s", f"{by.title()}s", by, dict(list(found.items())[-last:]))
+        # So many hours, and minutes, with an event are in no more days.
+        hours = await self._books.hours(last)
+        table = tables.hours(hours) if by == "hour" else tables.minutes(hours)
+        return table._replace(rows=table.rows[-last:])
+
+    async def top(self, what: str, *, rising: bool) -> Table:
+        """The items, categories or searches that brought most, or those that rise."""
+        if what == "searches":
+            found, titles = await self._books.searches(), dict[str, str]()
+        else:
+            found, titles, in_categories = await self._items()
+            found = in_categories if what == "categories" else found
+        title, of_what = what.title(), {"items": "item", "categories": "category", "searches": "search"}[what]
+        if rising:
+            return tables.rising(f"rising {what}", f"Rising {what}", of_what, found, titles)
+        return tables.searches(found) if what == "searches" else tables.subjects(what, title, of_what, found, titles)
+
+    async def _items(self) -> tuple[dict[str, Subject], dict[str, str], dict[str, Subject]]:
+        """Items, the titles of those that have one, and the same added up by category."""
+        items = await self._books.items()
+        described = await self._described(list(items))
+        titles = {item: each.title for item, each in described.items() if each.title}
+        return items, titles, tables.by_category(items, {item: each.categories for item, each in described.items()})
 
     async def funnel(self, by: str) -> Table:
         """From view to purchase, `by` all, month, day, source or country."""
@@ -61,10 +92,8 @@ class Bookkeeping:
         months, days = await self.places("month"), await self.places("day")
         hours = await self._books.hours(LAST_DAYS)
         sources, countries = await self.places("source"), await self.places("country")
-        items, searches = await self._books.items(), await self._books.searches()
-        described = await self._described(list(items))
-        titles = {item: each.title for item, each in described.items() if each.title}
-        in_categories = tables.by_category(items, {item: each.categories for item, each in described.items()})
+        items, titles, in_categories = await self._items()
+        searches = await self._books.searches()
         return [
             tables.sales("months", "Months", "month", months),
             tables.sales("days", "Days", "day", days),
@@ -76,7 +105,7 @@ class Bookkeeping:
             tables.sales("sources", "Where from", "source", sources),
             tables.sales("countries", "Countries", "country", countries),
             await self.cohorts(),
-            await self.segments(),
+            *await self.segments(),
             tables.subjects("items", "Items", "item", items, titles),
             tables.rising("rising items", "Rising items", "item", items, titles),
             tables.subjects("categories", "Categories", "category", in_categories, {}),
@@ -87,10 +116,7 @@ class Bookkeeping:
 
     async def categories(self) -> Table:
         """Views, carts and orders by category of the catalogue."""
-        items = await self._books.items()
-        described = await self._described(list(items))
-        in_categories = tables.by_category(items, {item: each.categories for item, each in described.items()})
-        return tables.subjects("categories", "Categories", "category", in_categories, {})
+        return await self.top("categories", rising=False)
 
     async def _described(self, items: Sequence[str]) -> dict[str, CatalogueItem]:
         """What the catalogue says of these items, of those that it has."""

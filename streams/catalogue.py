@@ -43,11 +43,14 @@ SLICE_S = 0.002
 """For how long records are read into memory before events have their turn."""
 ROUND_S = 0.05
 AGAIN_S = 0.4
-"""After a first sweep a second one takes out what was ranked before it, by workers that had not heard, and published after."""
+"""So long after the begin of a first sweep a second one takes out what was ranked by workers that had not heard of the record,
+and published after the first had passed."""
 MARK_S = 0.5
 """How often marks are written: a crash repeats the effects of no more, where no sweep is under way."""
 LOOK_S = 5.0
 """How often it is looked whether somebody moved the marks back."""
+TOLD_S = 10.0
+"""How often it is said how far the catalogue is read, until it is."""
 METADATA_MS = 30_000
 """How often it is asked how many partitions the topic has."""
 
@@ -90,7 +93,8 @@ class CatalogueStream:
             metadata_max_age_ms=METADATA_MS,
         ) as consumer:  # fmt: skip
             await self._open(consumer, range(await self._outbox.partitions(self._topic)))
-            begun, ends = time.monotonic(), await consumer.end_offsets(list(self._places(self._parts)))
+            begun = told = time.monotonic()
+            ends = await consumer.end_offsets(list(self._places(self._parts)))
             while True:
                 added = (consumer.partitions_for_topic(self._topic) or set()) - self._parts.keys()
                 if added:
@@ -101,9 +105,14 @@ class CatalogueStream:
                 self._give_up_others()
                 for place, records in fetched.items():
                     await self._take(self._parts[place.partition], records)
-                if not self._has_read_all and await has_read(consumer, ends):
+                if self._has_read_all:
+                    continue
+                if await has_read(consumer, ends):
                     self._has_read_all = True
                     log.info("the catalogue is read: %d items in %.1f s", len(self._catalogue), time.monotonic() - begun)
+                elif time.monotonic() - told > TOLD_S:
+                    told = time.monotonic()
+                    log.info("the catalogue is being read: %d items in %.0f s", len(self._catalogue), told - begun)
 
     async def run_rounds(self) -> NoReturn:
         """Sweeps and writes marks, for ever."""
@@ -140,7 +149,7 @@ class CatalogueStream:
         values: dict[str, bytes | None] = {}
         rejected: list[Rejected] = []
         shown: list[str] = []
-        slice_ends = time.monotonic() + SLICE_S
+        slice_ends, arrivals = time.monotonic() + SLICE_S, self._catalogue.arrivals
         for record in records:
             if time.monotonic() > slice_ends:
                 await asyncio.sleep(0)
@@ -167,6 +176,8 @@ class CatalogueStream:
                     shown += [item] * (is_new and was_hidden)
                 elif not (is_new and was_hidden) and item not in self._pending:
                     self._pending[item] = Pending(part, record.offset, now())
+        if self._has_read_all and self._catalogue.arrivals > arrivals:
+            self._publishing.cold.hasten()
         if part.owned and records[-1].offset > part.done:
             begun = now()
             await self._write(part, values, rejected)
@@ -225,7 +236,7 @@ class CatalogueStream:
         due = {item: each for item, each in self._pending.items() if each.due <= now()}
         if not due or not self._has_read_all:
             return
-        self._sweeping = set(due)
+        self._sweeping, begun = set(due), now()
         swept = await self._sweep.once(self._sweeping)
         self._publishing.refresh_trending()
         log.info(
@@ -238,7 +249,7 @@ class CatalogueStream:
             if each.swept:
                 del self._pending[item]
             else:
-                each.swept, each.due = True, now() + AGAIN_S
+                each.swept, each.due = True, begun + AGAIN_S
 
     async def _write_marks(self) -> None:
         """Notes up to where the records have had their effects."""

@@ -4,7 +4,8 @@ decode → set aside what is wrong, forward what came elsewhere → count, tell 
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 from recsys.customers import joins
 from recsys.engine import Chunk, Counted, Engine, LostPartition
@@ -61,6 +62,12 @@ class Counting:
                     await publishing.take(Outcome(consumer, chunks, counted))
             for chunk in taken:
                 consumer.done(chunk)
+
+    @asynccontextmanager
+    async def between_batches(self) -> AsyncIterator[None]:
+        """While this is open, nothing is counted."""
+        async with self._in_hand:
+            yield
 
     async def finish(self) -> None:
         """Returns when the batch in hand is counted whole; no other begins after that."""

@@ -1,6 +1,6 @@
 """Differences: the counts that `freshet export` gives, and what is known of customers, held against a recount of the topic."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from recsys.customers.message import Visitor
 from recsys.events import ANONYMOUS
-from streams.recount import Pair, Recount
+from streams.recount import Pair, Recount, Refused
 
 EXAMPLES = 10
 """Differences that are told in words."""
@@ -94,12 +94,36 @@ class Told(Struct):
     joined: str | None = None
 
 
-def customer_differences(recount: Recount, published: Mapping[str, bytes | None]) -> Iterator[str]:
-    """Holds what Redis says of customers, by user, against a recount: a line for each who is not told right."""
+NOBODY_REFUSES = Refused(set(), set(), set())
+
+
+class Recommended(Struct):
+    """What of a Recommendation says by what it is."""
+
+    strategy: str
+
+
+def customer_differences(
+    recount: Recount, published: Mapping[str, bytes | None], refused: Refused = NOBODY_REFUSES
+) -> Iterator[str]:
+    """Holds what Redis says of customers, by user, against a recount: a line for each who is not told right.
+
+    Of who refuses to be analysed nothing must be told; of who once did, nothing from before: not more than there was.
+    """
     for (partition, offset), (visitor, customer) in sorted(recount.identifies.items() ^ recount.identified.items()):
-        yield f"{customer}: the record at {partition}/{offset} and what the home of visitor {visitor} was told do not agree"
+        if customer not in refused.analyse | refused.once:
+            yield f"{customer}: the record at {partition}/{offset} and what the home of visitor {visitor} was told do not agree"
     for user in sorted(recount.customers):
         deeds, value = recount.deeds(user), published.get(user)
+        if user in refused.analyse:
+            if value is not None:
+                yield f"{user}: refuses to be analysed, and the customer is told"
+            continue
+        if user in refused.once:
+            told = msgspec.json.decode(value or b'{"events":{}}', type=Told)
+            if Counter(told.events) - deeds.events:
+                yield f"{user}: the customer, anew, has {told.events}, recounted {dict(deeds.events)}"
+            continue
         if value is None:
             yield f"{user}: has {deeds.events.total()} events, and nothing is known of the customer"
             continue
@@ -120,6 +144,20 @@ def join_differences(recount: Recount, user: str, told: Told) -> Iterator[str]:
     customer = recount.customer_of.get(user.removeprefix(ANONYMOUS)) if user.startswith(ANONYMOUS) else None
     if told.joined != customer:
         yield f"{user}: the visitor joined {told.joined}, recounted {customer}"
+
+
+def refusal_differences(
+    refused: Refused, recommended: Mapping[str, bytes | None], told: Mapping[str, bytes | None]
+) -> Iterator[str]:
+    """A line for each who refuses and is recommended something personal, by what Redis has, or is told as a customer, by the
+    newest record of each user on the topic."""
+    for user in sorted(refused.personalise):
+        value = recommended.get(user)
+        if value is not None and (said := msgspec.json.decode(value, type=Recommended).strategy) != "opted_out":
+            yield f"{user}: refuses a personal recommendation, and the newest is {said}"
+    for user in sorted(refused.analyse):
+        if told.get(user) is not None:
+            yield f"{user}: refuses to be analysed, and the newest record of the customer on the topic is not empty"
 
 
 def in_words(paid: Mapping[tuple[str, str], Decimal]) -> str:

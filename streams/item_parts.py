@@ -40,10 +40,15 @@ class Pending(Struct):
 
 
 async def move_back(store: Store, mark_key: str, offset: int) -> None:
-    """Moves a mark back to `offset`, if it is beyond."""
+    """Moves a mark back to `offset`, if it is beyond.
+
+    It gets other bytes in any case, with a zero more in front, so that a worker that is about to move it must read again, too:
+    its effects may have been had before ours.
+    """
     while True:
         [[stored]] = await store.read([[mark_key]])
-        if offset_of(stored) <= offset or (await store.swap([Swap(mark_key, stored, str(offset).encode(), {})]))[0]:
+        back = f"{min(offset_of(stored), offset):0{len(stored or b'') + 1}}".encode()
+        if (await store.swap([Swap(mark_key, stored, back, {})]))[0]:
             return
 
 

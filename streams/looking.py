@@ -43,6 +43,8 @@ class Looking:
     async def recommend(self, user: str, strategy: str, n: int | None = None) -> Recommendation:
         """What a strategy recommends to a user now; see `recsys.onlooker.Onlooker.recommend` also for what it raises.
 
+        Raises `TypeError` for a user who is no text: an id that is a number in events is its decimal text.
+
         `content-based`, `hybrid` and `personal` go by the catalogue as it was when one of them was first asked for, where there
         is one; reading it raises `kafka.errors.KafkaError`, `streams.catalogue_copy.CatalogueUnread`. Raises `NothingToSee`
         where `content-based` finds no item described.
@@ -62,10 +64,23 @@ class Looking:
 
     async def explain(self, user: str, item: str) -> Explanation:
         """Why an item is recommended to a user, or why not; see `recsys.onlooker.Onlooker.explain` also for what it raises."""
+        demand_text("item", item)
         return await self._onlooker.explain(user, self._home(user), item)
 
     def _home(self, user: str) -> int:
+        demand_text("user", user)
         return home_partition(user.removeprefix(ANONYMOUS), self._partitions)
+
+
+def demand_text(what: str, given: object) -> None:
+    """Raises `TypeError` where an id is no text.
+
+    >>> demand_text("user", 17)
+    Traceback (most recent call last):
+    TypeError: user is 17, of type int: an id is a text, as '17'
+    """
+    if not isinstance(given, str):
+        raise TypeError(f"{what} is {given!r}, of type {type(given).__name__}: an id is a text, as {str(given)!r}")
 
 
 def unseen(_part: float, _records: int) -> None:

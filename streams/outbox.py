@@ -2,17 +2,20 @@
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.producer.message_accumulator import BatchBuilder
 
 from streams.brokers import Brokers
+from streams.home import home_partition
 
 Headers = Sequence[tuple[str, bytes]]
 
-MAX_BATCH_BYTES = 128 * 1024
+MAX_BATCH_BYTES = 512 * 1024
+"""Of a partition one batch is under way at a time; brokers take a megabyte by default."""
 MAX_REQUEST_BYTES = 8 * 1024 * 1024
 REQUEST_TIMEOUT_MS = 20_000
 
@@ -45,9 +48,21 @@ class Outbox:
     def __init__(self, producer: AIOKafkaProducer) -> None:
         self._producer = producer
 
-    async def publish(self, topic: str, messages: Iterable[tuple[bytes, bytes, Headers]]) -> None:
-        """Writes messages (key, value, headers), each to its key's partition."""
-        sent = [await self._producer.send(topic, value, key=key, headers=headers) for key, value, headers in messages]
+    async def publish(self, topic: str, messages: Sequence[tuple[bytes, bytes | None, Headers]]) -> None:
+        """Writes messages (key, value, headers), each to its key's partition, where they stand in this order; one without a
+        value takes away those before it."""
+        if not messages:
+            return  # of a topic that nothing is written to, there may be none
+        partitions = await self.partitions(topic)
+        letters: dict[int, list[Letter]] = {}
+        for key, value, headers in messages:
+            home = home_partition(key.decode(), partitions)
+            letters.setdefault(home, []).append(Letter(home, key, value, headers))
+        await asyncio.gather(*(self._publish(topic, partition, theirs) for partition, theirs in letters.items()))
+
+    async def _publish(self, topic: str, partition: int, letters: Sequence[Letter]) -> None:
+        # One future a batch: the producer's `send` makes one a message, which costs more than all else about it.
+        sent = [await self._producer.send_batch(batch, topic, partition=partition) for batch in self._batches(topic, letters)]
         await asyncio.gather(*sent)
 
     async def deliver(self, topic: str, letters: Iterable[Letter]) -> None:
@@ -56,19 +71,23 @@ class Outbox:
         for partition, group in groupby(by_partition, key=lambda letter: letter.partition):
             await self._deliver(topic, partition, list(group))
 
-    async def _deliver(self, topic: str, partition: int, letters: list[Letter]) -> None:
+    async def _deliver(self, topic: str, partition: int, letters: Sequence[Letter]) -> None:
+        for batch in self._batches(topic, letters):
+            await (await self._producer.send_batch(batch, topic, partition=partition))
+
+    def _batches(self, topic: str, letters: Sequence[Letter]) -> Iterator[BatchBuilder]:
+        """The letters in order, each batch as full as it may be."""
         now_ms = int(time.time() * 1000)
-        while letters:
-            batch = self._producer.create_batch()
-            written = 0
-            for letter in letters:
+        written = 0
+        while written < len(letters):
+            batch, begun = self._producer.create_batch(), written
+            for letter in letters[begun:]:
                 if not batch.append(key=letter.key, value=letter.value, timestamp=now_ms, headers=list(letter.headers)):
                     break
                 written += 1
-            if not written:
-                raise ValueError(f"a record of {len(letters[0].value or b'')} bytes does not fit into a batch for {topic}")
-            await (await self._producer.send_batch(batch, topic, partition=partition))
-            letters = letters[written:]
+            if written == begun:
+                raise ValueError(f"a record of {len(letters[begun].value or b'')} bytes does not fit into a batch for {topic}")
+            yield batch
 
     async def partitions(self, topic: str) -> int:
         """How many partitions the topic has."""

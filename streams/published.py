@@ -33,6 +33,11 @@ class PublishedMarks:
         """By partition, up to where all recommendations are out: what the watchdog looks at."""
         return self._known
 
+    @property
+    def turns(self) -> Mapping[int, int]:
+        """By partition that the worker has, how often it was begun or given up: another number, and it was taken over anew."""
+        return {partition: self._begun[partition] for partition in self._known}
+
     def begin(self, partition: int, published: int) -> None:
         """The partition is read on from its mark, which says so; what was out before does not count."""
         self._known[partition] = published

@@ -5,23 +5,22 @@ but not noted as published is read and published once more by whoever has the pa
 """
 
 import asyncio
-import math
 import os
 import socket
 import time
-from collections.abc import Collection, Mapping, Sequence, Set
-from contextlib import suppress
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence, Set
+from contextlib import asynccontextmanager, suppress
 from typing import NamedTuple
 
 from faust.types import TP
 
-from recsys.cold import lists
 from recsys.customers import message as customer_message
 from recsys.engine import Counted, Engine
 from recsys.keys import AFTER, TOGETHER, VIEWED, Keys
 from recsys.recommendation import Recommendation, encode
 from recsys.store import Entry, Store
 from streams import topics
+from streams.cold_lists import ColdLists
 from streams.driver import ChunkConsumer, Records
 from streams.lease import LEASE_S, now
 from streams.outbox import Headers, Outbox
@@ -35,10 +34,6 @@ ROUND_S = 0.25
 BUSY_ROUND_S = 1.0
 ROUND_SHARE = 0.2
 """A round should take no more than this share of the time: after a long one the next waits longer, up to `BUSY_ROUND_S`."""
-COLD_S = 1.0
-"""How often cold lists are made."""
-MAKER = 0
-"""Whoever has this partition makes the cold lists that are of no category."""
 LEARNED_S = 1.0
 """How often what was learned is written: a crash costs no more of it."""
 LOOK_S = 5.0
@@ -95,8 +90,7 @@ class Publishing:
         self._one_round = asyncio.Lock()
         self._trending_known = False
         self._trending_due = False
-        self._cold = -math.inf
-        """When cold lists were made last."""
+        self.cold = ColdLists(settings, keys, engine, store, self.marks.offsets.keys())
 
     async def take(self, outcome: Outcome) -> None:
         """Takes a counted batch, as soon as there is room for it."""
@@ -135,8 +129,8 @@ class Publishing:
     async def drain(self) -> None:
         """Returns when all that was taken is published, and what was learned of it is written."""
         await self._waiting.join()
-        self._cold = -math.inf
         await self._round()
+        await self.cold.make()
         await self._write_learned(self.marks.offsets)
 
     async def settle(self, revoked: Collection[int]) -> None:
@@ -146,9 +140,16 @@ class Publishing:
                 self.marks.give_up(revoked)
                 await self._write_learned(revoked)
 
+    @asynccontextmanager
+    async def between_batches(self) -> AsyncIterator[None]:
+        """While this is open, no recommendation and no customer is published."""
+        async with self._one_batch:
+            yield
+
     async def show_again(self, items: Sequence[int]) -> None:
         """In the next round publishes the lists of items (hashes) that were hidden, and those that they belong into."""
-        self._changed[VIEWED].update(await self._engine.around(items))
+        for table, around in (await self._engine.around(items)).items():
+            self._changed[table].update(around)
         self.refresh_trending()
 
     def refresh_trending(self) -> None:
@@ -164,7 +165,8 @@ class Publishing:
         counted = outcome.counted._replace(newest=newest, customers=customers)
         if not self._trending_known:
             await self._publish_trending()
-        answers = await self._engine.recommend(counted, int(time.time() * 1000))
+        of_customers = await self._about_customers(counted)
+        answers = await self._engine.recommend(counted, int(time.time() * 1000))  # nothing waits between this and its writing
         with self._engine.stages.timed("encode"):
             encoded = [(newest, message.user_id, within_a_record(message)) for newest, message in answers]
             entries = [Entry(self._keys.recs(user), value, self._retention_s) for _, user, value in encoded]
@@ -172,7 +174,6 @@ class Publishing:
                 (user.encode(), value, [("source", f"{self._events}/{newest.partition}/{newest.arrival.offset}".encode())])
                 for newest, user, value in encoded
             ]
-        of_customers = await self._about_customers(counted)
         with self._engine.stages.timed("publish"):
             await asyncio.gather(
                 self._store.put(entries),
@@ -195,6 +196,8 @@ class Publishing:
 
     async def _about_customers(self, counted: Counted) -> list[tuple[bytes, bytes, Headers]]:
         """Key, value and headers of a message for each customer of whom the batch has an event."""
+        refusing = self._engine.refusals.analyse  # since it was counted, perhaps
+        counted = counted._replace(customers=[known for known in counted.customers if known.user not in refusing])
         told = await self._engine.customers(counted)
         with self._engine.stages.timed("encode"):
             return [
@@ -215,7 +218,7 @@ class Publishing:
             await outcome.consumer.seek_by_mark(again)
 
     async def _round(self, look_at: Collection[int] = ()) -> list[int]:
-        """Neighbour lists of changed items, what is popular and what is shown first; then, of what is all out, the marks.
+        """Neighbour lists of changed items and what is popular; then, of what is all out, the marks.
 
         Returns the partitions whose mark was moved back by somebody else.
         """
@@ -227,9 +230,6 @@ class Publishing:
                     await self._publish_lists(changed)
             elif self._trending_due:
                 await self._publish_trending()
-            if now() - self._cold > COLD_S:
-                self._cold = now()
-                await self._publish_cold_lists()
             return await self.marks.write(out)
 
     async def _publish_lists(self, changed: Mapping[str, Set[int]]) -> None:
@@ -237,21 +237,15 @@ class Publishing:
         for table, (made, key) in self._lists.items():
             items = list(changed[table])
             for first in range(0, len(items), ITEMS_AT_ONCE):
+                hidden = self._engine.hidden
                 rows = await made(items[first : first + ITEMS_AT_ONCE])
+                self._engine.take_out(rows, hidden)
                 await self._store.put([Entry(key(row.item_id or ""), encode(row), version=row.version) for row in rows])
+        hidden = self._engine.hidden
         told = await self._engine.trending_by_category()
+        self._engine.take_out((each for _, each in told), hidden)
         await self._store.put([Entry(self._keys.trending_in(path), encode(each), version=each.version) for path, each in told])
         await self._publish_trending()
-
-    async def _publish_cold_lists(self) -> None:
-        with self._engine.stages.timed("lists"):
-            made = await self._engine.cold_lists(int(time.time() * 1000), for_all=MAKER in self.marks.offsets)
-            await self._store.put(
-                [
-                    Entry(self._keys.cold(context), lists.encode(message), self._retention_s, message.version)
-                    for context, message in made
-                ]
-            )
 
     async def _write_learned(self, partitions: Collection[int]) -> None:
         learned = self._engine.learned(partitions)
@@ -260,8 +254,10 @@ class Publishing:
 
     async def _publish_trending(self) -> None:
         self._trending_due = False
+        hidden = self._engine.hidden
         popular = await self._engine.trending()
         if popular:
+            self._engine.take_out([popular], hidden)
             self._trending_known = True
             await self._store.put([Entry(self._keys.trending, encode(popular), version=popular.version)])
 

@@ -12,6 +12,8 @@ import msgspec
 from kafka import KafkaConsumer, TopicPartition
 from kafka.partitioner.default import murmur2
 
+from recsys.customers.user import BadUser, Consent
+from recsys.customers.user import decode as decode_user
 from recsys.events import ANONYMOUS, Event, InvalidEvent, Kind, decode
 from recsys.rules import Rules
 from streams.brokers import Brokers
@@ -69,6 +71,7 @@ class Record(NamedTuple):
     timestamp: int
     value: bytes | None
     headers: Headers = ()
+    key: bytes | None = None
 
 
 class Recount:
@@ -302,7 +305,7 @@ def read_topic(brokers: Brokers, topic: str) -> Iterator[tuple[int, Record]]:
                     if record.offset < ends[part]:
                         yield (
                             len(parts),
-                            Record(record.partition, record.offset, record.timestamp, record.value, record.headers),
+                            Record(record.partition, record.offset, record.timestamp, record.value, record.headers, record.key),
                         )
     finally:
         consumer.close()
@@ -315,3 +318,36 @@ def recount_topic(brokers: Brokers, topic: str, rules: Rules, secrets: str = "")
         result.partitions = partitions
         result.take(record)
     return result
+
+
+class Refused(NamedTuple):
+    """Who refuses what, by the topic `users`, and who ever refused to be analysed: of these nothing is known from before."""
+
+    personalise: set[str]
+    analyse: set[str]
+    once: set[str]
+
+
+def refused(records: Iterable[Record]) -> Refused:
+    """Who refuses, each by the last good record of the user on any partition.
+
+    >>> said = Record(0, 0, 0, b'{"consent": {"personalise": false}}', key=b"u1")
+    >>> refused([said]).personalise, refused([said, said._replace(value=None)]).personalise
+    ({'u1'}, set())
+    """
+    words: dict[tuple[int, str], Consent | None] = {}
+    once = set()
+    for record in records:
+        try:
+            user = decode_user(record.key, record.value or b"{}")
+        except BadUser:
+            continue
+        words[record.partition, user.user_id] = user.consent if record.value else None
+        if user.consent is not None and user.consent.analyse is False:
+            once.add(user.user_id)
+    now = [(user, consent) for (_, user), consent in words.items() if consent is not None]
+    return Refused(
+        {user for user, consent in now if consent.personalise is False},
+        {user for user, consent in now if consent.analyse is False},
+        once,
+    )

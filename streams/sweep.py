@@ -6,7 +6,8 @@ written anew without it, if it still is the one that was looked at: a newer one 
 
 import asyncio
 import time
-from collections.abc import Sequence, Set
+from collections import deque
+from collections.abc import AsyncIterator, Sequence, Set
 
 import msgspec
 from msgspec import Struct
@@ -20,8 +21,14 @@ from streams.settings import Settings
 
 BATCH = 500
 """Keys that are looked at together."""
+FEW = 4
+"""Items that Redis itself looks for in the values. Of more the values are read: it would be busy for too long at a time."""
+BURST_S = 2.0
+"""For so long it is swept at full speed: two sweeps of a few hundred thousand keys."""
 SHARE = 0.5
-"""Of the time that a sweep may take: it sleeps for the rest."""
+"""Of the time that sweeps may take when there is always something to be swept: they sleep for the rest."""
+TELLING = 20
+"""Batches whose recommendations may be on their way to the topic while it is swept on: 30 MB at most."""
 SETTLED_S = 0.02
 """A recommendation that was ranked meanwhile is in Redis this long after it is on the topic, nearly always."""
 
@@ -76,6 +83,31 @@ def without(value: bytes, gone: Set[str]) -> bytes:
     return msgspec.json.encode(message)
 
 
+class Pace:
+    """Lets work go at full speed for `BURST_S`, and beyond that for `SHARE` of the time: a leaky bucket (Turner, 1986, "New
+    directions in communications")."""
+
+    def __init__(self) -> None:
+        self._owed_s = 0.0
+        self._at_s = time.monotonic()
+
+    def begin(self) -> None:
+        """After a while in which nothing was done."""
+        idle_s = self._since()
+        self._owed_s = max(0.0, self._owed_s - idle_s * SHARE / (1.0 - SHARE))
+
+    async def rest(self) -> None:
+        """After some work: sleeps for as long as it was too much."""
+        self._owed_s += self._since()
+        if self._owed_s > BURST_S:
+            await asyncio.sleep((self._owed_s - BURST_S) * (1.0 - SHARE) / SHARE)
+            self.begin()
+
+    def _since(self) -> float:
+        before, self._at_s = self._at_s, time.monotonic()
+        return self._at_s - before
+
+
 class Sweep:
     """Sweeps what is published under a prefix."""
 
@@ -83,6 +115,7 @@ class Sweep:
         self._keys = keys
         self._store = store
         self._outbox = outbox
+        self._pace = Pace()
         self._events = settings.topic(topics.EVENTS)
         self._recommendations = settings.topic(topics.RECOMMENDATIONS)
         self._of_user = keys.recs("")
@@ -92,21 +125,43 @@ class Sweep:
     async def once(self, gone: Set[str]) -> Swept:
         """Takes these items (ids), while they are in `gone`, out of everything that is published when it begins."""
         swept, begun = Swept(), time.monotonic()
-        await self._batch([self._keys.trending], gone, swept)
-        waiting: list[str] = []
-        async for key in self._store.scan(self._keys.published_lists):
-            if key.startswith(self._published):
-                waiting.append(key)
-            if len(waiting) == BATCH:
-                await self._batch(waiting, gone, swept)
-                waiting = []
-        await self._batch(waiting, gone, swept)
+        telling: deque[asyncio.Task[None]] = deque()
+        self._pace.begin()
+        try:
+            async for keys in self._published_keys():
+                swept.looked += len(keys)
+                changed = await self._batch(keys, gone)
+                swept.changed += len(changed)
+                told = {each.key: each.value for each in changed if each.value and each.key.startswith(self._of_user)}
+                if told:
+                    telling.append(asyncio.create_task(self._tell(told)))
+                if len(telling) > TELLING:
+                    await telling.popleft()
+                await self._pace.rest()
+            while telling:
+                await telling.popleft()
+        finally:
+            for task in telling:
+                task.cancel()
         swept.seconds = time.monotonic() - begun
         return swept
 
-    async def _batch(self, keys: Sequence[str], gone: Set[str], swept: Swept) -> None:
-        begun = time.monotonic()
-        swept.looked += len(keys)
+    async def _published_keys(self) -> AsyncIterator[list[str]]:
+        """All keys of published messages, in batches."""
+        found = [self._keys.trending]
+        async for key in self._store.scan(self._keys.published_lists):
+            if key.startswith(self._published):
+                found.append(key)
+            if len(found) == BATCH:
+                yield found
+                found = []
+        yield found
+
+    async def _batch(self, keys: Sequence[str], gone: Set[str]) -> list[Replacement]:
+        """What was changed."""
+        changed = []
+        if len(gone) <= FEW:
+            keys = await self._store.find(keys, [msgspec.json.encode(item) for item in gone])
         while keys:
             values = await self._store.read([[key] for key in keys])
             changes = [
@@ -115,11 +170,9 @@ class Sweep:
                 if value is not None and (change := self._change(key, value, gone))
             ]
             done = await self._store.replace(changes) if changes else []
-            changed = [change for change, held in zip(changes, done, strict=True) if held]
-            swept.changed += len(changed)
-            await self._tell({each.key: each.value for each in changed if each.value and each.key.startswith(self._of_user)})
+            changed += [change for change, held in zip(changes, done, strict=True) if held]
             keys = [change.key for change, held in zip(changes, done, strict=True) if not held]
-        await asyncio.sleep((time.monotonic() - begun) * (1.0 / SHARE - 1.0))
+        return changed
 
     def _change(self, key: str, value: bytes, gone: Set[str]) -> Replacement | None:
         if any(key.startswith(kind) and key.removeprefix(kind) in gone for kind in self._of_item):

@@ -33,9 +33,9 @@ def needed(settings: Settings) -> frozenset[str]:
     """The topics that a worker uses under these settings.
 
     >>> sorted(needed(Settings(customers=False, catalogue=False)))
-    ['events', 'recommendations', 'rejected']
+    ['events', 'recommendations', 'rejected', 'users']
     """
-    unused = {CUSTOMERS: not settings.customers, USERS: not settings.customers, ITEMS: not settings.catalogue}
+    unused = {CUSTOMERS: not settings.customers, ITEMS: not settings.catalogue}
     return frozenset(name for name in CLEANUP if not unused.get(name))
 
 

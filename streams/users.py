@@ -1,11 +1,12 @@
 """Users on the stream: what the compacted topic `users` says of each goes to Redis, where whoever needs it looks it up.
 
-There may be millions, so nothing is kept in memory, and each partition is read by one worker: the one that has the partition of
-`events` with its number (modulo the number of partitions of `events`).
+There may be millions, so none is kept in memory, and each partition is read by one worker: the one that has the partition of
+`events` with its number (modulo the number of partitions of `events`). Who refuses something is noted with the mark, for all
+workers: `streams.consent`.
 
-    record → freshet:user:<user>, or `rejected` → mark
+    record → freshet:user:<user>, or `rejected` → mark and refusals
 
-See docs/decisions/0027-what-is-told-of-customers.md.
+See docs/decisions/0027-what-is-told-of-customers.md and 0030-what-a-refusal-does.md.
 """
 
 import asyncio
@@ -17,7 +18,9 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from msgspec import Struct
 
 from recsys.catalogue.deletions import offset_of
-from recsys.customers.user import BadUser, decode, encode, user_id
+from recsys.customers import consent
+from recsys.customers.consent import Refusals
+from recsys.customers.user import BadUser, User, decode, encode, user_id
 from recsys.keys import Keys
 from recsys.marks import START
 from recsys.store import Store, Swap
@@ -25,7 +28,7 @@ from streams import topics
 from streams.catalogue import FETCH_WAIT_MS, LOOK_S, POLL_MS, RECORDS
 from streams.counting import fitting
 from streams.home import Rejected
-from streams.item_parts import write
+from streams.item_parts import move_back, write
 from streams.lease import LEASE_S, now
 from streams.outbox import Letter, Outbox
 from streams.settings import Settings
@@ -41,6 +44,10 @@ class Part(Struct):
     """The mark, as it stands in Redis."""
     done: int
     """Up to where records have had their effects."""
+    refusals: Refusals
+    """Of its users."""
+    noted: bytes | None
+    """The same, as they stand in Redis."""
 
 
 class UserStream:
@@ -92,13 +99,12 @@ class UserStream:
         new = sorted(ours - self._parts.keys())
         self._parts = {number: part for number, part in self._parts.items() if number in ours}
         ends = await consumer.end_offsets([TopicPartition(self._topic, number) for number in new])
-        marks = await self._store.read([[self._keys.users_mark(number)] for number in new])
-        for number, [mark] in zip(new, marks, strict=True):
-            done = offset_of(mark)
+        for number, (mark, noted) in zip(new, await read_refusals(self._store, self._keys, new), strict=True):
+            done = START if noted is None else offset_of(mark)  # an earlier version noted no refusals
             if done >= ends[TopicPartition(self._topic, number)]:
                 log.warning("the topic %s was made anew: it is told from its beginning", self._topic)
                 done = START
-            self._parts[number] = Part(number, mark, done)
+            self._parts[number] = Part(number, mark, done, consent.unpack(noted), noted)
         consumer.assign([TopicPartition(self._topic, number) for number in self._parts])
         for number, part in self._parts.items():
             consumer.seek(TopicPartition(self._topic, number), part.done + 1)
@@ -107,13 +113,15 @@ class UserStream:
         """Has the effects of records, and notes that; somebody else has them, if the partition was not ours all the while."""
         values: dict[str, bytes | None] = {}
         letters: list[Letter] = []
+        changed = part.noted is None
         for record in records:
             try:
-                user, value = told_by(record)
+                name, user = told_by(record)
             except BadUser as bad:
                 letters.append(Letter(part.number % self._rejected_partitions, *fitting(Rejected(record, str(bad)))))
             else:
-                values[self._keys.described(user)] = value
+                values[self._keys.described(name)] = None if user is None else encode(user)
+                changed |= part.refusals.hear(name, None if user is None else user.consent)
         if not self._is_ours(part.number):
             del self._parts[part.number]
             return
@@ -122,9 +130,12 @@ class UserStream:
         if letters:
             await self._outbox.deliver(self._rejected, letters)
         mark = str(records[-1].offset).encode()
+        noted = consent.pack(part.refusals) if changed else part.noted
+        more = {self._keys.refusals(part.number): noted} if changed and noted is not None else {}
+        swap = Swap(self._keys.users_mark(part.number), part.stored, mark, {}, lasting=more)
         in_time = self._is_ours(part.number) and now() - begun < LEASE_S
-        if in_time and all(await self._store.swap([Swap(self._keys.users_mark(part.number), part.stored, mark, {})])):
-            part.stored, part.done = mark, records[-1].offset
+        if in_time and all(await self._store.swap([swap])):
+            part.stored, part.done, part.noted = mark, records[-1].offset, noted
         else:
             await self._move_back(part)  # older values may have gone out after newer ones of another worker
 
@@ -137,23 +148,19 @@ class UserStream:
                 del self._parts[part.number]
 
     async def _move_back(self, part: Part) -> None:
-        """Has whoever owns the partition now do everything after what we are sure of once more.
-
-        The mark gets other bytes in any case, with a zero more in front, so that a worker that is about to move it must read
-        again, too: its values may have gone out before ours.
-        """
+        """Has whoever owns the partition now do everything after what we are sure of once more."""
         del self._parts[part.number]
-        key = self._keys.users_mark(part.number)
-        while True:
-            [[stored]] = await self._store.read([[key]])
-            offset = min(offset_of(stored), part.done)
-            if all(await self._store.swap([Swap(key, stored, f"{offset:0{len(stored or b'') + 1}}".encode(), {})])):
-                return
+        await move_back(self._store, self._keys.users_mark(part.number), part.done)
 
 
-def told_by(record: ConsumerRecord) -> tuple[str, bytes | None]:
-    """Whom a record is about, and the JSON to keep; None: the user is deleted. Raises `BadUser`."""
+async def read_refusals(store: Store, keys: Keys, numbers: Sequence[int]) -> list[list[bytes | None]]:
+    """The mark of each of these partitions of `users`, and who refuses what up to there; None: nobody has noted it yet."""
+    return await store.read([[keys.users_mark(number), keys.refusals(number)] for number in numbers])
+
+
+def told_by(record: ConsumerRecord) -> tuple[str, User | None]:
+    """Whom a record is about, and what it says; None: the user is deleted. Raises `BadUser`."""
     if not record.value:
         return user_id(record.key), None
     user = decode(record.key, record.value)
-    return user.user_id, encode(user)
+    return user.user_id, user

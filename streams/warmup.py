@@ -10,12 +10,14 @@ import numpy as np
 from recsys.batch import Arrival
 from recsys.catalogue.catalogue import Catalogue
 from recsys.catalogue.item import CatalogueItem
+from recsys.customers import outlook
+from recsys.customers.outlook import Fitted
 from recsys.engine import Chunk, Engine
 from recsys.events import Event, Kind, Line
 from recsys.hashing import hash_item
 from recsys.keys import VIEWED, Keys
 from recsys.rules import Rules
-from recsys.store import MemoryStore
+from recsys.store import Entry, MemoryStore
 
 START_MS = 1_700_000_000_000
 DAY_MS = 86_400_000
@@ -29,7 +31,8 @@ EVENTS = (
 
 def warm_up(rules: Rules) -> None:
     """Counts and ranks a few events in memory: everything that compiles has compiled afterwards."""
-    asyncio.run(_count_and_rank(Engine(MemoryStore(), Keys("warm-up:"), rules, catalogue=catalogue_of_two())))
+    store, keys = MemoryStore(), Keys("warm-up:")
+    asyncio.run(_count_and_rank(Engine(store, keys, rules, catalogue=catalogue_of_two()), store, keys))
 
 
 def catalogue_of_two() -> Catalogue:
@@ -44,7 +47,8 @@ def catalogue_of_two() -> Catalogue:
     return catalogue
 
 
-async def _count_and_rank(engine: Engine) -> None:
+async def _count_and_rank(engine: Engine, store: MemoryStore, keys: Keys) -> None:
+    await store.put([Entry(keys.lifetimes, outlook.pack(Fitted(1.0, 30.0, 1.0, 2.0, 1, 1, "2023-11-14", 0.0)))])
     offset = 0
     for day, events in enumerate(EVENTS):
         arrivals = []
@@ -55,6 +59,7 @@ async def _count_and_rank(engine: Engine) -> None:
         counted = await engine.count(Chunk(0, arrivals[0].offset, offset - 1, arrivals))
         await engine.trending()
         await engine.recommend(counted, START_MS)
+        await engine.customers(counted)
         await engine.similar(counted.changed[VIEWED].tolist())
         await engine.cold_lists(START_MS)
 

@@ -5,6 +5,7 @@ import gc
 import logging
 import os
 import signal
+import sys
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -14,6 +15,7 @@ from aiokafka import AIOKafkaProducer
 
 from recsys.catalogue.catalogue import Catalogue
 from recsys.connection import open_store
+from recsys.customers.consent import Refusals
 from recsys.engine import Engine
 from recsys.generations import open_live
 from recsys.keys import Keys
@@ -21,6 +23,7 @@ from recsys.layout import claim, claim_signer, layout_of
 from streams import topics
 from streams.app import build_app
 from streams.catalogue import CatalogueStream
+from streams.consent import ConsentStream
 from streams.counting import Counting
 from streams.eviction import warn_of_evictions
 from streams.lease import watch_sleep
@@ -32,13 +35,16 @@ from streams.settings import Settings
 from streams.users import UserStream
 from streams.warmup import warm_up
 from streams.watchdog import watch
+from streams.withdrawal import Withdrawal
 
 STOP_S = 9.0
 """After a signal a worker has 10 s."""
-FINISH_S, DRAIN_S, STOP_APP_S, STOP_PRODUCER_S, MOVE_BACK_S = 2.0, 1.0, 5.0, 1.0, 5.0
+FINISH_S, DRAIN_S, STOP_APP_S, STOP_PRODUCER_S, STOP_CONSUMER_S, MOVE_BACK_S = 2.0, 1.0, 5.0, 1.0, 1.0, 5.0
 """How long each part may take to end."""
 YOUNG_OBJECTS = 100_000
 """After so many new objects the garbage collector looks for rings of them: a batch makes tens of thousands, and no ring."""
+SWITCH_S = 0.001
+"""How long the thread that ranks may wait for the one that counts before it goes on (Python's own: 5 ms)."""
 log = logging.getLogger("freshet.worker")
 
 
@@ -75,15 +81,23 @@ async def run(
         partitions = await outbox.partitions(events)
         await claim(store, keys, layout_of(events, partitions, settings.rules))
         await claim_signer(store, keys, Seal.of(settings.secret, events, partitions).signers)
-        catalogue = Catalogue()
+        catalogue = Catalogue(dict(settings.rules.rates))
         theirs = keys if catalogue_of is None else Keys(catalogue_of)
-        engine = Engine(store, keys, settings.rules, settings.retention_s, catalogue, partitions, theirs)
+        refusals = Refusals()
+        engine = Engine(store, keys, settings.rules, settings.retention_s, catalogue, partitions, theirs, refusals)
         rejected_partitions = await outbox.partitions(settings.topic(topics.REJECTED))
         counting = Counting(settings, engine, outbox, partitions, rejected_partitions)
         publishing = Publishing(settings, keys, engine, store, outbox)
+        withdrawal = Withdrawal(settings, keys, refusals, engine, store, outbox, counting, publishing)
+        said = ConsentStream(
+            settings, theirs, store, outbox, refusals, withdrawal, partitions, lambda: publishing.marks.turns
+        )  # fmt: skip
+        stack.push_async_callback(within, STOP_CONSUMER_S, said.close)
+        await said.load()
         await asyncio.to_thread(warm_up, settings.rules)
         gc.freeze()  # what is loaded by now stays: collections need not look at it
         gc.set_threshold(YOUNG_OBJECTS, 20, 20)
+        sys.setswitchinterval(SWITCH_S)
 
         app = build_app(settings, engine, counting, publishing, when_ready)
         count = asyncio.create_task(counting.run(app.consumer, publishing))
@@ -92,6 +106,8 @@ async def run(
             for coroutine in (
                 publishing.run(),
                 publishing.run_rounds(app.consumer),
+                publishing.cold.run(),
+                said.run(),
                 store.watch(),
                 watch_sleep(),
                 warn_of_evictions(settings.redis),
@@ -105,7 +121,7 @@ async def run(
                 publishing.marks.offsets.keys() if catalogue_of is None else frozenset(),
             )  # fmt: skip
             background += [asyncio.create_task(stream.run()), asyncio.create_task(stream.run_rounds())]
-        if settings.customers and catalogue_of is None:
+        if catalogue_of is None:
             users = UserStream(settings, keys, store, outbox, partitions, rejected_partitions, publishing.marks.offsets.keys())
             background.append(asyncio.create_task(users.run()))
         try:
@@ -141,18 +157,18 @@ async def withdraw(producer: AIOKafkaProducer, publishing: Publishing) -> None:
 
 async def within(seconds: float, stop: Callable[[], Awaitable[object]]) -> bool:
     """Lets something end, but not for longer than `seconds`, and says whether it did; what goes wrong in it must not hide why
-    the worker ends."""
-    ourselves = asyncio.current_task()
-    asked = ourselves.cancelling() if ourselves else 0
-    try:
-        await asyncio.wait_for(stop(), seconds)
-    except (Exception, asyncio.CancelledError) as error:
-        # A client that is closed again after it was broken off meets what was cancelled with it: nobody has cancelled us.
-        if isinstance(error, asyncio.CancelledError) and ourselves and ourselves.cancelling() > asked:
-            raise
-        log.info("%s while stopping: %s", type(error).__name__, error)
+    the worker ends. What hangs is cancelled and left behind: a client may not heed even that."""
+    ending = asyncio.ensure_future(stop())
+    await asyncio.wait({ending}, timeout=seconds)
+    if not ending.done():
+        ending.cancel()
+        log.info("%s is left behind: it did not end within %.0f s", getattr(stop, "__qualname__", stop), seconds)
         return False
-    return True
+    # A client that is closed again after it was broken off meets what was cancelled with it: nobody has cancelled us.
+    error = asyncio.CancelledError() if ending.cancelled() else ending.exception()
+    if error is not None:
+        log.info("%s while stopping: %s", type(error).__name__, error)
+    return error is None
 
 
 def cancel_on_signals(task: "asyncio.Task[None]") -> None:

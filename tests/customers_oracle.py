@@ -7,10 +7,12 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any, NamedTuple
 
 from oracle import INTERACTIONS, Parsed, Recount, home_partition
+from vader import polarity_scores
 
 from recsys.customers import account, joins, money, rfm
 from recsys.customers.account import Account
 from recsys.customers.days import NO_DAYS, Days, contains
+from recsys.customers.feedback import NO_FEEDBACK
 from recsys.customers.rfm import Spreads
 from recsys.events import Kind
 from recsys.keys import Keys
@@ -41,6 +43,8 @@ class Expected(NamedTuple):
     refunded: dict[str, Decimal]
     answers: tuple[int, int, int]
     """Recommendations shown, clicked, bought."""
+    feedback: tuple[int, Decimal, int, int, Decimal]
+    """Ratings, their sum, comments, those whose sentiment is told, and its sum."""
 
 
 def expected(events: Sequence[Parsed], session_gap_ms: float) -> Expected:
@@ -67,7 +71,25 @@ def expected(events: Sequence[Parsed], session_gap_ms: float) -> Expected:
             sum(kind in ("click", "browse") for kind in answering),
             sum(kind == "purchase" for kind in answering),
         ),
+        said([event for event in events if event.kind == "rating"]),
     )
+
+
+def said(ratings: Sequence[Parsed]) -> tuple[int, Decimal, int, int, Decimal]:
+    """Comments are texts that are not blank; a sentiment is told of those whose language is English."""
+    comments = [event for event in ratings if isinstance(event.fields.get("comment"), str) and event.fields["comment"].strip()]
+    english = [event.fields["comment"] for event in comments if is_english(event.fields.get("language"))]
+    return (
+        len(ratings),
+        sum((decimal(event.fields["rating"]) for event in ratings), Decimal(0)),
+        len(comments),
+        len(english),
+        sum((decimal(polarity_scores(comment)["compound"]) for comment in english), Decimal(0)),
+    )
+
+
+def is_english(language: Any) -> bool:
+    return isinstance(language, str) and language.lower() in ("en", "en-gb", "en_us")
 
 
 def days(events: Sequence[Parsed]) -> set[date]:
@@ -159,6 +181,7 @@ def found(values: Mapping[str, bytes | None], keys: Keys, user: str, partitions:
 
 def found_in(kept: Account) -> Expected:
     """What an account says, likewise."""
+    heard = kept.feedback or NO_FEEDBACK
     return Expected(
         kept.first_ms,
         kept.last_ms,
@@ -174,4 +197,11 @@ def found_in(kept: Account) -> Expected:
         {currency: money.decimal(micros) for currency, micros in kept.spent.items()},
         {currency: money.decimal(micros) for currency, micros in kept.refunded.items()},
         (kept.shown, kept.clicked, kept.taken),
+        (
+            heard.ratings,
+            money.decimal(heard.rated),
+            heard.comments,
+            heard.judged,
+            Decimal(heard.sentiment).scaleb(-4),
+        ),
     )

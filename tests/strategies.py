@@ -217,6 +217,8 @@ def events(draw: st.DrawFn, now_ms: int = NOW_MS) -> dict[str, Any]:
         event["item_id"] = draw(st.sampled_from(ITEMS))
     if kind == "rating":
         event["rating"] = draw(st.sampled_from([1, 2.5, 5]))
+    event["comment"] = draw(st.sampled_from([None, None, "I love this mug!", "It broke. Awful.", " ", 7, "Schön"]))
+    event["language"] = draw(st.sampled_from([None, "en", "en-GB", "EN_us", "de", "eng", ["en"]]))
     event["event_id"] = draw(st.sampled_from([None] * 6 + ["e1", "e2", "e3", "e4"]))
     event["session_id"] = draw(st.sampled_from([None, None, None, "s1", "s1", "s1", "s2"]))
     event["event_time"] = draw(times(now_ms))

@@ -110,6 +110,11 @@ class Desk:
         self.rejected: list[Letter] = []
         self.recommended: list[bytes] = []
         self.shown: list[int] = []
+        self.cold = self
+        self.hastened = 0
+
+    def hasten(self) -> None:
+        self.hastened += 1
 
     async def partitions(self, _: str) -> int:
         return 2
@@ -352,6 +357,24 @@ def test_who_starts_again_repeats_nothing_and_knows_all(log: Log) -> None:
     asyncio.run(test())
 
 
+def test_what_comes_after_the_catalogue_was_read_is_to_be_shown_at_once(log: Log) -> None:
+    async def test() -> None:
+        store, desk = MemoryStore(), Desk()
+        log.tell("old")
+        one = One(log, store, desk)
+        await one.until(lambda: one.stream._has_read_all, "it was read")
+        assert desk.hastened == 0
+        log.tell("new")
+        await one.until(lambda: len(one.catalogue) == 2, "it was heard of")
+        assert desk.hastened == 1
+        log.tell("new", price=1)
+        await one.noted(store)
+        assert desk.hastened == 1, "a change is no arrival"
+        one.die()
+
+    asyncio.run(test())
+
+
 def test_what_is_deleted_stays_so_when_the_log_has_forgotten_it(log: Log) -> None:
     async def test() -> None:
         store, desk = MemoryStore(), Desk()
@@ -464,6 +487,41 @@ def test_an_owner_whose_effects_came_late_has_them_repeated_by_the_next(log: Log
         assert json.loads(store.values[KEYS.item("a")])["price"] == 3
         resume.set()
         await asyncio.sleep(0.3)
+        await other.noted(store)
+        assert json.loads(store.values[KEYS.item("a")])["price"] == 3
+        one.die()
+        other.die()
+
+    asyncio.run(test())
+
+
+def test_an_owner_whose_effects_came_late_is_heard_by_one_that_has_had_them_and_not_noted_it_yet(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test() -> None:
+        store, desk = MemoryStore(), Desk()
+        log.tell("a", 0, price=1)
+        one, other = One(log, store, desk, owned=[0]), One(log, store, desk, owned=[])
+        await one.noted(store)
+        monkeypatch.setattr(module, "LOOK_S", 100.0)
+        monkeypatch.setattr(module, "MARK_S", 100.0)
+        writing, resume = one.stream._write, asyncio.Event()
+
+        async def late(*arguments: Any) -> None:
+            await resume.wait()
+            await writing(*arguments)
+
+        monkeypatch.setattr(one.stream, "_write", late)
+        log.tell("a", 0, price=2)
+        await asyncio.sleep(0.05)
+        one.owned.clear()
+        other.owned.add(0)
+        log.tell("a", 0, price=3)
+        await other.until(lambda: b"3" in store.values[KEYS.item("a")], "the other had the effect")
+        resume.set()
+        await other.until(lambda: b"2" in store.values[KEYS.item("a")], "the late one came over it")
+        await asyncio.sleep(0.05)
+        monkeypatch.setattr(module, "MARK_S", 0.02)
         await other.noted(store)
         assert json.loads(store.values[KEYS.item("a")])["price"] == 3
         one.die()

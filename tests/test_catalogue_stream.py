@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -290,9 +291,9 @@ def test_a_partition_that_is_added_to_the_topic_is_read_without_a_new_start(
             return before
 
     async def run() -> None:
-        nothing_else: Any = None
+        publishing: Any = SimpleNamespace(cold=SimpleNamespace(hasten=lambda: None))
         reading = CatalogueStream(
-            shop.settings, shop.keys, known, MemoryStore(), cast(Outbox, Desk()), nothing_else, before, 1, frozenset()
+            shop.settings, shop.keys, known, MemoryStore(), cast(Outbox, Desk()), publishing, before, 1, frozenset()
         )
         task = asyncio.create_task(reading.run())
         try:

@@ -260,10 +260,7 @@ class ColdShop(Shop):
         await self.publish()
 
     async def publish(self) -> None:
-        begun = False
-        while not begun or self.engine.shopfront.is_due:
-            begun = True
-            made = dict(await self.engine.cold_lists(START_MS))
+        while made := dict(await self.engine.cold_lists(START_MS)):
             self.lists |= made
             entries = [Entry(Keys("p:").cold(each), encode(found), version=found.version) for each, found in made.items()]
             await self.store.put(entries)
@@ -406,11 +403,27 @@ def test_thousands_of_categories_do_not_keep_a_platforms_list_waiting() -> None:
     assert {"", "web"} <= set(made)
     assert len(made) == AT_ONCE
     rounds = 1
-    while shop.engine.shopfront.is_due:
-        made += [context for context, _ in asyncio.run(shop.engine.cold_lists(START_MS))]
+    while more := asyncio.run(shop.engine.cold_lists(START_MS)):
+        made += [context for context, _ in more]
         rounds += 1
     assert len(made) == len(set(made)) == 502
     assert rounds == -(-502 // AT_ONCE)
+
+
+def test_an_item_that_comes_changes_the_lists_of_its_contexts_without_waiting_for_others() -> None:
+    shop = ColdShop(Rules(explore=0.5))
+    shop.take(*(met(f"u{n}", f"i{n}", source="web") for n in range(9)))
+    shop.engine.shopfront.note([f"category:category {n}" for n in range(100)])
+    shop.put("mug", "Home > Kitchen")
+    first = dict(asyncio.run(shop.engine.cold_lists_of_arrivals(START_MS)))
+    assert {*first} == {"", "category:Home", "category:Home > Kitchen"}
+    assert all("mug" in {item.item_id for item in each.items} for each in first.values())
+    assert asyncio.run(shop.engine.cold_lists_of_arrivals(START_MS)) == []
+    for n in range(AT_ONCE + 5):
+        shop.put(f"new{n}", f"shelf {n}")
+    assert len(asyncio.run(shop.engine.cold_lists_of_arrivals(START_MS))) == AT_ONCE
+    later = {context for _ in range(6) for context, _ in asyncio.run(shop.engine.cold_lists(START_MS))}
+    assert {f"category:shelf {n}" for n in range(AT_ONCE - 1, AT_ONCE + 5)} < later
 
 
 def test_a_personal_recommendation_is_the_same_whether_new_items_are_explored_or_not() -> None:

@@ -1,6 +1,7 @@
 """How a worker ends: what goes wrong while it stops hides neither that it failed nor why."""
 
 import asyncio
+import time
 
 import pytest
 
@@ -28,6 +29,26 @@ def test_what_was_cancelled_before_is_one_more_thing_that_went_wrong_while_stopp
 
 def test_what_takes_too_long_is_left_behind() -> None:
     assert not asyncio.run(within(0.01, lambda: asyncio.sleep(60)))
+
+
+def test_what_does_not_even_heed_that_it_is_cancelled_is_left_behind() -> None:
+    async def end() -> float:
+        heeded = asyncio.Event()
+
+        async def stay() -> None:
+            while not heeded.is_set():
+                try:
+                    await heeded.wait()
+                except asyncio.CancelledError:
+                    continue
+
+        begun = time.monotonic()
+        assert not await within(0.01, stay)
+        took = time.monotonic() - begun
+        heeded.set()
+        return took
+
+    assert asyncio.run(end()) < 5
 
 
 def test_who_is_cancelled_while_something_ends_is_cancelled() -> None:

@@ -5,11 +5,13 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from test_blend import weekly
 from test_rank import DAY_MS, START_MS, event, others
 
+from recsys import learners
 from recsys.batch import Arrival
 from recsys.connection import open_client, open_store
 from recsys.engine import Chunk, Engine
@@ -18,7 +20,7 @@ from recsys.explanation import Explanation
 from recsys.keys import Keys
 from recsys.layout import claim, layout_of
 from recsys.popularity import POPULAR_TO_SPARE
-from recsys.ranking.told import KIND_SHARE
+from recsys.ranking.features import FEATURES
 from recsys.recommendation import LEAST_SHARE, encode
 from recsys.store import Entry, Store, Swap
 from streams.cli import main
@@ -104,7 +106,7 @@ def told_together(reasons: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The reasons as a recommendation has them: what adds little with what adds most, recent items first."""
     viewed = [r for r in reasons if r["kind"] == "also_viewed"]
     others = [r for r in reasons if r["kind"] != "also_viewed"]
-    return small_with_most(small_with_most(viewed, LEAST_SHARE) + others, LEAST_SHARE * KIND_SHARE)
+    return small_with_most(small_with_most(viewed, LEAST_SHARE) + others, LEAST_SHARE)
 
 
 def small_with_most(reasons: list[dict[str, Any]], least: float) -> list[dict[str, Any]]:
@@ -230,6 +232,34 @@ def test_the_sentence_names_visits_and_what_was_looked_at_how_often(counter: Cou
     [row] = [line for line in shown.stdout.splitlines() if "also viewed cup" in line]
     assert [cell.strip() for cell in row.split("│")[2:4]] == ["9 visits with both", "100.00 %"]
     assert f"as published at {found['published']['generated_at']}: place {place}" in shown.stdout
+
+
+def test_of_a_learned_score_it_is_told_what_the_learner_made_it_of(counter: Counter) -> None:
+    """What visits say is held against an item here; popularity is all that speaks for it."""
+    counter.take(*others(*VISITS), *looks("me", "cup"))
+    found = counter.explain("me", "pot")
+    assert found["reasons"][0]["kind"] == "also_viewed"
+    assert next(iter(found["learned"])) == "how much speaks for it"
+    told = counter.run("explain", "me", "pot").stdout
+    assert "the score is learned; most of it (of its logarithm) is made by: how much speaks for it +" in " ".join(told.split())
+    assert counter.explain("me", "pot", FRESHET_LEARNER="false")["learned"] == {}
+    assert counter.explain("me", "coat")["learned"] == {}, "nothing led to it: it only fills up"
+
+    partition = home_partition("me", counter.settings.partitions)
+    weight = np.zeros(FEATURES)
+    weight[0], weight[9], weight[11] = -1.0, 4.0, 0.5
+
+    async def teach() -> None:
+        learned = learners.unpack(None)
+        learned.clicks.weight[:] = weight
+        async with open_store(counter.settings.redis) as store:
+            await store.put([Entry(Keys(counter.settings.key_prefix).learner(partition), learners.pack(learned))])
+
+    asyncio.run(teach())
+    found = counter.explain("me", "pot")
+    assert [reason["kind"] for reason in found["reasons"]] == ["trending"]
+    assert found["learned"]["how often people meet it"] > 0 > found["learned"]["how much speaks for it"]
+    assert "; that counts here is learned from what people turned to, above all how often people meet it" in found["sentence"]
 
 
 def test_of_whom_the_rows_say_nothing_the_popular_items_are_explained(counter: Counter) -> None:

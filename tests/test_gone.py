@@ -15,7 +15,7 @@ from recsys.engine import Engine
 from recsys.events import Kind
 from recsys.hashing import hash_id
 from recsys.index import among, is_among
-from recsys.keys import Keys
+from recsys.keys import AFTER, TOGETHER, VIEWED, Keys
 from recsys.rules import Rules
 
 OPEN = Rules(hide=frozenset[Any](), top_n=8)
@@ -96,6 +96,21 @@ def test_a_visitor_of_whom_nothing_is_known_gets_nothing_that_is_removed() -> No
     assert len(found) == 8
 
 
+def test_what_is_removed_while_it_is_ranked_is_not_recommended_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = visit(CatalogueShop(OPEN))
+    shop = CatalogueShop(OPEN)
+    shop.take(event("me", "i0"))
+    look_up = shop.engine.landings.shown
+
+    async def meanwhile(*arguments: Any) -> Any:
+        shop.remove(first[0])
+        return await look_up(*arguments)
+
+    monkeypatch.setattr(shop.engine.landings, "shown", meanwhile)
+    shop.take(event("me", "i1"))
+    assert shop.items("me") == first[1:], "too late to fill its place"
+
+
 def test_a_customer_gets_nothing_that_is_removed_though_it_was_bought() -> None:
     def buy(shop: CatalogueShop) -> list[str]:
         for n in range(12):
@@ -123,6 +138,44 @@ def test_a_list_without_what_is_removed_has_the_next_ones_in_its_place() -> None
     assert after[:3] == [before[0], *before[2:]]
 
 
+def test_what_is_removed_stands_in_no_list_of_baskets() -> None:
+    """A purchase makes these lists anew, and would bring it back after every sweep."""
+
+    def lists(shop: CatalogueShop) -> dict[str, list[str]]:
+        for n in range(3):
+            shop.take(event(f"c{n}", "i7", at_ms=1000 * n))
+            shop.take(event(f"c{n}", "i3", "i4", "i5", kind=Kind.PURCHASE, at_ms=1000 * n + 1))
+        baskets, wanted = shop.engine.baskets, [hash_id(item) for item in ("i3", "i4", "i7")]
+        kinds = {"with": baskets.together, "after": baskets.bought_after}
+        return {
+            f"{kind} {row.item_id}": [each.item_id for each in row.items]
+            for kind, made in kinds.items()
+            for row in asyncio.run(made(wanted))
+        }
+
+    shop = CatalogueShop(OPEN)
+    everything = lists(CatalogueShop(OPEN))
+    assert "i4" in everything["with i3"]
+    assert "i4" in everything["after i7"]
+    shop.remove("i4")
+    assert lists(shop) == {
+        name: [item for item in listed if item != "i4"] for name, listed in everything.items() if not name.endswith("i4")
+    }
+
+
+def test_what_is_removed_while_lists_are_made_is_taken_out_of_them() -> None:
+    shop = CatalogueShop(OPEN)
+    shop.remove("i9")
+    before, [row] = shop.engine.hidden, asyncio.run(shop.engine.similar([hash_id("i0")]))
+    listed = [each.item_id for each in row.items]
+    shop.engine.take_out([row], before)
+    assert [each.item_id for each in row.items] == listed, "nothing was removed meanwhile"
+    shop.remove(listed[0], listed[-1])
+    shop.put("i9")
+    shop.engine.take_out([row], before)
+    assert [each.item_id for each in row.items] == listed[1:-1]
+
+
 def test_an_item_that_is_put_again_is_back_everywhere() -> None:
     shop, other = CatalogueShop(OPEN), CatalogueShop(OPEN)
     gone = visit(CatalogueShop(OPEN))[:4]
@@ -136,8 +189,9 @@ def test_an_item_that_is_put_again_is_back_everywhere() -> None:
 
 def test_the_lists_around_an_item_are_those_it_stands_in() -> None:
     shop = CatalogueShop(Rules(hide=frozenset[Any](), top_n=30))
-    around = set(asyncio.run(shop.engine.around([hash_id("i0")])))
-    assert around == {hash_id(item) for item in ITEMS if item == "i0" or "i0" in (shop.list_of(item) or [])}
+    around = asyncio.run(shop.engine.around([hash_id("i0")]))
+    assert set(around) == {VIEWED, TOGETHER, AFTER}
+    assert set(around[VIEWED]) == {hash_id(item) for item in ITEMS if item == "i0" or "i0" in (shop.list_of(item) or [])}
 
 
 def test_what_is_among_sorted_hashes_is_found_however_many_they_are() -> None:

@@ -16,7 +16,10 @@ from kafka.partitioner.default import murmur2
 
 from recsys.connection import open_client
 from recsys.keys import Keys
+from recsys.readers.source import Passed
 from streams.cli import main
+from streams.cli.failure import Failure
+from streams.cli.producing import judge
 from streams.lag import read_spans
 from streams.settings import Settings
 from streams.topics import ITEMS, USERS, create_missing
@@ -32,6 +35,7 @@ LINES = [
     b"{",
     b'{"item_id": "i5", "deleted": "yes"}',
     b'{"item_id": "i6", "deleted": false}',
+    b'{"item_id": "i8", "titel": "Cup", "Brand": "Acme", "shelf": 7}',
 ]
 
 
@@ -62,17 +66,23 @@ def test_a_file_is_produced_line_by_line_and_bad_lines_are_counted_by_reason(
     result = run("items", file, "--json")
     assert result.exit_code == 0, result.output
     said = json.loads(result.stdout)
-    assert (said["topic"], said["items"], said["deleted"]) == (namespace.topic(ITEMS), 3, 1)
+    assert (said["topic"], said["items"], said["deleted"]) == (namespace.topic(ITEMS), 4, 1)
     assert said["bad"]["reasons"]["item_id: required field is missing"] == 1
     assert said["bad"]["reasons"]["price: expected `float` >= 0.0"] == 2
     assert said["bad"]["reasons"]["deleted: true or false is wanted"] == 1
     assert said["bad"]["lines"] == 5
     assert [each["line"] for each in said["bad"]["examples"]] == [3, 4, 6]
+    assert said["unknown_fields"] == {"titel": 1, "Brand": 1, "shelf": 1}
+    assert "5 of 10 lines were bad and are not produced (most often: price: expected" in result.stderr
     found = records(namespace)
-    assert {key: value for key, (value, _) in found.items()} == {"i1": LINES[0], "7": LINES[1], "i3": None, "i6": LINES[8]}
+    put = {"i1": LINES[0], "7": LINES[1], "i3": None, "i6": LINES[8], "i8": LINES[9]}
+    assert {key: value for key, (value, _) in found.items()} == put
     assert all(place == (murmur2(key.encode()) & 0x7FFFFFFF) % 4 for key, (_, place) in found.items())
     table = run("items", file).stdout
-    assert "4 items produced" in table
+    assert "5 items produced" in table
+    assert "1 line has an unknown field 'titel' (is 'title' meant?): nothing is made of it" in table
+    assert "1 line has an unknown field 'Brand' (is 'brand' meant?)" in table
+    assert "1 line has an unknown field 'shelf': nothing" in table
     assert "1 of them deleted" in table
     assert "2 lines bad: price: expected" in table
 
@@ -106,6 +116,35 @@ def test_a_file_of_something_else_is_a_failure_of_one_line_and_leaves_no_traces(
     assert failed.stderr.splitlines()[-1].startswith(f"freshet: {file}: ")
     with pytest.raises(UnknownTopicOrPartitionError):
         read_spans(namespace.brokers, namespace.topic(ITEMS))
+
+
+def test_a_file_of_which_most_is_bad_is_a_failure_though_the_rest_is_produced(
+    run: Run, namespace: Settings, tmp_path: Path
+) -> None:
+    file = tmp_path / "items.jsonl"
+    file.write_bytes(b"\n".join([LINES[0], LINES[2], LINES[3]]))
+    failed = run("items", file, "--json")
+    assert failed.exit_code == 1
+    assert json.loads(failed.stdout)["items"] == 1
+    assert failed.stderr.splitlines()[-1].startswith(
+        "freshet: 2 of 3 lines were bad and are not produced (most often: item_id: "
+    )
+    assert records(namespace).keys() == {"i1"}
+
+
+def passed(**reasons: int) -> Passed:
+    return Passed(reasons=dict(reasons))
+
+
+def test_how_much_of_a_file_may_be_bad(capsys: pytest.CaptureFixture[str]) -> None:
+    judge(1, passed(), "events")
+    assert capsys.readouterr().err == ""
+    judge(3, passed(a=1, b=2), "events")
+    assert capsys.readouterr().err == "freshet: 3 of 6 events were bad and are not produced (most often: b)\n"
+    with pytest.raises(Failure, match=r"4 of 7 events were bad .*the 3 others are\. That is more than half"):
+        judge(3, passed(a=2, b=2), "events")
+    judge(3, passed(a=2, policy=90), "events", wanted=90)
+    judge(0, passed(policy=90), "events", wanted=90)
 
 
 def test_a_file_that_is_not_there_and_wrong_usage(run: Run, tmp_path: Path) -> None:
@@ -151,7 +190,7 @@ def test_the_doctor_says_how_the_topic_is(run: Run, namespace: Settings, tmp_pat
     file.write_bytes(b"\n".join(LINES))
     assert run("items", file).exit_code == 0
     found = catalogue_finding(run("doctor", "--json"))
-    assert (found["status"], found["found"]) == ("ok", "4 records at most, compacted")
+    assert (found["status"], found["found"]) == ("ok", "5 records at most, compacted")
     assert not [f for f in json.loads(run("doctor", "--json", FRESHET_CATALOGUE="false").stdout) if f["area"] == "catalogue"]
 
 

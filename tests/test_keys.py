@@ -24,6 +24,7 @@ FORMS: dict[str, tuple[Callable[..., Any], int, bool]] = {
     "item": (Keys.item, 0, True),
     "described": (Keys.described, 0, True),
     "users_mark": (Keys.users_mark, 1, False),
+    "refusals": (Keys.refusals, 1, False),
     "catalogue_mark": (Keys.catalogue_mark, 1, False),
     "catalogue_deleted": (Keys.catalogue_deleted, 1, False),
     "worker": (Keys.worker, 0, True),
@@ -84,7 +85,7 @@ PARSED = re.compile(
     r"(?P<kind>recs|similar|together|bought_after|item|user|worker|category|customer):(?P<id>.+)"
     r"|(?P<alone>trending|cold|lifetimes|state|signer|catalogue)|trending:(?P<trending_in>.+)|cold:(?P<cold_in>.+)"
     r"|\{u(?P<met>\d+)\}:context:(?P<slot>\d+)|\{u(?P<shown>\d+)\}:trials:(?P<tried>\d+)"
-    r"|\{(?P<side>[uicp])(?P<shard>\d+)\}:(?P<what>mark|published|learner|contexts|spreads|top|deleted)"
+    r"|\{(?P<side>[uicp])(?P<shard>\d+)\}:(?P<what>mark|published|learner|contexts|spreads|top|deleted|refusals)"
     r"|\{u(?P<home>\d+)\}:(?P<of>user|bought|account|ledger):(?P<user>.+)"
     r"|\{i(?P<at>\d+)\}:(?P<each>row|together|after|sales|visitors):(?P<item>[0-9a-f]{16})",
     re.DOTALL,
@@ -117,7 +118,7 @@ def read_back(key: str, prefix: str) -> tuple[Any, ...]:
         "u": {"mark": "user_mark"} | {each: each for each in ("published", "learner", "contexts", "spreads")},
         "i": {"mark": "item_mark", "top": "top"},
         "c": {"mark": "catalogue_mark", "deleted": "catalogue_deleted"},
-        "p": {"mark": "users_mark"},
+        "p": {"mark": "users_mark", "refusals": "refusals"},
     }
     return kind[found["side"]][found["what"]], int(found["shard"])
 

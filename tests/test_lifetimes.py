@@ -1,5 +1,6 @@
 """How long customers stay: the published figures of the model, its formulas by integration, and what the commands tell."""
 
+import asyncio
 import csv
 import gzip
 import json
@@ -13,16 +14,23 @@ import pytest
 from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.special import roots_genlaguerre, roots_jacobi
+from msgspec.structs import replace
+from oracle import Record
+from scipy.special import hyp2f1, roots_genlaguerre, roots_jacobi
+from strategies import NOW_MS, encoded
+from test_laws import KEYS, chunk
 
 from recsys.connection import open_client
-from recsys.customers import account, lifetime, message
+from recsys.customers import account, bgnbd, lifetime, message
 from recsys.customers.account import Account
+from recsys.customers.bgnbd import Orders, Parameters
 from recsys.customers.days import DAY_MS, NO_DAYS, Days, date_of, each_day, with_day
-from recsys.customers.lifetime import CannotFit, Orders, Parameters
-from recsys.customers.message import Customer
-from recsys.customers.outlook import Fitted, outlook
+from recsys.customers.lifetime import CannotFit
+from recsys.customers.outlook import Fitted, Outlook, Rhythm, Unreadable, outlooks, pack
+from recsys.engine import Engine
 from recsys.keys import Keys
+from recsys.rules import Rules
+from recsys.store import MemoryStore
 from streams.cli import main
 from streams.settings import Settings
 
@@ -79,15 +87,15 @@ def test_the_formulas_are_what_integration_over_all_customers_gives(
     known = Orders(*np.array([[float(x)], [last], [age]]))
     likely, there, come = integrated(of, x, last, age, within)
     assert lifetime.log_likelihood(of, known) == pytest.approx(np.log(likely), abs=1e-6)
-    assert lifetime.alive(of, known)[0] == pytest.approx(there, rel=1e-6)
-    assert lifetime.expected_orders(of, known, within)[0] == pytest.approx(come, rel=1e-5)
+    assert bgnbd.alive(of, known)[0] == pytest.approx(there, rel=1e-6)
+    assert bgnbd.expected_orders(of, known, within)[0] == pytest.approx(come, rel=1e-5)
 
 
 def test_customers_with_thousands_of_orders_have_numbers_too() -> None:
     known = Orders(*np.array([[2000.0, 2000.0], [2999.0, 2900.0], [3000.0, 3000.0]]))
     of = Parameters(0.243, 4.414, 0.793, 2.426)
-    assert lifetime.alive(of, known) == pytest.approx([1.0, 0.0], abs=1e-3)
-    assert lifetime.expected_orders(of, known, 90.0) == pytest.approx([59.0, 0.0], abs=1.0)
+    assert bgnbd.alive(of, known) == pytest.approx([1.0, 0.0], abs=1e-3)
+    assert bgnbd.expected_orders(of, known, 90.0) == pytest.approx([59.0, 0.0], abs=1.0)
 
 
 def shop(customers: int, of: Parameters, days: int = 700) -> list[Days]:
@@ -137,38 +145,101 @@ def test_customers_who_are_all_alike_and_never_leave_can_be_told_of_too() -> Non
         clockwork = with_day(clockwork, day)
     known = lifetime.orders([clockwork] * 200, TODAY)
     of = lifetime.fit(known)
-    assert lifetime.alive(of, known)[0] > 0.99
-    assert lifetime.expected_orders(of, known, 90.0)[0] == pytest.approx(9, rel=0.05)
+    assert bgnbd.alive(of, known)[0] > 0.99
+    assert bgnbd.expected_orders(of, known, 90.0)[0] == pytest.approx(9, rel=0.05)
 
 
 FITTED = Fitted(1.5, 60.0, 1.0, 4.0, 1500, 900, date_of(TODAY), -1.0)
 
 
-def customer(*days: int, last_seen: int = TODAY) -> Customer:
-    """One with an order on each of these days."""
-    kept = Account(orders=len(days), kinds={5: len(days)}, last_ms=last_seen * DAY_MS)
-    for day in days:
-        kept.order_days = with_day(kept.order_days, day)
-    return message.customer("u", kept, kept.last_ms, None, None)
+def outlook(fitted: Fitted, *days: int, last_seen: int = TODAY) -> Outlook:
+    """That of one with an order on each of these days, in order."""
+    return outlooks(fitted, [Rhythm(len(days), days[0], days[-1], last_seen)])[0]
 
 
 def test_an_outlook_is_as_of_the_newest_event_that_is_known() -> None:
     rhythm = range(TODAY - 300, TODAY - 20, 10)
-    of_the_fit = outlook(FITTED, customer(*rhythm, last_seen=TODAY - 25))
-    of_the_customer = outlook(FITTED, customer(*rhythm, last_seen=TODAY + 200))
-    assert of_the_fit is not None
-    assert of_the_customer is not None
+    of_the_fit = outlook(FITTED, *rhythm, last_seen=TODAY - 25)
+    of_the_customer = outlook(FITTED, *rhythm, last_seen=TODAY + 200)
     assert (of_the_fit.as_of, of_the_customer.as_of) == (date_of(TODAY), date_of(TODAY + 200))
     assert (of_the_fit.alive > 0.7, of_the_customer.alive < 0.1) == (True, True)
     assert (of_the_fit.expected_orders_90_days > 3, of_the_customer.expected_orders_90_days < 0.3) == (True, True)
     assert date_of(TODAY) < str(of_the_fit.next_order) < date_of(TODAY + 30)
 
 
-def test_who_ordered_once_is_alive_and_who_never_did_has_no_outlook() -> None:
-    once = outlook(FITTED, customer(TODAY - 300))
-    assert once is not None
+def test_who_ordered_once_is_alive() -> None:
+    once = outlook(FITTED, TODAY - 300)
     assert (once.alive, once.expected_orders_90_days < 0.5) == (1.0, True)
-    assert outlook(FITTED, customer()) is None
+
+
+def test_what_is_expected_of_cdnows_customers_is_what_the_formula_as_printed_says() -> None:
+    sample, of = cdnow(), Parameters(0.243, 4.414, 0.793, 2.426)
+    x, _, age = sample
+    ahead = 39 / (of.alpha + age + 39)
+    series = hyp2f1(of.r + x, of.b + x, of.a + of.b + x - 1, ahead)
+    printed = (of.a + of.b + x - 1) / (of.a - 1) * (1 - (1 - ahead) ** (of.r + x) * series) * bgnbd.alive(of, sample)
+    assert bgnbd.expected_orders(of, sample, 39.0) == pytest.approx(printed, rel=1e-9)
+
+
+def test_whatever_is_fitted_what_is_expected_is_a_number_and_scipys_wherever_that_gives_one() -> None:
+    random = np.random.default_rng(3)
+    for _ in range(1000):
+        r, alpha, a, b = np.exp(random.uniform(*lifetime.LOG_BOUNDS, 4)).tolist()
+        of, age = Parameters(r, 365 * alpha, a, b), random.integers(0, 366, 20).astype(float)
+        x = np.floor(age * random.uniform(0, 0.5, 20))
+        known = Orders(x, age * random.uniform(0, 1, 20), age)
+        ahead, c = 90 / (of.alpha + age + 90), a + b + x - 1
+        with np.errstate(all="ignore"):
+            euler = (1 - ahead) ** (a - 1) * hyp2f1(a + b - 1 - r, a - 1, c, ahead)
+            printed = (1 - ahead) ** (r + x) * hyp2f1(r + x, b + x, c, ahead)
+            theirs = c / (a - 1) * (1 - np.where(np.isfinite(euler), euler, printed)) * bgnbd.alive(of, known)
+        ours, there = bgnbd.expected_orders(of, known, 90.0), np.isfinite(theirs)
+        assert ours[there] == pytest.approx(theirs[there], rel=1e-4, abs=1e-4)
+        assert np.isfinite(ours).all()
+
+
+def test_the_outlook_of_cdnows_customer_1516_is_the_published_one() -> None:
+    # Two repeat orders, the last after 30.43 of 38.86 weeks: alive 0.7266 (Hardie, 2008, "Computing P(alive) using the BG/NBD
+    # model"), and 1.226 orders expected in the next 39 weeks; in the next 90 days by the same formula.
+    weeks, known = Parameters(0.243, 4.414, 0.793, 2.426), Orders(*np.array([[2.0], [30.43], [38.86]]))
+    said = outlook(replace(FITTED, r=0.243, alpha=7 * 4.414, a=0.793, b=2.426), TODAY - 272, TODAY - 100, TODAY - 59)
+    assert bgnbd.expected_orders(weeks, known, 39.0)[0] == pytest.approx(1.226, abs=5e-4)
+    assert said.alive == pytest.approx(0.7266, abs=2e-4)
+    assert said.expected_orders_90_days == pytest.approx(bgnbd.expected_orders(weeks, known, 90 / 7)[0], abs=1e-3)
+
+
+# In messages
+
+
+def told(store: MemoryStore, *events: tuple[str, str, int]) -> dict[str, Outlook | None]:
+    """By user, what the messages on these events say: user, type, day."""
+    engine = Engine(store, KEYS, Rules())
+    log = [
+        Record(0, n, NOW_MS, None, encoded({"event_type": kind, "user_id": user, "item_id": "a", "event_time": day * DAY_MS}))
+        for n, (user, kind, day) in enumerate(events)
+    ]
+
+    async def messages() -> dict[str, Outlook | None]:
+        counted = await engine.count(chunk(0, 0, len(log) - 1, log, 1))
+        return {known.user: said.outlook for known, said in await engine.customers(counted)}
+
+    return asyncio.run(messages())
+
+
+def test_a_message_tells_the_outlook_of_one_who_ordered_once_there_is_a_fit() -> None:
+    events = [("a", "order", TODAY - 90), ("b", "view", TODAY), ("a", "order", TODAY - 30), ("a", "view", TODAY + 9)]
+    assert told(MemoryStore(), *events) == {"a": None, "b": None}
+    store = MemoryStore()
+    store.values[KEYS.lifetimes] = pack(FITTED)
+    expected = outlook(FITTED, TODAY - 90, TODAY - 30, last_seen=TODAY + 9)
+    assert told(store, *events) == {"a": expected, "b": None}
+
+
+def test_a_worker_ends_by_a_fit_that_it_cannot_read_and_says_what_to_do() -> None:
+    store = MemoryStore()
+    store.values[KEYS.lifetimes] = b"{}"
+    with pytest.raises(Unreadable, match="run freshet lifetimes"):
+        told(store, ("a", "order", TODAY))
 
 
 # On the command line
@@ -206,9 +277,8 @@ def test_what_is_fitted_to_accounts_is_kept_and_told_of_each_customer(known: Set
         assert 0 < client.ttl(Keys(known.key_prefix).lifetimes) <= 90 * 86_400
 
     said = json.loads(run(variables, "customer", "u0", "--json").stdout)
-    expected = outlook(
-        msgspec.convert(json.loads(fitted.stdout)["fitted"], Fitted), msgspec.json.decode(before.stdout, type=Customer)
-    )
+    kept = msgspec.convert(json.loads(fitted.stdout)["fitted"], Fitted)
+    expected = outlook(kept, *each_day(SHOP[0]), last_seen=SHOP[0].last)
     assert said == json.loads(before.stdout) | {"outlook": msgspec.to_builtins(expected)}
     table = run(variables, "customer", "u0").stdout
     assert all(words in table for words in ("% to order ever again", "in the next 90 days"))
@@ -241,7 +311,7 @@ def test_without_scipy_it_is_said_how_to_get_it_and_the_rest_is_shown(
     assert "pip install 'freshet[lifetimes]'" in fitted.stderr
     shown = run(variables, "customer", "u0", "--json")
     assert (shown.exit_code, json.loads(shown.stdout)["user_id"]) == (0, "u0")
-    assert "freshet[lifetimes]" in shown.stderr
+    assert "run freshet lifetimes" in shown.stderr
 
 
 def test_few_orders_are_refused_in_one_line(variables: Mapping[str, str]) -> None:

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas
 import pytest
 from click.testing import CliRunner
 from hypothesis import given
@@ -153,12 +155,94 @@ def test_what_comes_later_changes_nothing_and_what_is_right_stays_to_the_byte(ev
         ('[price]\nmissing = "fill"\nvalue = "x"', "price: a value to fill it with is wanted, and 'x' is none"),
         ('[price]\nmissing = "fill"\nvalue = 5\nmost = 4', "price: a value to fill it with is wanted, and 5.0 is none"),
         ('[currency]\nmissing = "fill"\nby = "mean"', "currency: mean, least and most are for numbers"),
+        ('[quantity]\nmissing = "fill"\nby = "interpolation"', "quantity: interpolation is for prices"),
     ],
 )
 def test_a_policy_that_makes_no_sense_is_refused(policy: str, reason: str) -> None:
     with pytest.raises(BadPolicy) as refused:
         read_policy(policy)
     assert str(refused.value).startswith(reason)
+
+
+BY_INTERPOLATION = '[price]\nmissing = "fill"\ninvalid = "fill"\nby = "interpolation"\nmost = 1000'
+PRICED = st.tuples(
+    st.sampled_from(["a", "b"]), st.integers(0, 40), st.sampled_from([None, None, 1, 2.5, 9.99, 7, -1, 1e9]),
+    st.sampled_from(["EUR", "USD"]),
+)  # fmt: skip
+
+
+@given(st.lists(PRICED, max_size=40))
+def test_interpolation_is_that_of_numpy_and_pandas_between_the_known_prices_and_carried_at_the_ends(
+    priced: list[tuple[str, int, float | None, str]],
+) -> None:
+    events = [
+        order(item, currency=currency, event_time=NOW_MS + (at - 40) * 60_000) | ({} if price is None else {"price": price})
+        for item, at, price, currency in priced
+    ]
+    cleaner, given = Cleaner(read_policy(BY_INTERPOLATION)), judged(events)
+    assert cleaner.looks_ahead
+    for each in given:
+        cleaner.look(each)
+    found = [cleaner.clean(each, NOW_MS) for each in given]
+    table = pandas.DataFrame(priced, columns=["item", "at", "price", "currency"])
+    good = table[table.price.between(0, 1000)].groupby(["item", "currency", "at"]).price.mean()
+    filled = 0
+    for after, (item, at, price, currency) in zip(found, priced, strict=True):
+        assert isinstance(after, Record)
+        told = json.loads(after.value)
+        if price is not None and 0 <= price <= 1000:
+            assert told["price"] == price
+            assert "filled" not in told
+            continue
+        if not len(good[good.index.isin([(item, currency, at) for at in range(41)])]):
+            assert "price" not in told
+            continue
+        filled += 1
+        known = good.loc[item, currency]
+        assert told["price"] == pytest.approx(np.interp(at, known.index, known.to_numpy()))
+        whole = known.reindex(sorted({*known.index, at})).interpolate(method="index", limit_direction="both")
+        assert told["price"] == pytest.approx(whole[at])
+        assert told["filled"] == ["price"]
+    assert cleaner.filled.total() == filled
+
+
+def test_lines_of_baskets_are_interpolated_by_their_items_and_an_event_without_a_good_time_is_as_it_was() -> None:
+    def at(minute: int, **fields: object) -> dict[str, object]:
+        return {"event_type": "order", "user_id": "u", "event_time": NOW_MS + minute * 60_000} | fields
+
+    events: list[dict[str, Any]] = [
+        at(0, items=[{"item_id": "a", "price": 1}, {"item_id": 7, "price": 9}]),
+        at(5, items=[{"item_id": "a"}, {"item_id": "7", "price": -1}]),
+        at(10, items=[{"item_id": "a", "price": 3}, {"item_id": "7", "price": 5}]),
+        at(5, item_id="a", price=-1) | {"event_time": "yesterday"},
+    ]
+    cleaner, given = Cleaner(read_policy(BY_INTERPOLATION)), judged(events)
+    for each in given:
+        cleaner.look(each)
+    _, found, _, wrong = [cleaner.clean(each, NOW_MS) for each in given]
+    assert isinstance(found, Record)
+    assert json.loads(found.value)["items"] == [{"item_id": "a", "price": 2.0}, {"item_id": "7", "price": 7.0}]
+    assert isinstance(wrong, Refused)
+    assert wrong.reason.startswith("event_time")
+
+
+def test_a_file_is_looked_through_before_it_is_put_right_and_its_quality_is_told(
+    variables: Mapping[str, str], tmp_path: Path
+) -> None:
+    file, policy = tmp_path / "events.jsonl", tmp_path / "policy.toml"
+    events = [order(price=2, event_time=NOW_MS), order(event_time=NOW_MS + 1000), order(price=4, event_time=NOW_MS + 2000)]
+    file.write_text("\n".join(map(json.dumps, [events[1], events[0], events[2]])))
+    policy.write_text(BY_INTERPOLATION)
+    command = ["quality", str(file), "--format", "jsonl", "--clean", str(policy)]
+    told = json.loads(CliRunner().invoke(main, [*command, "--json"]).stdout)
+    assert told["cleaned"] == {"filled": {"price": 1}, "left_out": {}, "rejected": {}}
+    assert next(each for each in told["numbers"] if each["name"] == "price")["median"] == 3.0
+    assert "filled by the policy" in CliRunner().invoke(main, command).stdout
+    assert "cleaned" not in json.loads(CliRunner().invoke(main, [*command[:4], "--json"]).stdout)
+    said = CliRunner().invoke(main, ["replay", *command[1:], "--json"], env=variables)
+    assert json.loads(said.stdout)["cleaned"]["filled"] == {"price": 1}
+    piped = CliRunner().invoke(main, ["quality", "-", *command[2:]], input=file.read_text())
+    assert (piped.exit_code, "can be read once" in piped.stderr) == (1, True)
 
 
 def test_a_file_is_replayed_as_the_policy_wants_it(variables: Mapping[str, str], tmp_path: Path) -> None:

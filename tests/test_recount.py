@@ -12,8 +12,8 @@ import pytest
 
 from recsys.rules import Rules
 from streams.demo.mishaps import sendings
-from streams.differences import compare, customer_differences
-from streams.recount import Record, Recount, home
+from streams.differences import compare, customer_differences, refusal_differences
+from streams.recount import Record, Recount, Refused, home, refused
 from streams.shop.catalogue import build_catalogue
 from streams.shop.shoppers import crowd
 from streams.shop.traffic import events
@@ -250,3 +250,24 @@ def test_a_customer_has_every_event_that_is_no_repeat_and_what_was_paid() -> Non
     events, paid = customer_differences(result, {"u": wrong})
     assert events.startswith("u: the customer has {'impression': 1, 'purchase': 3, 'refund': 1}, recounted {'impression': 1, ")
     assert paid == "u: the customer paid 0.31 EUR refunded, 0.3 EUR spent, recounted 0.300000 EUR refunded, 0.300000 EUR spent"
+
+
+def test_whoever_refuses_must_not_be_told_and_whoever_did_once_has_no_more_than_there_was() -> None:
+    def said(offset: int, value: bytes | None, user: bytes = b"u", partition: int = 0) -> Record:
+        return Record(partition, offset, 0, value, key=user)
+
+    no, yes = b'{"consent": {"analyse": false, "personalise": false}}', b'{"consent": {"analyse": true}}'
+    assert refused([said(0, no), said(1, b'{"consent": {"analyse": 1}}')]) == Refused({"u"}, {"u"}, {"u"})
+    assert refused([said(0, no), said(1, yes)]) == refused([said(0, no), said(1, None)]) == Refused(set(), set(), {"u"})
+    assert refused([said(0, no), said(0, yes, partition=1)]).analyse == {"u"}
+
+    result = recount({"event_type": "impression", "item_id": "a"}, {"event_type": "order", "item_id": "b"})
+    now, once = refused([said(0, no)]), refused([said(0, no), said(1, yes)])
+    whole, part = b'{"events":{"impression":1,"purchase":1}}', b'{"events":{"purchase":1}}'
+    assert not list(customer_differences(result, {"u": None}, now))
+    assert list(customer_differences(result, {"u": whole}, now)) == ["u: refuses to be analysed, and the customer is told"]
+    assert not list(customer_differences(result, {"u": part}, once)) + list(customer_differences(result, {}, once))
+    assert list(customer_differences(result, {"u": part.replace(b"1", b"2")}, once))
+    assert list(customer_differences(result, {"u": part}))
+    assert not list(refusal_differences(now, {"u": b'{"strategy":"opted_out"}'}, {"u": None}))
+    assert len(list(refusal_differences(now, {"u": b'{"strategy":"cold_start"}'}, {"u": whole}))) == 2

@@ -24,7 +24,7 @@ from streams.cli import replay as replay_module
 from streams.lag import NOTHING, Span, behind, read_published, read_spans, total_behind
 from streams.local import LocalSystem
 from streams.settings import Settings
-from streams.topics import CLEANUP, CUSTOMERS, EVENTS, ITEMS, USERS, create_missing
+from streams.topics import CLEANUP, CUSTOMERS, EVENTS, ITEMS, create_missing
 
 Replay = Callable[..., Result]
 BOTH = pytest.mark.parametrize("redis_kind", ["single", "cluster"], indirect=True)
@@ -120,6 +120,18 @@ def test_the_key_of_an_anonymous_visitor_is_the_bare_id(replay: Replay, namespac
     path.write_text('{"event_type":"click","anonymous_id":"a1","item_id":1}\n')
     assert replay(path, "--format", "jsonl").exit_code == 0
     assert [record.key for record in topic_records(namespace)] == [b"a1"]
+
+
+def test_a_file_of_which_most_is_bad_is_a_failure_though_the_rest_is_produced(
+    replay: Replay, namespace: Settings, tmp_path: Path
+) -> None:
+    path = tmp_path / "some.jsonl"
+    path.write_text('{"event_type":"click","user_id":"u","item_id":1}\n' + '{"event_type":"click","user_id":"u"}\n' * 2)
+    result = replay(path, "--format", "jsonl")
+    assert result.exit_code == 1
+    assert "1 events produced" in result.stdout
+    assert result.stderr.splitlines()[-1].startswith("freshet: 2 of 3 events were bad and are not produced (most often: item")
+    assert len(topic_records(namespace)) == 1
 
 
 def test_limit_is_the_number_of_events_at_most(replay: Replay, namespace: Settings, tmp_path: Path) -> None:
@@ -225,7 +237,7 @@ def test_a_broker_that_dies_meanwhile_ends_it_with_one_line(
 
 def test_no_topic_is_made_for_what_is_turned_off(namespace: Settings) -> None:
     made = create_missing(msgspec.structs.replace(namespace, customers=False, catalogue=False))
-    assert set(made) == {namespace.topic(name) for name in CLEANUP if name not in (CUSTOMERS, USERS, ITEMS)}
+    assert set(made) == {namespace.topic(name) for name in CLEANUP if name not in (CUSTOMERS, ITEMS)}
     assert create_missing(namespace, {ITEMS}) == [namespace.topic(ITEMS)]
 
 

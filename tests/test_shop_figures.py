@@ -88,7 +88,7 @@ def test_the_commands_tell_what_was_counted(namespace: Settings, variables: Mapp
         "first order in the week of": "2025-11-24", "week": 1, "customers": 1, "buyers": 1, "retention": 1.0, "orders": 1,
         "spent EUR": 10, "refunded EUR": 10,
     }  # fmt: skip
-    assert [row["customers"] for row in json.loads(run("segments", "--json"))] == [1, 1]
+    assert [row["customers"] for row in json.loads(run("segments", "--json"))["segments"]] == [1, 1]
     months = {row["month"]: row for row in json.loads(run("report", "--table", "months", "--json"))}
     assert months["2025-11"]["spent EUR"] == 19
     assert months["2025-12"] | {"events": 3, "customers": 2, "buyers": 1, "orders": 1} == months["2025-12"]

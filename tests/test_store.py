@@ -203,6 +203,18 @@ def test_a_scan_gives_every_key_that_matches_and_no_other(run: Callable[[Test], 
     run(test)
 
 
+@EVERYWHERE
+def test_values_with_one_of_some_texts_in_them_are_found(run: Callable[[Test], None]) -> None:
+    async def test(store: Store, p: str) -> None:
+        await store.put([Entry(f"{p}{n}", b'{"n":"%d","\xc3\xa4.%%":0}' % n) for n in range(700)])
+        asked = [f"{p}{n}" for n in (699, 7, 10_000, 77, *range(100, 600), 0)]
+        assert await store.find(asked, [b'"7"', b'"77"', b'"599"']) == [f"{p}{n}" for n in (7, 77, 599)]
+        assert await store.find(asked[:3], [b'"\xc3\xa4.%"']) == asked[:2], "no character of a text is special"
+        assert await store.find(asked, []) == await store.find([], [b"7"]) == []
+
+    run(test)
+
+
 @BOTH
 def test_a_replaced_value_keeps_its_lifetime(run: Callable[[Test], None], namespace: Settings) -> None:
     async def test(store: Store, p: str) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import get_args
+from typing import Any, get_args
 
 import msgspec
 import pytest
@@ -25,6 +25,7 @@ from recsys.strategies import STRATEGIES
 from streams import looking
 from streams.cli import main
 from streams.cli.lookup import COUNTED, in_words
+from streams.looking import Looking
 
 VISITS = [["cup", "pot"], ["cup", "pot"], ["cup", "jug"], *[["hat"]] * 5, ["hat", "coat"], ["coat"]]
 RULES = Rules()
@@ -267,6 +268,25 @@ def test_the_command_refuses_a_strategy_or_a_user_that_there_is_not_and_says_whi
     nothing = run("me", "--strategy", "trending", FRESHET_KEY_PREFIX="q:")
     assert (nothing.exit_code, nothing.stdout, len(nothing.stderr.splitlines())) == (1, "", 1)
     assert "nothing is counted under 'q:'" in nothing.stderr
+
+
+def test_user_based_says_that_it_is_turned_off(run: Run) -> None:
+    failed = run("me", "--strategy", "user-based", FRESHET_VISITORS="0")
+    assert (failed.exit_code, failed.stdout, len(failed.stderr.splitlines())) == (1, "", 1)
+    assert "user-based is turned off: FRESHET_VISITORS is 0" in failed.stderr
+
+
+def test_an_id_that_is_no_text_is_refused_in_words(shop: Shop) -> None:
+    async def ask_for(user: Any, item: Any) -> None:
+        look = Looking(Onlooker(shop.store, Keys("p:"), RULES, 1), 1, catalogue_of_nothing)
+        await look.explain(user, item)
+
+    async def catalogue_of_nothing() -> Catalogue:
+        return NOTHING_DESCRIBED
+
+    for user, item in ((17, "cup"), ("me", 17)):
+        with pytest.raises(TypeError, match=f"{'user' if user == 17 else 'item'} is 17, of type int: an id is a text, as '17'"):
+            asyncio.run(ask_for(user, item))
 
 
 def test_where_nothing_is_described_only_content_based_has_nothing_to_go_by(run: Run, shop: Shop) -> None:

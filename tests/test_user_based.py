@@ -223,6 +223,8 @@ def test_without_visitors_it_says_how_to_keep_them() -> None:
     shop = Shop(Rules(visitors=0)).take(event("u", "a"), event("v", "a"))
     with pytest.raises(Unknown, match=r"no visitors are kept of what user 'u' met.*FRESHET_VISITORS is above 0"):
         of_textbook(shop, "u", Rules())
+    with pytest.raises(Unknown, match="user-based is turned off: FRESHET_VISITORS is 0"):
+        of_textbook(textbook(), "u1", Rules(visitors=0))
 
 
 def test_what_users_alike_met_comes_first() -> None:

@@ -29,7 +29,7 @@ from streams.cli import main
 from streams.cli.users import told as told_of
 from streams.outbox import Outbox
 from streams.settings import Settings
-from streams.topics import CUSTOMERS, EVENTS, REJECTED, USERS, create_missing
+from streams.topics import CUSTOMERS, EVENTS, RECOMMENDATIONS, REJECTED, USERS, create_missing
 from streams.users import UserStream
 
 PATIENCE_S = 10.0
@@ -194,23 +194,37 @@ def say(log: Log, *partitions: int, rounds: int = 3) -> None:
                 elif (n + user) % 4 == 2:
                     log.tell_bytes(name, b'{"attributes": {"age": -1}}', partition)
                 else:
-                    log.tell(name, partition, attributes={"age": n})
+                    log.tell(name, partition, attributes={"age": n}, consent={"analyse": n % 2 == 1, "personalise": user > 0})
 
 
 def truth(log: Log) -> dict[str, dict[str, Any]]:
-    """By key, what the last good record of each user says, read by another program's JSON."""
+    """By key, what the last good record of each user says, read by another program's JSON, and who refuses what."""
     found: dict[str, dict[str, Any]] = {}
-    for record in (record for partition in log.partitions for record in partition):
+    for n, partition in enumerate(log.partitions):
+        said = {user: word.get("consent", {}) for user, word in _said(partition, found).items()}
+        refusing = {
+            what: sorted(user for user, word in said.items() if word.get(what) is False) for what in ("personalise", "analyse")
+        }
+        found |= {f"p:{{p{n}}}:refusals": refusing} if partition else {}
+    return found
+
+
+def _said(partition: Sequence[Any], found: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """By user, the last good record of those of one partition; puts them among all."""
+    for record in partition:
         key = f"p:user:{record.key.decode()}"
         if not record.value:
             found.pop(key, None)
         elif json.loads(record.value).get("attributes", {}).get("age", 0) >= 0:
             found[key] = {"user_id": record.key.decode()} | json.loads(record.value)
-    return found
+    here = {record.key.decode() for record in partition}
+    return {user: found[f"p:user:{user}"] for user in here if f"p:user:{user}" in found}
 
 
 def known(store: MemoryStore) -> dict[str, dict[str, Any]]:
-    return {key: json.loads(value) for key, value in store.values.items() if key.startswith("p:user:")}
+    users = {key: json.loads(value) for key, value in store.values.items() if key.startswith("p:user:")}
+    noted = {key: json.loads(value) for key, value in store.values.items() if key.endswith(":refusals")}
+    return users | {key: {what: sorted(who) for what, who in each.items()} for key, each in noted.items()}
 
 
 def test_the_last_good_record_of_each_user_holds(log: Log) -> None:
@@ -237,7 +251,7 @@ def test_each_partition_is_read_by_its_owner_alone_and_from_its_mark(log: Log) -
         say(log)
         one, other = One(log, store, desk, owned=[0]), One(log, store, desk, owned=[])
         await one.until(lambda: int(store.values.get(KEYS.users_mark(0), b"-1")) == len(log.partitions[0]) - 1, "0 was read")
-        assert {key[:9] for key in known(store)} == {"p:user:u0"}
+        assert {key[:9] for key in known(store)} == {"p:user:u0", "p:{p0}:re"}
         other.owned.add(1)
         await other.noted(store)
         assert known(store) == truth(log)
@@ -393,7 +407,7 @@ def test_users_are_produced_kept_told_and_deleted_again(
 ) -> None:
     file = tmp_path / "users.jsonl"
     lines: list[dict[str, Any]] = [
-        {"user_id": "c1", "attributes": {"age": 34, "city": "Nîmes", "country": "FR"}, "consent": {"analyse": False}},
+        {"user_id": "c1", "attributes": {"age": 34, "city": "Nîmes", "country": "FR"}, "consent": {"analyse": True}},
         {"user_id": "c2", "attributes": {"age": -1}},
         {"user_id": "c3", "attributes": {"age": 7}},
         {"user_id": "c3", "deleted": True},
@@ -417,6 +431,9 @@ def test_users_are_produced_kept_told_and_deleted_again(
         with open_client(namespace.redis) as client:
             return client.get(keys.described(user))
 
+    def recommended(user: str) -> Any:
+        return json.loads(run(variables, "recommend", user, "--json").stdout)
+
     with Workers(environ, tmp_path).supervised() as workers:
         workers.start().wait_ready()
         wait_until(lambda: kept("c1"), "the user was kept", seconds=30)
@@ -427,11 +444,25 @@ def test_users_are_produced_kept_told_and_deleted_again(
         said = json.loads(run(variables, "customer", "c1", "--json").stdout)
         assert (said["attributes"], said["consent"]) == (lines[0]["attributes"], lines[0]["consent"])
         table = run(variables, "customer", "c1").stdout
-        assert all(words in table for words in ("age 34, city Nîmes, country FR", "analyse: no"))
+        assert all(words in table for words in ("age 34, city Nîmes, country FR", "analyse: yes"))
         [told_to_all] = [record.value for record in records(namespace, CUSTOMERS)]
         assert json.loads(told_to_all) == said
         [rejected] = records(namespace, REJECTED)
         assert dict(rejected.headers)["reason"] == b"consent: object contains unknown field `personalize`"
+        refusing = encoded({"consent": {"personalise": False, "analyse": False}})
+        producer.send(namespace.topic(USERS), refusing, key=b"c1").get(timeout=30)
+        wait_until(lambda: run(variables, "customer", "c1").exit_code == 1, "the customer was forgotten", seconds=30)
+        assert "who refuses it" in run(variables, "customer", "c1").stderr
+        wait_until(lambda: [r.value for r in records(namespace, CUSTOMERS)] == [told_to_all, None], "so it was on the topic")
+        wait_until(lambda: recommended("c1")["strategy"] == "opted_out", "the recommendation was replaced", seconds=30)
+        [*_, last] = [record for record in records(namespace, RECOMMENDATIONS) if record.key == b"c1"]
+        assert json.loads(last.value) == recommended("c1")
+        assert json.loads(run(variables, "segments", "--json").stdout) == {"segments": [], "moves": [], "active customers": []}
+        wait_until(lambda: run(variables, "recommend", "c1", "--strategy", "item-based").exit_code == 0, "it was ranked")
+        producer.send(namespace.topic(EVENTS), orders(1, user="c1")[0].value, key=b"c1").get(timeout=30)
+        wait_until(lambda: recommended("c1") != json.loads(last.value), "there was a newer one", seconds=30)
+        assert recommended("c1")["strategy"] == "opted_out"
+        assert run(variables, "customer", "c1").exit_code == 1
         producer.send(namespace.topic(USERS), None, key=b"c1").get(timeout=30)
         wait_until(lambda: kept("c1") is None, "the user was deleted", seconds=30)
         assert kept("c3") is None

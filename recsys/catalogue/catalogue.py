@@ -1,6 +1,7 @@
 """The catalogue: what a worker knows of all items, from their own descriptions."""
 
 import math
+from collections.abc import Mapping
 from functools import lru_cache
 
 import numpy as np
@@ -9,6 +10,7 @@ from recsys.catalogue.content import Content
 from recsys.catalogue.item import CatalogueItem, prefixes
 from recsys.catalogue.lists import Lists
 from recsys.catalogue.terms import terms
+from recsys.catalogue.traits import Shelves
 from recsys.compiled import F64, U64
 from recsys.hashing import hash_item
 
@@ -31,8 +33,10 @@ class Catalogue:
     (True, 2, True)
     """
 
-    def __init__(self) -> None:
+    def __init__(self, rates: Mapping[str, float] | None = None) -> None:
+        """`rates` say what a unit of each currency is worth in the shop's, see `Shelves`."""
         self.content = Content()
+        self.shelves = Shelves(rates or {})
         self.names: dict[int, str] = {}
         """The ids of the items, by hash."""
         self.newest: dict[int, float] = {}
@@ -61,6 +65,7 @@ class Catalogue:
             self._arrive(number, came_ms)
         self.names[number] = item.item_id
         changed = self._sort_in(number, item.categories)
+        self.shelves.put(number, item)
         moved = self.content.put(number, terms(item))
         if item.available:
             moved = self.content.show(number) or moved
@@ -78,6 +83,7 @@ class Catalogue:
         self._categories.pop(number, None)
         self.newest.pop(number, None)
         self.content.remove(number)
+        self.shelves.remove(number)
         return self._hide(number, True) or known
 
     @property
@@ -89,6 +95,10 @@ class Catalogue:
             self._hidden = np.union1d(np.setdiff1d(self._hidden, gone, assume_unique=True), added)
             self._changed = {}
         return self._hidden
+
+    def hidden_since(self, before: U64) -> set[int]:
+        """The items (hashes) that were hidden since `hidden` was `before`."""
+        return set() if self.hidden is before else set(np.setdiff1d(self.hidden, before, assume_unique=True).tolist())
 
     def category(self, item: int) -> tuple[str, ...]:
         """The categories of an item (hash), each path's prefixes before it, none twice; none of an unknown item."""
@@ -107,8 +117,8 @@ class Catalogue:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of vectors, inverted index and lists."""
-        return self.content.nbytes + (self._lists.nbytes if self._lists else 0)
+        """Bytes of vectors, inverted index, lists and traits."""
+        return self.content.nbytes + self.shelves.nbytes + (self._lists.nbytes if self._lists else 0)
 
     def _arrive(self, item: int, came_ms: float) -> None:
         self.arrivals += 1

@@ -66,6 +66,8 @@ class _Wire(Struct):
     availability: str | bool | None = None
 
 
+FIELDS = frozenset(_Wire.__struct_fields__)
+"""All that anything is made of; others are kept in the record, and nothing is made of them."""
 _form = Form(_Wire, "an item", BadItem, {"attributes": dict[str, Raw]})
 
 

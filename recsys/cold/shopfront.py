@@ -83,22 +83,33 @@ class Shopfront:
         self._newcomers.note(rows)
         self.note(CATEGORY + path for item in rows.item.tolist() for path in self._catalogue.category(item))
 
-    @property
-    def is_due(self) -> bool:
-        """Whether there are lists to be made."""
-        return bool(self._due)
+    def due(self) -> list[str]:
+        """The contexts that were changed since this was asked last, at most `AT_ONCE`: those whose lists are to be made now.
+
+        Of categories, which may be thousands, and of the others as many, where there are; those first that waited longest.
+        """
+        others, categories = (
+            [context for context in self._due if context.startswith(CATEGORY) == is_category] for is_category in (False, True)
+        )
+        half = AT_ONCE // 2
+        return self._take([*others[:half], *categories[:half], *others[half:], *categories[half:]])
+
+    def arrived(self) -> list[str]:
+        """Of these, those in which items came to the catalogue since it was looked last: they need not wait for others."""
+        before, self._due = self._due, {}
+        self._note_arrivals()
+        contexts = self._take([*self._due])
+        self._due = before | self._due
+        return contexts
 
     async def made(
-        self, everything: Popular, partitions: Sequence[int], newest_ms: float, now_ms: float
+        self, contexts: Sequence[str], everything: Popular, partitions: Sequence[int], newest_ms: float, now_ms: float
     ) -> list[tuple[str, ColdList]]:
-        """The lists of contexts that were changed since this was asked last, at most `AT_ONCE`; those are oldest that waited.
+        """The lists of some contexts.
 
         `everything` is what is popular in all contexts together, `partitions` are all that are counted, `newest_ms` is the time
         of the newest event. Empty lists are left out: nothing was counted, and nothing came.
         """
-        contexts = self._next()
-        for context in contexts:
-            del self._due[context]
         version, popular = await self._popular(contexts, partitions)
         popular[EVERYBODY] = everything
         candidates = await self._newcomers.candidates(partitions, newest_ms)
@@ -128,13 +139,11 @@ class Shopfront:
                 lists.append((context, message))
         return lists
 
-    def _next(self) -> list[str]:
-        """Those whose turn it is: of categories, which may be thousands, and of the others as many, where there are."""
-        others, categories = (
-            [context for context in self._due if context.startswith(CATEGORY) == is_category] for is_category in (False, True)
-        )
-        half = AT_ONCE // 2
-        return [*others[:half], *categories[:half], *others[half:], *categories[half:]][:AT_ONCE]
+    def _take(self, contexts: Sequence[str]) -> list[str]:
+        """The first of these contexts, which are not due any more."""
+        for context in contexts[:AT_ONCE]:
+            del self._due[context]
+        return [*contexts[:AT_ONCE]]
 
     def _note_arrivals(self) -> None:
         """New items change the lists of everybody and of their categories at once, others with their next event."""

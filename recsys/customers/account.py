@@ -7,7 +7,9 @@ from msgspec import Struct
 
 from recsys.calendar import HOUR_MS, MONDAY
 from recsys.customers.days import NO_DAYS, Days, day_of, with_day
+from recsys.customers.feedback import NO_FEEDBACK, Feedback, merged, of_event
 from recsys.customers.money import MOST, NO_CURRENCY, amount, micros
+from recsys.customers.trade import Trade
 from recsys.events import Event, Kind
 from recsys.hashing import NONE
 
@@ -91,6 +93,10 @@ class Account(Struct, array_like=True, gc=False):
     """The week since 1970 of the order that was counted first."""
     bought: bytes = b""
     """The hashes of the items that were bought, in the order in which they first were."""
+    trade: Trade = {}
+    """Orders and what was paid, by day."""
+    feedback: Feedback | None = None
+    """None before the first rating."""
     joins: Joins | None = None
     """None for the most: who always came under one id."""
 
@@ -137,6 +143,8 @@ def count(account: Account, event: Event, session: int, *, begins_session: bool)
     if kind.is_interaction:
         account.sessions += begins_session
         _interact(account, event, session)
+        if kind is Kind.RATING:
+            account.feedback = merged(account.feedback or NO_FEEDBACK, of_event(event))
     if kind is Kind.PURCHASE:
         account.orders += 1
         account.order_days = with_day(account.order_days, day_of(time_ms))

@@ -1,15 +1,18 @@
 """Accounts: those of the customers in a batch, as they are once it is counted. Pure; batches may begin and end anywhere."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import NamedTuple
 
 from recsys.batch import Arrival
-from recsys.customers import account, firsts, joins, rfm
+from recsys.customers import account, firsts, joins, rfm, trade
 from recsys.customers.account import Account
 from recsys.customers.joins import Identification, Letter
 from recsys.customers.rfm import Standing
+from recsys.events import Kind
 from recsys.ledger.ledger import Ledger, Written
 from recsys.ledger.steps import SEEN
+
+TRADING = (Kind.PURCHASE, Kind.REFUND)
 
 
 class Stored(NamedTuple):
@@ -26,7 +29,7 @@ class Settled(NamedTuple):
     """The same after a batch."""
 
     accounts: dict[str, Account]
-    """Of those who have an event in the chunk, as they now are."""
+    """Of those who have an event in the chunk and allow an account, as they now are."""
     changed: dict[str, bytes]
     """Of these the ones that have something new, packed."""
     spreads: bytes | None
@@ -46,19 +49,23 @@ def settle(
     session_gap_ms: int,
     rates: Mapping[str, float],
     as_of: Mapping[tuple[int, int], bytes],
+    refuse: Set[str] = frozenset(),
 ) -> Settled:
-    """Counts a partition's events that are not counted yet and no repeats.
+    """Counts a partition's events that are not counted yet and no repeats, but for those of users who refuse an account: they
+    are in no figure either.
 
     `as_of` are the histories of visitors where they are identified (`recsys.joined_histories.as_of`).
     """
-    accounts = {user: account.unpack(value) for user, value in stored.accounts.items()}
+    accounts = {user: account.unpack(value) for user, value in stored.accounts.items() if user not in refuse}
     before: dict[str, Standing | None] = {}
     ledger = Ledger(stored.ledger)
     letters: list[Letter] = []
     refused = 0
     leaves = False
     for offset, event, _, message in fresh:
-        theirs = accounts[event.user_id]
+        theirs = accounts.get(event.user_id)
+        if theirs is None:
+            continue
         if event.user_id not in before:
             before[event.user_id] = _standing(theirs, rates)
         if message is not None:
@@ -72,6 +79,8 @@ def settle(
             continue
         first = firsts.note(theirs, event, session_gap_ms)
         ledger.count(event, theirs, first)
+        if event.kind in TRADING:
+            trade.note(theirs.trade, event, theirs.order_days, rates)
         account.count(theirs, event, first.session_id, begins_session=bool(first.session & SEEN))
         if event.visitor is not None and (asked := joins.ask(theirs, event)):
             letters.append(Letter(partition, offset, asked))
@@ -80,6 +89,14 @@ def settle(
     spreads = _spreads(stored.spreads, before, after) if leaves or before != after else None
     changed = {user: account.pack(accounts[user]) for user in before}
     return Settled(accounts, changed, spreads, ledger.written(), letters, refused)
+
+
+def erase(accounts: Iterable[bytes], spreads: bytes | None, rates: Mapping[str, float]) -> bytes:
+    """How all stand without the customers of these accounts, packed."""
+    left = rfm.unpack(spreads)
+    for value in accounts:
+        rfm.stand(left, _standing(account.unpack(value), rates), None)
+    return rfm.pack(left)
 
 
 def _standing(theirs: Account, rates: Mapping[str, float]) -> Standing | None:

@@ -18,38 +18,16 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import minimize
-from scipy.special import betaln, expit, gammaln, hyp2f1
+from scipy.special import betaln, gammaln
 
 from recsys.compiled import F64
+from recsys.customers.bgnbd import Orders, Parameters, expected_orders
 from recsys.customers.days import Days, each_day
 
 LEAST_REPEATERS = 100
 """Customers with orders on several days: of fewer the four parameters say nothing."""
 LOG_BOUNDS = (-7.0, 7.0)
 """Of the logarithm of each parameter, with the longest age as the unit of time; met where nobody leaves, or all are alike."""
-AWAY_FROM_ONE = 1e-5
-"""The formula of what is expected is 0/0 where `a` is 1."""
-
-
-class Parameters(NamedTuple):
-    """What the customers of a shop are like: orders come at rates of Gamma(r, alpha), and leaving has Beta(a, b)."""
-
-    r: float
-    alpha: float
-    """In the unit of time."""
-    a: float
-    b: float
-
-
-class Orders(NamedTuple):
-    """When each customer ordered, as columns."""
-
-    frequency: F64
-    """Days with an order after the first."""
-    recency: F64
-    """From the first order to the last one."""
-    age: F64
-    """From the first order to now."""
 
 
 class CannotFit(ValueError):
@@ -95,57 +73,6 @@ def fit(orders: Orders) -> Parameters:
     found = minimize(loss, np.zeros(4), method="L-BFGS-B", bounds=[LOG_BOUNDS] * 4, options={"ftol": 1e-14, "gtol": 1e-8})
     r, alpha, a, b = np.exp(found.x).tolist()
     return Parameters(r, alpha * unit, a, b)
-
-
-def alive(of: Parameters, orders: Orders) -> F64:
-    """The probability of each customer to order ever again, between 0 and 1.
-
-    >>> cdnow = Parameters(0.243, 4.414, 0.793, 2.426)  # weeks
-    >>> alive(cdnow, Orders(*np.array([[2.0, 0.0], [30.43, 0.0], [38.86, 38.86]]))).round(4)
-    array([0.7266, 1.    ])
-    """
-    r, alpha, a, b = of
-    x, last, age = orders
-    log_odds_of_having_left = np.log(a / (b + np.maximum(x, 1) - 1)) + (r + x) * np.log((alpha + age) / (alpha + last))
-    found: F64 = np.where(x > 0, expit(-log_odds_of_having_left), 1.0)
-    return found
-
-
-def expected_orders(of: Parameters, orders: Orders, within: float) -> F64:
-    """On how many days each customer is expected to order in the time that comes, `within` so long.
-
-    Equation 10 of the paper, its hypergeometric function transformed (Euler), so that those with many orders do not overflow;
-    where `a` is so large that it does then, it is as in the paper.
-
-    >>> cdnow = Parameters(0.243, 4.414, 0.793, 2.426)
-    >>> expected_orders(cdnow, Orders(*np.array([[2.0], [30.43], [38.86]])), 39.0).round(3)
-    array([1.226])
-    """
-    r, alpha, a, b = of
-    if abs(a - 1) < AWAY_FROM_ONE:
-        a = 1 + AWAY_FROM_ONE
-    x, _, age = orders
-    ahead = within / (alpha + age + within)
-    with np.errstate(invalid="ignore", over="ignore"):
-        transformed = (1 - ahead) ** (a - 1) * hyp2f1(a + b - 1 - r, a - 1, a + b + x - 1, ahead)
-        as_printed = (1 - ahead) ** (r + x) * hyp2f1(r + x, b + x, a + b + x - 1, ahead)
-    mean_left = np.where(np.isfinite(transformed), transformed, as_printed)
-    found: F64 = (a + b + x - 1) / (a - 1) * (1 - mean_left) * alive(of, orders)
-    return found
-
-
-def next_order(of: Parameters, orders: Orders) -> F64:
-    """How long until half of the customers like each one, of those who have not left, will have ordered again.
-
-    The rate of one who is still there is Gamma(r + x, alpha + age), so the wait has a Lomax distribution; this is its median,
-    for its mean is infinite for those who ordered once.
-
-    >>> next_order(Parameters(1.0, 10.0, 1.0, 2.0), Orders(*np.array([[1.0], [30.0], [40.0]]))).round(2)
-    array([20.71])
-    """
-    r, alpha, _, _ = of
-    found: F64 = (alpha + orders.age) * (2 ** (1 / (r + orders.frequency)) - 1)
-    return found
 
 
 class Check(NamedTuple):

@@ -5,8 +5,10 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
+from recsys.customers import feedback, trade
 from recsys.customers.account import Account
 from recsys.customers.days import union
+from recsys.customers.feedback import Feedback
 from recsys.customers.money import MOST
 
 Name = TypeVar("Name", int, str)
@@ -42,6 +44,8 @@ def merged(a: Account, b: Account) -> Account:
         shown=a.shown + b.shown,
         clicked=a.clicked + b.clicked,
         taken=a.taken + b.taken,
+        trade=trade.merged(a.trade, b.trade),
+        feedback=_said(a.feedback, b.feedback),
     )
 
 
@@ -52,6 +56,10 @@ def told(account: Account) -> Account:
     True
     """
     return merged(Account(), account)
+
+
+def _said(a: Feedback | None, b: Feedback | None) -> Feedback | None:
+    return feedback.merged(a, b) if a and b else a or b
 
 
 def _by_name(a: Mapping[Name, int], b: Mapping[Name, int]) -> dict[Name, int]:

@@ -9,11 +9,15 @@ from msgspec import Struct
 
 from recsys.customers.account import Account, Joins, unpack
 from recsys.customers.days import date_of, gaps, how_many
-from recsys.customers.money import decimal
+from recsys.customers.favourites import Favourites
+from recsys.customers.feedback import Feedback
+from recsys.customers.money import MICROS, decimal
+from recsys.customers.outlook import Outlook
 from recsys.customers.rfm import Rfm
 from recsys.customers.user import Attribute, Consent, User
 from recsys.events import Kind
 from recsys.recommendation import instant
+from recsys.sentiment import SCALE
 
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _users = msgspec.json.Decoder(User)
@@ -36,6 +40,18 @@ class Answers(Struct):
     shown: int
     clicked: int
     bought: int
+
+
+class Said(Struct, omit_defaults=True):
+    """What the customer said of items, by events of type `rating`."""
+
+    ratings: int
+    mean_rating: float
+    comments: int = 0
+    judged: int = 0
+    """Comments whose sentiment can be told: those said to be in English."""
+    mean_sentiment: float | None = None
+    """Of these, from −1 to 1."""
 
 
 class Scores(Struct):
@@ -84,10 +100,14 @@ class Customer(Struct, omit_defaults=True):
     average_order: Amounts = {}
     days_between_orders: Gaps | None = None
     recommendations: Answers | None = None
+    feedback: Said | None = None
     rfm: Scores | None = None
     segment: str | None = None
     previous_segment: str | None = None
     """Where this message says that the segment has changed."""
+    favourites: Favourites | None = None
+    outlook: Outlook | None = None
+    """Of one who ordered, where `freshet lifetimes` has been run."""
     attributes: Mapping[str, Attribute] = {}
     consent: Consent | None = None
     """What the shop said of the customer on the topic `users`, as of this message."""
@@ -123,10 +143,25 @@ def customer(user: str, account: Account, updated_ms: int, rfm: Rfm | None, segm
         average_order=amounts({currency: round(paid / account.orders) for currency, paid in account.spent.items()}),
         days_between_orders=Gaps(round(fmean(between), 2), median(between)) if between else None,
         recommendations=Answers(*answers) if any(answers) else None,
+        feedback=None if account.feedback is None else said(account.feedback),
         rfm=None if rfm is None else Scores(*rfm),
         segment=segment,
         visitors=[] if account.joins is None else visitors(account.joins),
         joined=None if account.joins is None else account.joins.customer or None,
+    )
+
+
+def said(feedback: Feedback) -> Said:
+    """
+    >>> said(Feedback(ratings=2, rated=9_000_000, comments=1, judged=1, sentiment=8840))
+    Said(ratings=2, mean_rating=4.5, comments=1, judged=1, mean_sentiment=0.884)
+    """
+    return Said(
+        feedback.ratings,
+        round(feedback.rated / feedback.ratings / MICROS, 2),
+        feedback.comments,
+        feedback.judged,
+        round(feedback.sentiment / feedback.judged / SCALE, 4) if feedback.judged else None,
     )
 
 

@@ -1,17 +1,23 @@
-"""Outlook: what is to be expected of a customer, told from the Customer message by what was fitted to all of them."""
+"""Outlook: what is to be expected of a customer, told from when the customer ordered by what was fitted to all of them."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
 from msgspec import Struct
 
-from recsys.customers import lifetime
+from recsys.customers import bgnbd
+from recsys.customers.bgnbd import Orders, Parameters
 from recsys.customers.days import date_of, day_on
-from recsys.customers.lifetime import Orders, Parameters
-from recsys.customers.message import Customer
 
 AHEAD_DAYS = 90
 FURTHEST_DAYS = 3650
 """Who is expected later than that is not expected on any day."""
+
+
+class Unreadable(ValueError):
+    """What is kept is none of this version; the message says what to do."""
 
 
 class Fitted(Struct, frozen=True):
@@ -34,7 +40,7 @@ class Fitted(Struct, frozen=True):
         return Parameters(self.r, self.alpha, self.a, self.b)
 
 
-class Outlook(Struct, frozen=True, omit_defaults=True):
+class Outlook(Struct, omit_defaults=True, gc=False):
     """What is to be expected of a customer, as known at the end of a day."""
 
     as_of: str
@@ -48,8 +54,11 @@ class Outlook(Struct, frozen=True, omit_defaults=True):
 
 
 def unpack(value: bytes) -> Fitted:
-    """What was kept. Raises `msgspec.ValidationError` for what another version kept."""
-    return msgspec.json.decode(value, type=Fitted)
+    """What was kept. Raises `Unreadable` for what another version kept."""
+    try:
+        return msgspec.json.decode(value, type=Fitted)
+    except msgspec.DecodeError as error:
+        raise Unreadable(f"what is kept of how long customers stay cannot be read, run freshet lifetimes: {error}") from None
 
 
 def pack(fitted: Fitted) -> bytes:
@@ -60,18 +69,33 @@ def pack(fitted: Fitted) -> bytes:
     return msgspec.json.encode(fitted)
 
 
-def outlook(fitted: Fitted, customer: Customer) -> Outlook | None:
-    """The outlook of a customer; None for one who never ordered."""
-    if customer.first_order is None or customer.last_order is None:
-        return None
-    first, last = day_on(customer.first_order), day_on(customer.last_order)
-    as_of = max(day_on(fitted.until), day_on(customer.last_seen[:10]))
-    known = Orders(*np.array([[customer.order_days - 1], [last - first], [as_of - first]], np.float64))
+class Rhythm(NamedTuple):
+    """When a customer ordered, in days since 1970."""
+
+    order_days: int
+    """How many days with an order there are, one at least."""
+    first: int
+    last: int
+    seen: int
+    """The day of the customer's newest event."""
+
+
+def outlooks(fitted: Fitted, rhythms: Sequence[Rhythm]) -> list[Outlook]:
+    """The outlook of each customer."""
+    if not rhythms:
+        return []
+    until = day_on(fitted.until)
+    days, first, last, seen = np.array(rhythms, np.int64).T
+    as_of = np.maximum(seen, until)
+    known = Orders(*np.array((days - 1, last - first, as_of - first), np.float64))
     of = fitted.parameters
-    wait = float(lifetime.next_order(of, known)[0])
-    return Outlook(
-        as_of=date_of(as_of),
-        alive=round(float(lifetime.alive(of, known)[0]), 4),
-        expected_orders_90_days=round(float(lifetime.expected_orders(of, known, AHEAD_DAYS)[0]), 3),
-        next_order=date_of(as_of + round(wait)) if wait <= FURTHEST_DAYS else None,
+    columns = (
+        as_of,
+        bgnbd.alive(of, known).round(4),
+        bgnbd.expected_orders(of, known, AHEAD_DAYS).round(3),
+        bgnbd.next_order(of, known),
     )
+    return [
+        Outlook(date_of(day), alive, expected, date_of(day + round(wait)) if wait <= FURTHEST_DAYS else None)
+        for day, alive, expected, wait in zip(*(column.tolist() for column in columns), strict=True)
+    ]

@@ -47,6 +47,8 @@ class _Wire(Struct):
     consent: Consent | None = None
 
 
+FIELDS = frozenset(_Wire.__struct_fields__)
+"""All that anything is made of."""
 KNOWN: Mapping[str, Any] = {
     "age": Annotated[int, Meta(ge=0, le=150)],
     "gender": Annotated[str, Meta(min_length=1, max_length=MAX_TEXT)],

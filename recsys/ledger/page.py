@@ -7,6 +7,7 @@ from typing import Any
 
 from recsys.evaluation.charts import chart_library, chart_options, drawn
 from recsys.evaluation.table import shown
+from recsys.ledger.moves import together
 from recsys.ledger.tables import Table, Value, retention, text
 from recsys.webpage import as_text, document
 
@@ -62,6 +63,7 @@ def charts(tables: dict[str, Table]) -> list[str]:
         found += _times(tables[name], title, most)
     found.append(_steps(tables["funnel"]))
     found += _bars(tables["segments"], "customers by segment", "customers")
+    found += _bars(together(tables["moves"]), "moves between segments, lately", "customers")
     for name, title in PARTS.items():
         for column in _paid(tables[name])[:1]:
             found += _bars(tables[name], f"{column} by {title}", column)

@@ -115,6 +115,9 @@ class Quality(Struct, omit_defaults=True):
     last: str | None = None
     days: dict[str, int] = {}
     """Events by day, UTC."""
+    cleaned: Mapping[str, Mapping[str, int]] = {}
+    """Where a policy put the events right before they were looked at: how many of which field it `filled`, `left_out` and
+    `rejected`."""
 
 
 class Column:

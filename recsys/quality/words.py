@@ -34,6 +34,10 @@ def summary(quality: Quality) -> list[tuple[str, str]]:
         ("after a later event", f"{order.late:,}, by {order.latest_s / 3600:,.2f} h at most" if order.late else "0"),
         ("after a later one of the same user", f"{order.late_for_user:,}"),
     ]
+    for what, by_field in quality.cleaned.items():
+        if by_field:
+            counts = ", ".join(f"{name} {count:,}" for name, count in sorted(by_field.items()))
+            found.append((f"{what.replace('_', ' ')} by the policy", counts))
     return [(name, text) for name, text in found if name != "left out by the format" or text != "0"]
 
 

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from recsys.compiled import F64, I32, I64, U64, Bools, compiled
+from recsys.compiled import F64, I32, I64, U64, Bools, compiled, compiled_beside
 from recsys.fold import PURCHASE
 from recsys.hashing import NONE
 from recsys.histories import REFUNDED_PURCHASE
@@ -81,7 +81,7 @@ def blend(clicks: Ranked, bought: Expected, mix: F64, at: I64, hidden: U64, popu
     _blend(clicks, bought, mix, at, hidden, popular, level, ranked, terms, taken)
 
 
-@compiled
+@compiled_beside
 def _blend(
     clicks: Ranked, bought: Expected, mix: F64, at: I64, hidden: U64, popular: U64, level: F64, ranked: Ranked, terms: F64,
     taken: Bools,
@@ -162,7 +162,7 @@ def learn_shares(
         _learn_shares(past, np.where(of == w, new, 0).astype(np.int32), baskets, likely, known, weight, these, desk)
 
 
-@compiled
+@compiled_beside
 def _learn_shares(past: Past, new: I32, baskets: I32, likely: F64, known: Known, weight: F64, sums: F64, desk: Desk) -> None:
     for u in range(len(new)):
         first = first_new(past, u, new[u], baskets[u])

@@ -14,7 +14,7 @@ where it is not known.
 
 import numpy as np
 
-from recsys.compiled import I64, U64, compiled
+from recsys.compiled import I64, U64, compiled, compiled_beside
 from recsys.hashing import NONE
 from recsys.index import NOWHERE, find
 from recsys.known import Known
@@ -34,7 +34,7 @@ def count(ranked: Ranked, past: Past, customers: I64, purchases: Purchases, know
     _count(ranked, past, place, purchases, known, popular.item[order], popular.interactions[order])
 
 
-@compiled
+@compiled_beside
 def _count(
     ranked: Ranked, past: Past, place: I64, purchases: Purchases, known: Known, popular: U64, interactions: I64
 ) -> None:  # fmt: skip

@@ -112,3 +112,38 @@ def split(terms: F64, row: F64, weight: F64, e: Evidence, at: int, length: int, 
         terms[d] = viewed / together * e.terms[at, d] / said if said > 0.0 else 0.0
         terms[ALIKE_TERMS + d] = described / together * e.alike_terms[at, d] / e.alike[at] if e.alike[at] > 0.0 else 0.0
     terms[REPEAT_TERM], terms[TRENDING_TERM] = again / together, popular / together
+
+
+LEARNED = {
+    "how much speaks for it": (0, 1, 15),
+    "what it was met with, of the newest item": (2, 14),
+    "what it was met with, of the items before": (3,),
+    "how many items speak for it": (4,),
+    "that it was met in this visit": (5, 6, 7, 8, 12, 13, 16, 17),
+    "how often people meet it": (9,),
+    "whether it gains": (10,),
+    "how long it has been there": (11,),
+    "what it is described like": (18, 19, 20),
+}
+"""In words, which features belong together, as `split` takes them."""
+
+
+def added(row: F64, weight: F64) -> dict[str, float]:
+    """What each of `LEARNED` adds to the w · f of a candidate with these features, beside an item that nothing speaks for; the
+    largest first, either way.
+
+    >>> row = np.zeros(FEATURES)
+    >>> row[[0, 2, 3, 10]] = LOG_F, LOG_P, LOG_P, NO_TREND
+    >>> row[9] = 0.5
+    >>> added(row, np.full(FEATURES, 2.0))
+    {'how often people meet it': 1.0}
+    """
+    none = np.zeros(FEATURES)
+    none[[0, 2, 3, 10]] = LOG_F, LOG_P, LOG_P, NO_TREND
+    if row[14]:
+        none[14] = LOG_P
+    if row[0]:
+        none[15] = LOG_F * row[15] / row[0]
+    each = weight * (row - none)
+    found = {name: round(float(each[[*which]].sum()), 6) for name, which in LEARNED.items()}
+    return dict(sorted(((name, part) for name, part in found.items() if part), key=lambda named: -abs(named[1])))

@@ -6,7 +6,7 @@ the counts is taken out (`recsys.ranking.evidence`), so it does not matter that 
 
 import numpy as np
 
-from recsys.compiled import F64, I32, compiled
+from recsys.compiled import F64, I32, compiled, compiled_beside
 from recsys.fold import in_one_session
 from recsys.hashing import NONE
 from recsys.known import Known
@@ -75,7 +75,7 @@ def learn_from(past: Past, new: I32, known: Known, weights: list[Weights], of: I
         _learn_from(past, np.where(of == w, new, 0).astype(np.int32), known, learner, desk)
 
 
-@compiled
+@compiled_beside
 def _learn_from(past: Past, new: I32, known: Known, weights: Weights, desk: Desk) -> None:
     for u in range(len(new)):
         learn_newest(past, u, new[u], known, weights, desk)

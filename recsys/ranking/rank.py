@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from recsys.compiled import F64, I32, I64, U64, Bools, compiled
+from recsys.compiled import F64, I32, I64, U64, Bools, compiled, compiled_beside
 from recsys.hashing import NONE
 from recsys.histories import Histories
 from recsys.index import is_among
@@ -119,7 +119,7 @@ def _recent_items(item: U64, length: I32, found: U64) -> None:
                     break
 
 
-@compiled
+@compiled_beside
 def _rank(
     ranked: Ranked, which: I64, past: Past, hidden: U64, known: Known, popular: U64, level: F64, weights: F64, of: I32,
     desk: Desk, learner: bool, since_s: float, missing: U64, users: I64,

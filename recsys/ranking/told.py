@@ -12,8 +12,6 @@ from recsys.ranking.rank import Ranked
 
 WHOLE = 1000
 """Shares are whole thousandths."""
-KIND_SHARE = 0.5
-"""Another kind of reason is told from so much less on than one recent item among others."""
 
 
 class Told(NamedTuple):
@@ -34,8 +32,7 @@ def told(ranked: Ranked, least: float) -> Told:
     """The terms of each item.
 
     What an item's own row says for it is a repeat, like its having been met in this session. Recent items that add less
-    than `least` of the score are told together with the one that adds most; then the same with all terms and half
-    of `least`.
+    than `least` of the score are told together with the one that adds most; then the same with all terms.
     """
     room = ranked.item.size * TERMS
     found = Told(
@@ -93,7 +90,7 @@ def _shares(ranked: Ranked, u: int, i: int, least: float, share: F64) -> None:
         share[t] /= together
     _tell_together(share[:RECENT], least)
     _tell_together(share[ALIKE_TERMS:], least)
-    _tell_together(share, least * KIND_SHARE)
+    _tell_together(share, least)
 
 
 @compiled

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from recsys.compiled import F64, I32, I64, U64, compiled
+from recsys.compiled import F64, I32, I64, U64, compiled, compiled_beside
 from recsys.hashing import NONE
 from recsys.index import slot
 from recsys.learner import Weights, softmax
@@ -58,11 +58,14 @@ def desk(shop: Shop, breadth: Breadth) -> Desk:
     )
 
 
-def expect(purchases: Purchases, now: I64, shop: Shop, weights: Weights, breadth: Breadth, top_n: int) -> Expected:
-    """The `top_n` likeliest items of each user at the user's `now`, an event time in milliseconds."""
+def expect(
+    purchases: Purchases, now: I64, shop: Shop, weights: Weights, breadth: Breadth, top_n: int, at: Desk | None = None
+) -> Expected:
+    """The `top_n` likeliest items of each user at the user's `now`, an event time in milliseconds; at a new desk, if none is
+    given."""
     shape = (len(now), top_n)
     expected = Expected(np.zeros(shape, np.uint64), np.zeros(shape), np.zeros((*shape, PARTS)), np.zeros(shape, np.uint64))
-    _expect(purchases, now, shop, weights.weight, breadth, desk(shop, breadth), np.zeros(top_n, np.int32), expected)
+    _expect(purchases, now, shop, weights.weight, breadth, at or desk(shop, breadth), np.zeros(top_n, np.int32), expected)
     return expected
 
 
@@ -130,7 +133,7 @@ def _before(score: float, item: int, other_score: float, other: int) -> bool:
     return score > other_score or (score == other_score and item < other)
 
 
-@compiled
+@compiled_beside
 def _expect(
     purchases: Purchases, now: I64, shop: Shop, weight: F64, breadth: Breadth, at: Desk, best: I32, expected: Expected
 ) -> None:

@@ -1,6 +1,6 @@
 """Lessons: what a returning customer bought next teaches the learner, with what was known before the basket was counted."""
 
-from recsys.compiled import F64, I32, U64, compiled
+from recsys.compiled import F64, I32, U64, compiled, compiled_beside
 from recsys.fold import PURCHASE
 from recsys.hashing import NONE
 from recsys.index import slot
@@ -30,7 +30,7 @@ def first_new(past: Past, u: int, new: int, baskets: int) -> int:
     return first  # type: ignore[no-any-return]
 
 
-@compiled
+@compiled_beside
 def learn_from(
     past: Past, event: U64, new: I32, before: Purchases, after: Purchases, shop: Shop, weights: Weights, breadth: Breadth,
     desk: Desk, probability: F64,

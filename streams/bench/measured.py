@@ -84,7 +84,12 @@ class Run(Struct, frozen=True):
 
     stock: Pace
     naive: Pace
+    core: Pace
+    """Freshet that learns, ranks and publishes, and nothing else."""
+    methods: Pace
+    """Freshet with all methods, without accounts of customers."""
     freshet: Pace
+    """Freshet as it is without settings: everything."""
     counted: int
     """Interactions that Freshet's marks say it counted, of all `sent`."""
     sent: int

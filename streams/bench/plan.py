@@ -7,6 +7,15 @@ from msgspec import Struct
 
 from streams.bench.load import events
 
+WITHOUT_CUSTOMERS = {"FRESHET_CUSTOMERS": "false"}
+CORE = {
+    **WITHOUT_CUSTOMERS,
+    "FRESHET_BASKETS": "false",
+    "FRESHET_VISITORS": "0",
+    "FRESHET_EXPLORE": "0",
+    "FRESHET_CATALOGUE": "false",
+}
+"""Settings with which Freshet learns, ranks and publishes, and does nothing else: no other method is fed, no account kept."""
 STREAM = 10_000_000
 """Events of the month that a load is the beginning of."""
 

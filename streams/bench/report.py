@@ -92,6 +92,8 @@ def charts(measured: Measured) -> Iterator[str]:
     paces = {
         "stock Faust, no work": [run.stock for run in runs],
         "textbook agent": [run.naive for run in runs],
+        "learn, rank, publish": [run.core for run in runs],
+        "all methods": [run.methods for run in runs],
         "Freshet": [run.freshet for run in runs],
     }
     rates = {name: [[pace.rate for pace in theirs]] for name, theirs in paces.items()}

@@ -1,8 +1,9 @@
 """A space: topics and keys of one measurement, that nobody else has and that are gone after it."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
 
 from kafka.admin import KafkaAdminClient
@@ -33,10 +34,12 @@ class Space(Struct, frozen=True):
 
 
 @contextmanager
-def space(servers: Servers, partitions: int) -> Iterator[Space]:
-    """A new one. Raises `kafka.errors.KafkaError`, `redis.exceptions.RedisError`."""
+def space(servers: Servers, partitions: int, more: Mapping[str, str] = MappingProxyType({})) -> Iterator[Space]:
+    """A new one, with `more` settings. Raises `kafka.errors.KafkaError`, `redis.exceptions.RedisError`."""
     name = f"bench-{uuid.uuid4().hex[:8]}"
-    variables = servers.variables | {
+    variables = {
+        **servers.variables,
+        **more,
         "FRESHET_TOPIC_PREFIX": f"{name}.",
         "FRESHET_KEY_PREFIX": f"{name}:",
         "FRESHET_PARTITIONS": str(partitions),

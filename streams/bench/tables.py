@@ -50,12 +50,15 @@ def facts(measured: Measured) -> list[tuple[str, str]]:
 
 
 def paces(measured: Measured) -> Table:
-    """The three side by side."""
+    """All of them side by side."""
     runs, plan = measured.runs, measured.plan
 
     def row(name: str, of: Callable[[Pace], float | None], digits: int = 0) -> list[str]:
-        three = [run.stock for run in runs], [run.naive for run in runs], [run.freshet for run in runs]
-        return [name, *(_cell([of(pace) for pace in paces], digits) for paces in three)]
+        columns = zip(*((run.stock, run.naive, run.core, run.methods, run.freshet) for run in runs), strict=True)
+        return [name, *(_cell([of(pace) for pace in paces], digits) for paces in columns)]
+
+    def of_freshet(name: str, of: Callable[[Pace], float]) -> list[str]:
+        return [name, "", "", *row("", of)[3:]]
 
     rows = [
         row("events/s", lambda pace: pace.rate),
@@ -68,12 +71,12 @@ def paces(measured: Measured) -> Table:
         row("… from Kafka", lambda pace: pace.usage.kafka.received / pace.events),
         row("memory of the workers at most, MB", lambda pace: pace.memory_mb),
         row("CPUs that other programs used meanwhile", lambda pace: pace.usage.others_cpus, 2),
-        ["compare-and-set conflicts in 1 000 batches", "", "", _cell([conflicts(run.freshet) for run in runs], 0)],
-        ["… merges made again", "", "", _cell([merged_again(run.freshet) for run in runs], 0)],
+        of_freshet("compare-and-set conflicts in 1 000 batches", conflicts),
+        of_freshet("… merges made again", merged_again),
     ]
     return Table(
         "Throughput, to the last recommendation published",
-        ["", "stock Faust, no work", "textbook agent", "Freshet"],
+        ["", "stock Faust, no work", "textbook agent", "Freshet: learn, rank, publish", "… all methods", "… everything"],
         rows,
         f"Medians of {plan.runs} runs (lowest–highest). The textbook agent got {plan.naive_events:,} of the events. "
         "Bytes are TCP's payload between workers and servers.",

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +26,13 @@ from streams.chaos.summary import Summary, by_kind, ended, spread, told
 from streams.chaos.verdict import Findings, findings
 from streams.chaos.watcher import Watcher
 from streams.demo.settling import NotSettled, exported, settle
-from streams.differences import customer_differences, differences
+from streams.differences import customer_differences, differences, refusal_differences
 from streams.lag import behind, read_published, read_spans
 from streams.local.ports import HOST
 from streams.local.system import LocalSystem
-from streams.recount import Recount, read_topic, recount_topic
+from streams.recount import Recount, read_topic, recount_topic, refused
 from streams.settings import Settings, read_settings
-from streams.topics import EVENTS, RECOMMENDATIONS, REJECTED, create_missing
+from streams.topics import CUSTOMERS, EVENTS, RECOMMENDATIONS, REJECTED, USERS, create_missing
 
 READY_S = 120.0
 OPEN_S = 4.0
@@ -83,7 +84,8 @@ class Field:
             wait_ready(self.fleet)
         topic = self.settings.topic(RECOMMENDATIONS)
         self.watcher = stack.enter_context(Watcher(self.settings.brokers, topic, campaign.partitions, self.recovery.served))
-        self.load = stack.enter_context(Load(self.settings.brokers, self.settings.topic(EVENTS), campaign.seed, campaign.rate))
+        sent_to = self.settings.topic(EVENTS), self.settings.topic(USERS)
+        self.load = stack.enter_context(Load(self.settings.brokers, *sent_to, campaign.seed, campaign.rate))
         self.copies = Copies(self.system.redis, folder / "copies")
         self.strikes = Strikes(self.system, self.client, self.proxy, self.fleet, self.copies, self.recovery)
         stack.callback(self.strikes.close)
@@ -232,9 +234,13 @@ def account(field: Field, folder: Path, unsettling: list[str]) -> tuple[Recount,
     topic = settings.topic(EVENTS)
     recount = recount_topic(settings.brokers, topic, settings.rules, settings.secret)
     wrong = list(differences(recount, exported(settings)))
+    refusing = refused(record for _, record in read_topic(settings.brokers, settings.topic(USERS)))
+    customers = stored(field.client, keys.customer, recount.customers)
+    told = {(record.key or b"").decode(): record.value for _, record in read_topic(settings.brokers, settings.topic(CUSTOMERS))}
+    recommended = stored(field.client, keys.recs, refusing.personalise)
     found = findings(
         wrong,
-        customer_differences(recount, stored(field.client, keys.customer, recount.customers)) if settings.customers else (),
+        chain(customer_differences(recount, customers, refusing), refusal_differences(refusing, recommended, told)),
         recount.last,
         field.watcher.newest,
         stored(field.client, keys.recs, recount.last),

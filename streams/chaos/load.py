@@ -17,7 +17,7 @@ from recsys.record import MAX_BYTES
 from streams.brokers import Brokers
 from streams.demo.mishaps import sendings
 from streams.demo.pace import on_time
-from streams.demo.sender import Sender
+from streams.demo.sender import Acknowledged, Sender
 from streams.seal import FORWARDED
 from streams.shop.catalogue import build_catalogue
 from streams.shop.shoppers import crowd
@@ -42,6 +42,11 @@ IDENTIFY = 0.003
 DEVICES = 200
 HOSTILE = 0.005
 """Which somebody sends with a `forwarded` header of his own making: they must change nothing."""
+
+CONSENT = 0.1
+"""Of the events of those who say anything of consent: with so many of them they say something else."""
+SAYING = 20
+"""One shopper of so many does."""
 
 AGAIN_S = 0.5
 
@@ -71,6 +76,18 @@ class Dispatch(NamedTuple):
     value: bytes | None
     key: bytes | None
     headers: tuple[tuple[str, bytes], ...] = ()
+
+
+def said(rng: Random, fields: Fields) -> Dispatch | None:
+    """What the user of an event says of consent, if anything: a record of `users`.
+
+    Few users do, and these again and again: a customer who ever refused cannot be recounted to the last event.
+    """
+    user = fields.get("user_id")
+    if user is None or crc32(str(user).encode()) % SAYING or rng.random() >= CONSENT:
+        return None
+    consent = {what: rng.random() < 0.5 for what in ("personalise", "analyse")}
+    return Dispatch(msgspec.json.encode({"consent": consent}), str(user).encode())
 
 
 def shop_events(seed: int, rate: float, start_ms: int) -> Iterator[tuple[float, Fields]]:
@@ -132,14 +149,15 @@ class Load:
     What the broker never acknowledged is perhaps on the topic and perhaps not; it is told, and a new producer goes on.
     """
 
-    def __init__(self, brokers: Brokers, topic: str, seed: int, rate: float) -> None:
+    def __init__(self, brokers: Brokers, topic: str, users: str, seed: int, rate: float) -> None:
         self.sent = self.acknowledged = self.producers = 0
         self.failure: Exception | None = None
         self._brokers = brokers
-        self._topic = topic
         self._end = threading.Event()
-        self._sender = self._new_sender()
+        self._events_to = self._new_sender(topic)
+        self._users_to = self._new_sender(users)
         self._mishaps = Random(f"mishaps {seed}")
+        self._consent = Random(f"consent {seed}")
         self._events = shop_events(seed, rate, time.time_ns() // 1_000_000)
         self._thread = threading.Thread(target=self._run, name="load", daemon=True)
         self._thread.start()
@@ -153,28 +171,32 @@ class Load:
         try:
             for _, fields in on_time(self._events, time.monotonic(), self._end):
                 for dispatch in dispatches(self._mishaps, fields):
-                    self._send(dispatch)
+                    self.sent += 1
+                    self._events_to = self._sent(self._events_to, dispatch, self._arrived)
+                if (word := said(self._consent, fields)) is not None:
+                    self._users_to = self._sent(self._users_to, word, None)
         except Exception as error:  # noqa: BLE001 (told to whoever checks or finishes it)
             self.failure = error
 
-    def _send(self, dispatch: Dispatch) -> None:
-        self.sent += 1
+    def _sent(self, sender: Sender, dispatch: Dispatch, arrived: Acknowledged | None) -> Sender:
+        """Sends a record; what sends the next one."""
         try:
-            self._sender.send_as(dispatch.value, dispatch.key, self._arrived, dispatch.headers)
+            sender.send_as(dispatch.value, dispatch.key, arrived, dispatch.headers)
         except KafkaError as error:
-            self._sender.failure = error
-        if self._sender.failure is not None:  # what it still held is given up: to send it anew could change its order
-            self._sender.abandon()
-            self._sender = self._new_sender()
+            sender.failure = error
+        if sender.failure is None:
+            return sender
+        sender.abandon()  # what it still held is given up: to send it anew could change its order
+        return self._new_sender(sender.topic)
 
     def _arrived(self, *_: int) -> None:
         self.acknowledged += 1
 
-    def _new_sender(self) -> Sender:
+    def _new_sender(self, topic: str) -> Sender:
         self.producers += 1
         while True:
             try:
-                return Sender(self._brokers, self._topic)
+                return Sender(self._brokers, topic)
             except KafkaError:  # the broker is down
                 if self._end.wait(AGAIN_S):
                     raise
@@ -183,8 +205,9 @@ class Load:
         """No more events; returns when the broker has what it will ever get. Raises what went wrong."""
         self._stop()
         self.check()
-        with suppress(KafkaError):  # what did not arrive is told by the numbers
-            self._sender.close()
+        for sender in (self._events_to, self._users_to):
+            with suppress(KafkaError):  # what did not arrive is told by the numbers
+                sender.close()
 
     def _stop(self) -> None:
         self._end.set()
@@ -195,4 +218,5 @@ class Load:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         self._stop()
-        self._sender.abandon()
+        for sender in (self._events_to, self._users_to):
+            sender.abandon()

@@ -56,10 +56,13 @@ def bench(
 ) -> None:
     """Measure throughput, latency, cost and memory of the complete pipeline, beside stock Faust on the same events.
 
-    Three are measured, in every run: a stock Faust agent that does nothing, the agent of the textbooks, and Freshet, which
-    learns, ranks and publishes to Kafka and Redis. It exits with 0 once it has measured, whether targets are met or not; runs
-    of less than the default length say little. All run with default settings; FRESHET_* variables do not count, but for
-    FRESHET_KAFKA_* where --broker is given. What it starts ends with it, and what it writes is deleted.
+    Measured in every run: a stock Faust agent that does nothing, the agent of the textbooks, Freshet with all that can be
+    turned off turned off (it learns, ranks and publishes to Kafka and Redis), with all methods of recommendation, and with
+    customers, too: as it is without settings. Latencies, memory and the rest are those of the last.
+
+    It exits with 0 once it has measured, whether targets are met or not; runs of less than the default length say little.
+    FRESHET_* variables do not count, but for FRESHET_KAFKA_* where --broker is given. What it starts ends with it, and what
+    it writes is deleted.
     """
     from rich.console import Console
 

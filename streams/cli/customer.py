@@ -1,23 +1,23 @@
 """`freshet customer`: what is known of one, as a table for people."""
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import click
 import msgspec
 from rich.table import Table
 
 from recsys.connection import open_client, read_values
-from recsys.customers.message import Customer, Visitor
+from recsys.customers.consent import refuses_analysis
+from recsys.customers.days import day_on
+from recsys.customers.favourites import Favourite
+from recsys.customers.message import Customer, Said, Visitor
+from recsys.customers.outlook import Outlook, Rhythm, Unreadable, outlooks, unpack
 from recsys.customers.user import Attribute, Consent
 from recsys.keys import Keys
 from streams.cli.failure import Failure
-from streams.cli.lifetimes import demand_scipy
 from streams.cli.lookup import as_json, console, printable
 from streams.settings import Settings, read_settings
-
-if TYPE_CHECKING:
-    from recsys.customers.outlook import Outlook
 
 
 @click.command()
@@ -32,13 +32,14 @@ def customer(user: str, as_json: bool) -> None:
     settings = read_settings()
     keys = Keys(settings.key_prefix)
     with open_client(settings.redis) as client:
-        stored, fitted = read_values(client, [keys.customer(user), keys.lifetimes])
+        stored, fitted, by_shop = read_values(client, [keys.customer(user), keys.lifetimes, keys.described(user)])
     if stored is None:
-        raise Failure(_unknown(user, settings))
+        raise Failure(_unknown(user, settings, by_shop))
     known = msgspec.json.decode(stored, type=Customer)
-    expected = outlook_of(known, fitted) if fitted is not None else None
+    expected = known.outlook if fitted is None else outlook_of(known, fitted)
     if as_json:
-        click.echo(stored if expected is None else msgspec.json.encode(msgspec.json.decode(stored) | {"outlook": expected}))
+        newer = expected is not None and expected != known.outlook
+        click.echo(msgspec.json.encode(msgspec.json.decode(stored) | {"outlook": expected}) if newer else stored)
         return
     table = Table(title=printable(user), show_header=False)
     table.add_column()
@@ -48,19 +49,23 @@ def customer(user: str, as_json: bool) -> None:
     console().print(table)
 
 
-def outlook_of(known: Customer, fitted: bytes) -> "Outlook | None":
-    """What is to be expected of a customer, by what `freshet lifetimes` kept; None, and said, where it cannot be computed."""
+def outlook_of(known: Customer, fitted: bytes) -> Outlook | None:
+    """What is to be expected of a customer, by what `freshet lifetimes` kept last, which may be newer than the message; where
+    that cannot be read, which is said, as in the message."""
     try:
-        demand_scipy()
-    except Failure as failure:
-        failure.show()
+        kept = unpack(fitted)
+    except Unreadable as error:
+        Failure(str(error)).show()
+        return known.outlook
+    if known.first_order is None or known.last_order is None:
         return None
-    from recsys.customers.outlook import outlook, unpack
+    days = known.first_order, known.last_order, known.last_seen[:10]
+    return outlooks(kept, [Rhythm(known.order_days, *map(day_on, days))])[0]
 
-    return outlook(unpack(fitted), known)
 
-
-def _unknown(user: str, settings: Settings) -> str:
+def _unknown(user: str, settings: Settings, by_shop: bytes | None) -> str:
+    if refuses_analysis(by_shop):
+        return f"nothing is kept of customer {user!r} under {settings.key_prefix!r}, who refuses it (topic `users`, `analyse`)"
     if not settings.customers:
         return "FRESHET_CUSTOMERS is false, so no accounts of customers are kept. Set it to true and run freshet rebuild"
     return (
@@ -90,6 +95,16 @@ def lines(found: Customer) -> Iterator[tuple[str, str]]:
     if found.days_between_orders is not None:
         between = found.days_between_orders
         yield "days between orders", f"mean {between.mean:g}, median {between.median:g}"
+    if found.feedback is not None:
+        yield "feedback", feedback(found.feedback)
+    if found.favourites is not None:
+        likes = found.favourites
+        if likes.categories:
+            yield "likes", shares(likes.categories)
+        if likes.brands:
+            yield "brands", shares(likes.brands)
+        if likes.price_band is not None:
+            yield "prices", f"{likes.price_band} of 5 among like items, 5 dearest"
     if found.attributes:
         yield "described as", ", ".join(f"{name} {described(content)}" for name, content in found.attributes.items())
     if found.consent is not None:
@@ -101,6 +116,25 @@ def lines(found: Customer) -> Iterator[tuple[str, str]]:
     if found.recommendations is not None:
         answers = found.recommendations
         yield "recommendations", f"{answers.shown:,} shown, {answers.clicked:,} clicked, {answers.bought:,} bought"
+
+
+def shares(liked: Sequence[Favourite]) -> str:
+    """
+    >>> shares([Favourite("Home > Mugs", 0.61), Favourite("Gifts", 0.2)])
+    'Home > Mugs 61 %, Gifts 20 %'
+    """
+    return ", ".join(f"{each.name} {100 * each.share:.3g} %" for each in liked)
+
+
+def feedback(told: Said) -> str:
+    """
+    >>> feedback(Said(3, 4.33, comments=2, judged=1, mean_sentiment=0.884))
+    'rates 4.33 of 5 (3 ratings), 2 comments; sentiment 0.88 on a scale of -1 to 1 (1 of them in English)'
+    """
+    text = f"rates {told.mean_rating:g} of 5 ({told.ratings:,} ratings), {told.comments:,} comments"
+    if told.mean_sentiment is None:
+        return text
+    return f"{text}; sentiment {told.mean_sentiment:.2f} on a scale of -1 to 1 ({told.judged:,} of them in English)"
 
 
 def visited(visitor: Visitor) -> str:
@@ -129,7 +163,7 @@ def consents(consent: Consent) -> Iterator[tuple[str, bool]]:
             yield name, given
 
 
-def outlook_lines(expected: "Outlook") -> Iterator[tuple[str, str]]:
+def outlook_lines(expected: Outlook) -> Iterator[tuple[str, str]]:
     """The same of what is to be expected."""
     yield "alive", f"{100 * expected.alive:.3g} % to order ever again (as of {expected.as_of})"
     soon = f"{expected.expected_orders_90_days:.3g} days with an order in the next 90 days"

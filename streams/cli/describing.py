@@ -3,10 +3,13 @@
 import asyncio
 import itertools
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 from msgspec import Struct
 
 from recsys.readers.source import FormatError, Source
@@ -18,6 +21,11 @@ from streams.roles import Role, demand
 from streams.settings import Settings
 from streams.topics import create_missing
 
+MOST_UNKNOWN = 50
+OTHERS = "others"
+"""What unknown fields are called of which there are more than so many."""
+LONGEST_NAME = 40
+"""Characters of an unknown field's name that are told."""
 SHOW_EVERY = 1000
 """Records between two looks at the progress."""
 
@@ -29,6 +37,41 @@ class Told(NamedTuple):
     value: bytes | None
 
 
+class Unknown:
+    """The fields of lines that are none of the known ones, and in how many lines each is.
+
+    >>> unknown = Unknown(frozenset({"title", "price"}))
+    >>> unknown.look(b'{"titel": "Red mug", "deleted": false}')
+    >>> unknown.told()
+    ["1 line has an unknown field 'titel' (is 'title' meant?): nothing is made of it"]
+    """
+
+    def __init__(self, known: frozenset[str]) -> None:
+        self.lines = Counter[str]()
+        self._known = known | {"deleted"}
+
+    def look(self, line: bytes) -> None:
+        """Takes in a line that is a JSON object."""
+        for name in msgspec.json.decode(line, type=dict[str, msgspec.Raw]).keys() - self._known:
+            shown = name[:LONGEST_NAME]
+            self.lines[shown if shown in self.lines or len(self.lines) < MOST_UNKNOWN else OTHERS] += 1
+
+    def told(self) -> list[str]:
+        """In words, the most frequent first."""
+        return [
+            f"{in_lines(count)} an unknown field {name!a}{self._meant(name)}: nothing is made of it"
+            for name, count in self.lines.most_common()
+        ]
+
+    def _meant(self, name: str) -> str:
+        close = get_close_matches(name.lower(), sorted(self._known), 1)
+        return f" (is {close[0]!r} meant?)" if close else ""
+
+
+def in_lines(count: int) -> str:
+    return "1 line has" if count == 1 else f"{count:,} lines have"
+
+
 class Described(NamedTuple):
     """A file, what it tells, and where that goes."""
 
@@ -38,6 +81,7 @@ class Described(NamedTuple):
     role: Role
     noun: str
     """What is described: "items"."""
+    unknown: Unknown
 
 
 class Produced(Struct):
@@ -53,9 +97,15 @@ class Produced(Struct):
 
 
 def lines_told(
-    source: Source, lines: Iterable[tuple[int, bytes]], read_line: Callable[[bytes], Told], refusal: type[ValueError], noun: str
+    source: Source,
+    lines: Iterable[tuple[int, bytes]],
+    read_line: Callable[[bytes], Told],
+    refusal: type[ValueError],
+    noun: str,
+    unknown: Unknown | None = None,
 ) -> Iterator[Told]:
-    """What lines say, each with its number; those that `read_line` refuses are counted in the source's `bad`.
+    """What lines say, each with its number; those that `read_line` refuses are counted in the source's `bad`, and what others
+    have of fields that are not known in `unknown`.
 
     Raises `FormatError` where there are such lines alone; `noun` says what each should be, "an item".
     """
@@ -67,6 +117,8 @@ def lines_told(
             source.bad.add(number, str(bad), line.decode("utf-8", "replace"))
             continue
         good = True
+        if unknown:
+            unknown.look(line)
         yield found
     if not good and source.bad.total:
         first = source.bad.examples[0]
@@ -126,6 +178,7 @@ def summary(produced: Produced, described: Described, settings: Settings) -> dic
         "seconds": round(produced.seconds, 3),
         f"{described.noun}_per_second": round(produced.total / produced.seconds) if produced.seconds else 0,
         "bad": passed(described.source.bad),
+        "unknown_fields": dict(described.unknown.lines.most_common()),
     }
 
 
@@ -136,5 +189,6 @@ def report(produced: Produced, described: Described) -> list[str]:
         f"{total:,} {described.noun} produced in {produced.seconds:.1f} s, {total / max(produced.seconds, 1e-3):,.0f} a second"
         + (f"; {produced.deleted:,} of them deleted" if produced.deleted else "")
     ]
+    lines += described.unknown.told()
     lines += [f"{count:,} lines bad: {reason}" for reason, count in bad.reasons.items()]
     return lines + [f"  line {each.line}: {each.text} ({each.reason})" for each in bad.examples]

@@ -15,6 +15,9 @@ from streams.cli.lookup import as_json, counted, kind_of, printable
 from streams.looking import NothingToSee, looking
 from streams.settings import Settings, read_settings
 
+LEARNED = 4
+"""Kinds of features of which it is told what they make of a score."""
+
 
 @click.command()
 @click.argument("user")
@@ -63,6 +66,9 @@ def numbers(e: Explanation) -> list[str]:
         + (f", the last with the score {e.last_score:g}" if e.last_score is not None else ""),
         f"interactions with the item: {e.interactions:,}; strategy {e.strategy.replace('_', ' ')}",
     ]
+    if e.learned:
+        parts = [f"{name} {part:+.2f}" for name, part in [*e.learned.items()][:LEARNED]]
+        lines.append(f"the score is learned; most of it (of its logarithm) is made by: {', '.join(parts)}")
     if e.left_out:
         lines.append(f"left out by FRESHET_HIDE: {', '.join(e.left_out)}")
     if e.hidden:

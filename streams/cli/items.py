@@ -10,12 +10,12 @@ import msgspec
 from msgspec import Struct
 
 from recsys.catalogue.catalogue import Catalogue
-from recsys.catalogue.item import BadItem, decode, item_id
+from recsys.catalogue.item import FIELDS, BadItem, decode, item_id
 from recsys.readers import read_items
 from recsys.readers.source import Source
-from streams.cli.describing import Described, Told, lines_told, opened, produce, report, summary
+from streams.cli.describing import Described, Told, Unknown, lines_told, opened, produce, report, summary
 from streams.cli.failure import Failure
-from streams.cli.producing import refusals_told
+from streams.cli.producing import judge, refusals_told
 from streams.roles import CATALOGUE
 from streams.settings import read_settings
 from streams.topics import ITEMS
@@ -39,16 +39,18 @@ def items(*, file: Path, limit: int | None, as_json: bool) -> None:
     """Produce the items of FILE (- is stdin), plain or gzip, to the `items` topic.
 
     Each line is an Item JSON with its item_id; {"item_id": "x", "deleted": true} deletes an item. The last line of an item
-    holds, so a file may be produced twice.
+    holds, so a file may be produced twice. Bad lines are passed over and told; where they are more than half, it ends with 1.
     """
     settings = read_settings()
     with closing(opened(file)) as source, refusals_told():
-        described = Described(source, told(source), ITEMS, CATALOGUE, "items")
+        unknown = Unknown(FIELDS)
+        described = Described(source, told(source, unknown), ITEMS, CATALOGUE, "items", unknown)
         produced = produce(settings, described, limit)
     if as_json:
         click.echo(json.dumps(summary(produced, described, settings)))
     else:
         click.echo("\n".join(report(produced, described)))
+    judge(produced.total, source.bad, "lines")
 
 
 def catalogue_of(file: Path, format_name: str) -> Catalogue:
@@ -75,12 +77,13 @@ def catalogue_of(file: Path, format_name: str) -> Catalogue:
     return found
 
 
-def told(source: Source) -> Iterator[Told]:
-    """The lines of a file that say something of an item; the others are counted in `bad`.
+def told(source: Source, unknown: Unknown | None = None) -> Iterator[Told]:
+    """The lines of a file that say something of an item; the others are counted in `bad`, and fields that say nothing in
+    `unknown`.
 
     Raises `FormatError` where none of them does.
     """
-    return lines_told(source, source.lines(), read_line, BadItem, "an item")
+    return lines_told(source, source.lines(), read_line, BadItem, "an item", unknown)
 
 
 def read_line(line: bytes) -> Told:

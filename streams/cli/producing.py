@@ -5,10 +5,29 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import aiokafka.errors
+import click
 import kafka.errors
 
-from recsys.readers.source import FormatError
-from streams.cli.failure import Failure, explained
+from recsys.readers.source import FormatError, Passed
+from streams.cli.failure import Failure, explained, one_line
+
+MOST_BAD = 0.5
+"""Where a larger part of a file is bad, the command fails: perhaps it is another file, or of another format."""
+
+
+def judge(good: int, bad: Passed, noun: str, wanted: int = 0) -> None:
+    """Says on stderr how much of a file was bad. Raises `Failure` where that was more than `MOST_BAD` of it.
+
+    `wanted` are those among the bad that a policy of the user's refused.
+    """
+    refused = bad.total - wanted
+    if not refused:
+        return
+    often = max(bad.reasons, key=lambda reason: bad.reasons[reason])
+    said = f"{refused:,} of {good + refused:,} {noun} were bad and are not produced (most often: {often})"
+    if refused > MOST_BAD * (good + refused):
+        raise Failure(f"{said}; the {good:,} others are. That is more than half: see whether it is the right file and format")
+    click.echo(f"freshet: {one_line(said)}", err=True)
 
 
 @contextmanager

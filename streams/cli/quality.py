@@ -7,25 +7,25 @@ import click
 import msgspec
 from rich.table import Table
 
+from recsys.preprocessing import Cleaner
 from recsys.readers import FORMATS, FormatError
 from streams.cli.failure import Failure
 from streams.cli.lookup import as_json, console, printable
 from streams.cli.progress import Progress
-from streams.cli.replay import opened
+from streams.cli.replay import SHOW_EVERY, cleaned, cleaner_of, opened
 
 if TYPE_CHECKING:
     from recsys.quality.profile import Quality
-
-SHOW_EVERY = 5_000
 
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--format", "format_name", type=click.Choice(list(FORMATS)), required=True, help="Format of the file.")
 @click.option("--limit", type=click.IntRange(1), help="Events at most.")
+@click.option("--clean", type=click.Path(path_type=Path), help="As this policy would put it right: see freshet replay.")
 @click.option("--report", type=click.Path(path_type=Path), help="Write tables and charts, as .html.")
 @as_json
-def quality(*, file: Path, format_name: str, limit: int | None, report: Path | None, as_json: bool) -> None:
+def quality(*, file: Path, format_name: str, limit: int | None, clean: Path | None, report: Path | None, as_json: bool) -> None:
     """Say how good the events of FILE (- is stdin) are: what is missing or wrong in each field, numbers out of the ordinary,
     repeats, order.
 
@@ -33,7 +33,8 @@ def quality(*, file: Path, format_name: str, limit: int | None, report: Path | N
     """
     if report is not None:
         check(report, file)
-    found = profiled(Path("/dev/stdin") if str(file) == "-" else file, format_name, limit)
+    file = Path("/dev/stdin") if str(file) == "-" else file
+    found = profiled(file, format_name, limit, cleaner_of(clean, file, format_name) if clean is not None else None)
     if report is not None:
         write(report, found)
     if as_json:
@@ -58,13 +59,13 @@ def check(report: Path, file: Path) -> None:
         raise Failure(str(error)) from None
 
 
-def profiled(file: Path, format_name: str, limit: int | None) -> "Quality":
-    """What is to be said of a file."""
+def profiled(file: Path, format_name: str, limit: int | None, cleaner: Cleaner | None = None) -> "Quality":
+    """What is to be said of a file, as it is or as a cleaner makes it."""
     from recsys.quality.profile import Profile
 
     profile = Profile()
     try:
-        with opened(file, format_name) as reader, Progress("reading", "events") as progress:
+        with opened(file, format_name, cleaner.clean if cleaner else None) as reader, Progress("reading", "events") as progress:
             for n, judged in enumerate(reader.judged(), 1):
                 profile.take(judged)
                 if n % SHOW_EVERY == 0:
@@ -76,7 +77,9 @@ def profiled(file: Path, format_name: str, limit: int | None) -> "Quality":
         raise Failure(str(error)) from None
     if not profile.taken and not bad.total:
         raise Failure(f"{file} has no events")
-    return profile.told(file.name, bad, left_out)
+    found = profile.told(file.name, bad, left_out)
+    found.cleaned = cleaned(cleaner) if cleaner else {}
+    return found
 
 
 def write(report: Path, found: "Quality") -> None:

@@ -14,10 +14,10 @@ from msgspec import Struct
 
 from recsys.connection import Client, open_client
 from recsys.preprocessing import BadPolicy, Cleaner, read_policy
-from recsys.readers import FORMATS, Passed, Reader, Record, Step, read
+from recsys.readers import FORMATS, FormatError, Passed, Reader, Record, Step, read
 from streams.bulk import open_bulk
 from streams.cli.failure import Failure
-from streams.cli.producing import refusals_told
+from streams.cli.producing import judge, refusals_told
 from streams.cli.progress import Progress
 from streams.lag import read_published, read_spans, total_behind
 from streams.live import live_keys
@@ -29,6 +29,7 @@ FLUSH_S = 0.1
 """No event waits longer than this for others to be sent with."""
 AHEAD_S = 0.01
 """A paced replay sleeps when it is this far ahead: shorter sleeps cost more than they are worth."""
+SHOW_EVERY = 5_000
 POLL_S = 0.2
 HINT_S = 5.0
 """Without any progress for this long, `--wait` asks whether a worker runs."""
@@ -59,6 +60,8 @@ def replay(
 ) -> None:
     """Produce the events of FILE (- is stdin), plain or gzip, to the `events` topic.
 
+    Bad events are passed over and told; where they are more than half of the file, it ends with 1.
+
     A file that is replayed twice counts twice, unless its events carry ids. What a policy can do stands in
     recsys/preprocessing.py; what it fills is named in the event's field `filled`.
     """
@@ -67,7 +70,7 @@ def replay(
     if str(file) == "-":
         file = Path("/dev/stdin")
     settings = read_settings()
-    cleaner = cleaner_of(clean) if clean is not None else None
+    cleaner = cleaner_of(clean, file, format_name) if clean is not None else None
     step = cleaner.clean if cleaner else None
     with refusals_told(), open_client(settings.redis) as redis, opened(file, format_name, step) as reader:
         if wait:
@@ -79,20 +82,44 @@ def replay(
         said = summary(result, reader, settings.topic(EVENTS))
         click.echo(json.dumps(said | ({"cleaned": cleaned(cleaner)} if cleaner else {})))
     else:
-        lines = report(result, reader)
-        for what, by_field in cleaned(cleaner).items() if cleaner else ():
-            lines += [f"{count:,} × {name} {what.replace('_', ' ')}" for name, count in by_field.items()]
-        click.echo("\n".join(lines))
+        click.echo("\n".join(report(result, reader) + (cleaned_lines(cleaner) if cleaner else [])))
+    judge(produced, reader.bad, "events", cleaner.rejected.total() if cleaner else 0)
 
 
-def cleaner_of(policy: Path) -> Cleaner:
-    """What puts events right by a policy."""
+def cleaner_of(policy: Path, file: Path, format_name: str) -> Cleaner:
+    """What puts the events of a file right by a policy."""
     try:
-        return Cleaner(read_policy(policy.read_text(encoding="utf-8")))
+        cleaner = Cleaner(read_policy(policy.read_text(encoding="utf-8")))
     except OSError as error:
         raise Failure(f"{policy} cannot be read: {error.strerror or error}") from None
     except (BadPolicy, UnicodeDecodeError) as error:
         raise Failure(f"{policy}: {error}") from None
+    if cleaner.looks_ahead:
+        look_through(cleaner, file, format_name)
+    return cleaner
+
+
+def look_through(cleaner: Cleaner, file: Path, format_name: str) -> None:
+    """Shows a cleaner the whole file, before it is read once more."""
+    if not file.is_file():
+        raise Failure(f"interpolation reads the file twice, and {file} can be read once: write it to a file first")
+    try:
+        with opened(file, format_name) as reader, Progress("looking through", "events") as progress:
+            for n, judged in enumerate(reader.judged(), 1):
+                cleaner.look(judged)
+                if n % SHOW_EVERY == 0:
+                    progress.show(reader.progress, n)
+    except FormatError as error:
+        raise Failure(str(error)) from None
+
+
+def cleaned_lines(cleaner: Cleaner) -> list[str]:
+    """What was put right, a line each."""
+    return [
+        f"{count:,} × {name} {what.replace('_', ' ')}"
+        for what, by_field in cleaned(cleaner).items()
+        for name, count in by_field.items()
+    ]
 
 
 def cleaned(cleaner: Cleaner) -> dict[str, dict[str, int]]:

@@ -1,4 +1,4 @@
-"""`freshet segments`, `funnel`, `cohorts` and `report`: the shop's figures for people, as JSON, as CSV and as a page."""
+"""`freshet sales`, `top`, `segments`, `funnel`, `cohorts` and `report`: the shop's figures as tables, JSON, CSV or a page."""
 
 import asyncio
 import csv
@@ -12,6 +12,7 @@ import msgspec
 from rich import table as rich_table
 
 from recsys.ledger import tables
+from recsys.ledger.moves import LAST_DAYS
 from recsys.ledger.tables import Table, text
 from streams.bookkeeping import Bookkeeping, bookkeeping
 from streams.cli.failure import Failure
@@ -22,20 +23,67 @@ from streams.settings import read_settings
 SHOWN = 40
 """Rows that people see of a table; JSON and CSV have all."""
 
+BY_TIME = ("months", "days", "hours", "minutes", "moves", "active customers")
+"""Tables of which these are the last ones."""
+
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 as_csv = click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
+LAST = {"month": 24, "day": 28, "hour": 48, "minute": 60}
+"""By what a row is, how many are shown."""
+
+
 @click.command()
+@click.option("--by", type=click.Choice(list(LAST)), default="day", show_default=True, help="A row for each.")
+@click.option(
+    "--last", type=click.IntRange(1),
+    help=f"So many rows, up to the newest with an event.  [default: {', '.join(f'{n} {each}s' for each, n in LAST.items())}]",
+)  # fmt: skip
 @as_json
 @as_csv
-def segments(as_json: bool, as_csv: bool) -> None:
-    """Show how many customers are in each segment now, and what they brought.
+def sales(by: str, last: int | None, as_json: bool, as_csv: bool) -> None:
+    """Show sales and active customers by month, day, hour or minute (UTC).
 
-    It reads what is known of every customer.
+    An event counts in the minute of its own time, however late it comes. Customers are different ones, counted and not
+    estimated. Hours and minutes are kept for FRESHET_RETENTION days after their last event.
     """
-    show(asked(lambda books: books.segments()), as_json=as_json, as_csv=as_csv)
+    table = asked(lambda books: books.sales(by, last or LAST[by]))
+    show(table, as_json=as_json, as_csv=as_csv)
+
+
+@click.command()
+@click.argument("what", type=click.Choice(["items", "categories", "searches"]))
+@click.option("--rising", is_flag=True, help="Those that have more events in the last 7 days than in the 7 before.")
+@as_json
+@as_csv
+def top(what: str, rising: bool, as_json: bool, as_csv: bool) -> None:
+    """Show the items or categories that brought most, or what is searched for most; or those that rise, the least likely to by
+    chance first.
+
+    It looks through all keys. Where nothing was paid, events say the order.
+    """
+    show(asked(lambda books: books.top(what, rising=rising)), as_json=as_json, as_csv=as_csv)
+
+
+@click.command()
+@click.option(
+    "--days", type=click.IntRange(1), default=LAST_DAYS, show_default=True,
+    help="Of so many days on which somebody bought or gave back, up to the newest, moves are told.",
+)  # fmt: skip
+@click.option("--table", "name", type=click.Choice(["segments", "moves", "active customers"]), help="Show only this table.")
+@as_json
+@as_csv
+def segments(days: int, name: str | None, as_json: bool, as_csv: bool) -> None:
+    """Show how many customers are in each segment now, what they brought, who moved from which to which on each day (UTC), and
+    how many different ones were active on a day, in the week and the four weeks up to it.
+
+    It reads what is known of every customer. A move is told on its day whatever made it: an order, or that others ordered
+    since. CSV is of one table, the segments if not --table moves.
+    """
+    name = name or ("segments" if as_csv else None)
+    several(asked(lambda books: books.segments(days)), name, as_json=as_json, as_csv=as_csv)
 
 
 @click.command()
@@ -76,13 +124,19 @@ def report(out: Path | None, name: str | None, as_json: bool, as_csv: bool) -> N
 
     Times are UTC. CSV is of one table, so it needs --table.
     """
-    if as_csv and name is None:
-        raise click.UsageError("--csv needs --table")
     if out is not None and name is not None:
         raise click.UsageError("a page has all tables: leave --table out")
     found = asked(lambda books: books.report())
     if out is not None:
         write(out, found)
+    if out is None or as_json or as_csv:
+        several(found, name, as_json=as_json, as_csv=as_csv)
+
+
+def several(found: list[Table], name: str | None, *, as_json: bool, as_csv: bool) -> None:
+    """Tables as they are wanted: all of them, or the one of this name."""
+    if as_csv and name is None:
+        raise click.UsageError("--csv needs --table")
     if name is not None:
         chosen = next((table for table in found if table.name == name), None)
         if chosen is None:
@@ -90,7 +144,7 @@ def report(out: Path | None, name: str | None, as_json: bool, as_csv: bool) -> N
         show(chosen, as_json=as_json, as_csv=as_csv)
     elif as_json:
         click.echo(_encode({table.name: table.objects for table in found}))
-    elif out is None:
+    else:
         for table in found:
             if table.name != "minutes" and table.rows:
                 show(tables.retention(table) if table.name == "cohorts" else table, as_json=False, as_csv=False)
@@ -132,7 +186,7 @@ def show(table: Table, *, as_json: bool, as_csv: bool) -> None:
         drawn = rich_table.Table(title=table.title)
         for n, column in enumerate(table.columns):
             drawn.add_column(column, justify="right" if n else "left", overflow="fold")
-        for row in table.rows[-SHOWN:] if table.name in ("days", "hours", "minutes") else table.rows[:SHOWN]:
+        for row in table.rows[-SHOWN:] if table.name in BY_TIME else table.rows[:SHOWN]:
             drawn.add_row(*(printable(text(column, value)) for column, value in zip(table.columns, row, strict=True)))
         console().print(drawn)
 

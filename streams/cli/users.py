@@ -9,12 +9,12 @@ import click
 import msgspec
 from msgspec import Struct
 
-from recsys.customers.user import BadUser, decode, user_id
+from recsys.customers.user import FIELDS, BadUser, decode, user_id
 from recsys.readers import USERS as FORMATS
 from recsys.readers.movielens import users_file
 from recsys.readers.source import Source
-from streams.cli.describing import Described, Told, lines_told, opened, produce, report, summary
-from streams.cli.producing import refusals_told
+from streams.cli.describing import Described, Told, Unknown, lines_told, opened, produce, report, summary
+from streams.cli.producing import judge, refusals_told
 from streams.roles import REGISTRY
 from streams.settings import read_settings
 from streams.topics import USERS
@@ -38,24 +38,28 @@ def users(*, file: Path, format_name: str, limit: int | None, as_json: bool) -> 
     """Produce the users of FILE (- is stdin), plain or gzip, to the `users` topic.
 
     In jsonl each line is a User JSON with its user_id; {"user_id": "x", "deleted": true} deletes a user. The last line of a
-    user holds, so a file may be produced twice.
+    user holds, so a file may be produced twice. Bad lines are passed over and told; where they are more than half, it ends with
+    1.
     """
     settings = read_settings()
     with closing(opened(users_file(file) if format_name == "movielens" else file)) as source, refusals_told():
-        described = Described(source, told(source, format_name), USERS, REGISTRY, "users")
+        unknown = Unknown(FIELDS)
+        described = Described(source, told(source, format_name, unknown), USERS, REGISTRY, "users", unknown)
         produced = produce(settings, described, limit)
     if as_json:
         click.echo(json.dumps(summary(produced, described, settings)))
     else:
         click.echo("\n".join(report(produced, described)))
+    judge(produced.total, source.bad, "lines")
 
 
-def told(source: Source, format_name: str) -> Iterator[Told]:
-    """The lines of a file that say something of a user; the others are counted in `bad`.
+def told(source: Source, format_name: str, unknown: Unknown | None = None) -> Iterator[Told]:
+    """The lines of a file that say something of a user; the others are counted in `bad`, and fields that say nothing in
+    `unknown`.
 
     Raises `FormatError` where none of them does.
     """
-    return lines_told(source, FORMATS[format_name](source), read_line, BadUser, "a user")
+    return lines_told(source, FORMATS[format_name](source), read_line, BadUser, "a user", unknown)
 
 
 def read_line(line: bytes) -> Told:

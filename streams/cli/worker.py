@@ -5,7 +5,7 @@ import logging
 import os
 import signal
 import sys
-from contextlib import suppress
+from typing import NoReturn
 
 import click
 import uvloop
@@ -30,24 +30,26 @@ def worker(log_level: str) -> None:
         silence_libraries()
     log_to_stderr(log_level, settings)
     logging.getLogger("freshet").setLevel(min(logging.INFO, logging.getLogger().level))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_until_signalled(settings))
+
+
+async def _until_signalled(settings: Settings) -> NoReturn:
+    from streams.worker import cancel_on_signals, run
+
+    task = asyncio.create_task(run(settings))
+    cancel_on_signals(task)
     code = 0
     try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_until_signalled(settings))
+        await task
+    except asyncio.CancelledError:
+        pass
     except Exception as error:
         logging.getLogger("freshet.worker").debug("ended by", exc_info=error)
         Failure(explained(error) or f"{type(error).__name__}: {error}").show()
         code = 1
     sys.stdout.flush()
     sys.stderr.flush()
-    # The consumer's thread may wait for a broker that is gone; nothing is left to be done in it.
+    # A task may not heed that it is cancelled, and the consumer's thread may wait for a broker that is gone; nothing is left to
+    # be done in them.
     os._exit(code)
-
-
-async def _until_signalled(settings: Settings) -> None:
-    from streams.worker import cancel_on_signals, run
-
-    task = asyncio.create_task(run(settings))
-    cancel_on_signals(task)
-    with suppress(asyncio.CancelledError):
-        await task

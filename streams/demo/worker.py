@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -16,8 +17,9 @@ from streams.local.process import Watch
 
 COMMAND = (sys.executable, "-m", "streams", "worker")
 READY = "ready"
-READY_S = 120.0
-"""The very first start compiles the ranking."""
+SILENT_S = 120.0
+"""So long it may say nothing before it is ready: the very first start compiles the ranking."""
+POLL_S = 0.5
 STOP_S = 15.0
 TAIL = 200
 """Lines of its log that are kept."""
@@ -38,6 +40,8 @@ class Worker:
         self.log: deque[str] = deque(maxlen=TAIL)
         self.file = file
         self._ready = threading.Event()
+        self.said_s = time.monotonic()
+        """When it said something last."""
         self.process = subprocess.Popen(
             command,
             env=foreign | dict(variables),
@@ -59,6 +63,7 @@ class Worker:
             file = stack.enter_context(self.file.open("w", encoding="utf-8", buffering=1)) if self.file else None
             for line in self.process.stderr:
                 self.log.append(line.rstrip())
+                self.said_s = time.monotonic()
                 if file:
                     file.write(line)
                 if READY in line:
@@ -71,10 +76,15 @@ class Worker:
         return self._ready.is_set() and self.process.poll() is None
 
     def wait_ready(self) -> None:
-        """Returns when it is ready. Raises `WorkerFailed`."""
-        if not self._ready.wait(READY_S):
-            raise WorkerFailed(f"the worker was not ready after {READY_S:.0f} s: {self.said}")
+        """Returns when it is ready, however long it takes while it goes on to say something. Raises `WorkerFailed`."""
+        while not self._ready.wait(POLL_S):
+            self.check_silence()
         self.check()
+
+    def check_silence(self) -> None:
+        """Raises `WorkerFailed` if it has said nothing for too long."""
+        if time.monotonic() - self.said_s > SILENT_S:
+            raise WorkerFailed(f"the worker has said nothing for {SILENT_S:.0f} s, the last was: {self.said}")
 
     def check(self) -> None:
         """Raises `WorkerFailed` if it has ended by itself."""

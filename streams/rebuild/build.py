@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -50,7 +50,7 @@ class PastOutbox(Outbox):
         super().__init__(producer)
         self._past = past
 
-    async def publish(self, topic: str, messages: Iterable[tuple[bytes, bytes, Headers]]) -> None:
+    async def publish(self, topic: str, messages: Sequence[tuple[bytes, bytes | None, Headers]]) -> None:
         if topic not in self._past.told:
             await super().publish(topic, messages)
 
