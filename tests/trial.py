@@ -211,7 +211,7 @@ def names(said: str, field: str, record: Any) -> bool:
     return any(fault in named or f"`{fault}`" in said for fault in (field, *faults(record.value, record.timestamp)))
 
 
-GOOD = {"event_type": "click", "user_id": "u1", "rating": 3}
+GOOD = {"event_type": "click", "user_id": "u1", "anonymous_id": "v1", "rating": 3}
 LINE = ("item_id", "quantity", "price")
 
 
