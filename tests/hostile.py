@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from oracle import home_partition, sealed
-from strategies import BAD, COUNTED, NOW_MS, UNCOUNTED, written
+from strategies import BAD, COUNTED, NOW_MS, UNCOUNTED, VISITORS, written
 
 Headers = tuple[tuple[str, bytes | None], ...]
 Field = tuple[str, str]
@@ -100,8 +100,10 @@ def event(rng: random.Random, now_ms: int) -> tuple[list[Field], str]:
         home_id = user(rng)
         number = home_id.isascii() and home_id.isdigit() and home_id == str(int(home_id))
         fields.append(("user_id", home_id if number and rng.random() < 0.5 else text(rng, home_id)))
+        if kind == "identify" or rng.random() < 0.1:
+            fields.append(("anonymous_id", text(rng, identifier(rng, VISITORS))))
     else:
-        home_id = identifier(rng, ["v1", "u1", "anon:v2"])
+        home_id = identifier(rng, VISITORS)
         fields.append(("anonymous_id", text(rng, home_id)))
     if kind in ("purchase", "Order", "refund", "view") and rng.random() < 0.5:
         size = rng.choice([1, 1, 2, 3, 5, 8]) if rng.random() < 0.97 else rng.choice([49, 51, 499, 500])

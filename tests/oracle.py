@@ -159,6 +159,11 @@ class Recount:
     heard: set[tuple[int, int]] = field(default_factory=set)
     """Those on whose account they were told; in the end the same."""
 
+    @property
+    def known(self) -> set[str]:
+        """Customers whom a visitor joined who had interacted."""
+        return {customer for customer, parts in self.joined.items() if any(part.history for part in parts.values())}
+
     def neighbours(self, item: str) -> dict[str, int]:
         """The neighbours of an item and how often they met it."""
         return partners(self.pairs, item)
@@ -360,13 +365,13 @@ def parse(value: bytes | None, recorded_ms: int) -> Parsed:
     home_id = visitor if user is None else user
     if home_id is None:
         raise Bad("user_id")
-    if kind == "identify" and (user is None or visitor is None):
-        raise Bad("user_id" if user is None else "anonymous_id")
     items = item_ids(fields, kind)
     for name in ("quantity", "price", "value"):
         number(fields, name, 0, math.inf)
     if number(fields, "rating", 1, 5) is None and kind == "rating":
         raise Bad("rating")
+    if kind == "identify" and (user is None or visitor is None):
+        raise Bad("user_id" if user is None else "anonymous_id")
     currency = text(fields, "currency")
     if currency is not None and not re.fullmatch("[A-Z][A-Z][A-Z]", currency):
         raise Bad("currency")

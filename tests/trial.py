@@ -181,8 +181,9 @@ def compare(truth: Recount, topic: Topic, desk: Desk) -> Iterable[str]:
         if not names(said, truth.rejected[place], record):
             yield f"{said!r} does not name {truth.rejected[place]}: {record.value!r:.300}"
         yield from damaged(record, letter)
-    if desk.recommended.keys() != truth.newest.keys():
-        yield f"recommendations for {sorted(desk.recommended.keys() ^ truth.newest.keys())!r:.300} differ"
+    due = truth.newest.keys() | truth.known
+    if desk.recommended.keys() != due:
+        yield f"recommendations for {sorted(desk.recommended.keys() ^ due)!r:.300} differ"
     for user, value in desk.recommended.items():
         if json.loads(value)["user_id"] != user:
             yield f"a recommendation of {user!r} says {value!r:.300}"
@@ -210,7 +211,7 @@ def names(said: str, field: str, record: Any) -> bool:
     return any(fault in named or f"`{fault}`" in said for fault in (field, *faults(record.value, record.timestamp)))
 
 
-GOOD = {"event_type": "click", "user_id": "u1", "rating": 3}
+GOOD = {"event_type": "click", "user_id": "u1", "anonymous_id": "v1", "rating": 3}
 LINE = ("item_id", "quantity", "price")
 
 
