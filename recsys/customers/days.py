@@ -62,6 +62,8 @@ def with_day(days: Days, day: int) -> Days:
     >>> with_day(Days(9_000, b"\x01"), 9_000 + LONGEST) == with_day(Days(9_000, b"\x01"), 9_000 - LONGEST)
     True
     """
+    if contains(days, day):
+        return days
     if not days.bits:
         return Days(day, b"\x01")
     if day >= days.first + LONGEST or day <= days.last - LONGEST:
@@ -70,8 +72,6 @@ def with_day(days: Days, day: int) -> Days:
         return Days(day, _packed(int.from_bytes(days.bits, "little") << (days.first - day) | 1))
     place, bit = divmod(day - days.first, 8)
     if place < len(days.bits):
-        if days.bits[place] >> bit & 1:
-            return days
         return Days(days.first, days.bits[:place] + bytes((days.bits[place] | 1 << bit,)) + days.bits[place + 1 :])
     return Days(days.first, days.bits + bytes(place - len(days.bits)) + bytes((1 << bit,)))
 

@@ -60,6 +60,8 @@ def note(account: Account, event: Event, session_gap_ms: int) -> Firsts:
 
 def _of_days(account: Account, taken: int, day: int) -> tuple[int, int]:
     """What is first in the month, and on the day. On a day too far from the others to be remembered nothing is."""
+    if taken == SEEN | VIEWED and account.view_days.last == day == account.days.last:
+        return 0, 0  # as nearly always: one more look on the newest day
     if taken & (CARTED | BOUGHT):
         steps: tuple[tuple[int, Days], ...] = ((SEEN, account.days), (CARTED, account.cart_days), (BOUGHT, account.order_days))
     elif taken & VIEWED:
