@@ -1,7 +1,6 @@
 """The item shards: what a batch gives to items is merged, shard by shard, by compare-and-set; several workers write them."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +9,7 @@ from recsys import marks, popularity, rows
 from recsys.compiled import I64, U64, Bools
 from recsys.index import distinct
 from recsys.item_names import ItemNames
-from recsys.keys import VIEWED, Keys
+from recsys.keys import SALES, VIEWED, VISITORS, Keys
 from recsys.merging import (
     ITEM_SHARDS,
     DamagedState,
@@ -61,8 +60,7 @@ class Pending(NamedTuple):
 class Wanted(NamedTuple):
     """Items (sorted hashes) of which something is to be read."""
 
-    key: Callable[[int, int], str]
-    """Where it is kept, by shard and item."""
+    table: str
     items: U64
     places: dict[int, I64]
     """Of the items of each shard."""
@@ -161,10 +159,7 @@ class ItemShards:
     async def _look(self, items: U64, table: str) -> tuple[list[bytes | None], I64]:
         """The packed rows of items (hashes), and the versions of their shards."""
         places = places_by_shard(items)
-        groups = [
-            [self._keys.item_mark(shard), *(self._keys.row(shard, i, table) for i in items[at].tolist())]
-            for shard, at in places.items()
-        ]
+        groups = [[self._keys.item_mark(shard), *self._keys_of(shard, table, items[at])] for shard, at in places.items()]
         packed: list[bytes | None] = [None] * len(items)
         version = np.zeros(len(items), np.int64)
         for at, (mark, *values) in zip(places.values(), await self._shards.look(groups), strict=True):
@@ -176,7 +171,7 @@ class ItemShards:
     async def load_sales(self, items: U64) -> Sold:
         """The sales of items (hashes), as they stand in the store."""
         places = places_by_shard(items)
-        groups = [[self._keys.sales(shard, i) for i in items[at].tolist()] for shard, at in places.items()]
+        groups = [self._keys_of(shard, SALES, items[at]) for shard, at in places.items()]
         packed: list[bytes | None] = [None] * len(items)
         for at, values in zip(places.values(), await self._store.read(groups), strict=True):
             for r, value in zip(at.tolist(), values, strict=True):
@@ -207,12 +202,9 @@ class ItemShards:
         self, given: Given, pending: Pending, guards: Guards, commit: Commit
     ) -> tuple[Rows, Sales, Sales, Stored, list[bool]]:
         """The viewed rows that were pending, the sales before and after, and what of all is stored and committed."""
-        of_rows = {
-            table: Wanted(partial(self._keys.row, table=table), items, places_by_shard(items))
-            for table, items in pending.rows.items()
-        }
-        of_sales = Wanted(self._keys.sales, pending.sales, places_by_shard(pending.sales))
-        of_visitors = Wanted(self._keys.visitors, pending.visitors, places_by_shard(pending.visitors))
+        of_rows = {table: Wanted(table, items, places_by_shard(items)) for table, items in pending.rows.items()}
+        of_sales = Wanted(SALES, pending.sales, places_by_shard(pending.sales))
+        of_visitors = Wanted(VISITORS, pending.visitors, places_by_shard(pending.visitors))
         shards, replies, unproved, found = await self._read([*of_rows.values(), of_sales, of_visitors])
         *packed, packed_sales, packed_visitors = found
         item_marks = {shard: marks.item_mark(reply[0]) for shard, reply in replies.items()}
@@ -229,12 +221,12 @@ class ItemShards:
             sold, resold = merged_sales(given, pending.sales, packed_sales, counted)
             for shard, at in of_sales.places.items():
                 for r in at[resold[at]].tolist():
-                    written[shard][of_sales.key(shard, int(pending.sales[r]))] = sales.pack(sold, r)
+                    written[shard][self._keys.sales(shard, int(pending.sales[r]))] = sales.pack(sold, r)
             came = merged_visitors(given, pending.visitors, packed_visitors, counted, self._rules)
             for shard, at in of_visitors.places.items():
                 for r, item in zip(at.tolist(), pending.visitors[at].tolist(), strict=True):
                     if (value := came[r]) is not None:
-                        written[shard][of_visitors.key(shard, item)] = value
+                        written[shard][self._keys.visitors(shard, item)] = value
         swaps = {}
         for shard, new in written.items():
             if not new:
@@ -272,7 +264,7 @@ class ItemShards:
             [
                 self._keys.item_mark(shard),
                 self._keys.top(shard),
-                *(each.key(shard, i) for each in wanted for i in each.items[each.at(shard)].tolist()),
+                *(key for each in wanted for key in self._keys_of(shard, each.table, each.items[each.at(shard)])),
             ]
             for shard in shards
         ]
@@ -286,14 +278,19 @@ class ItemShards:
                     of_each[r] = next(left)
         return shards, dict(zip(shards, found, strict=True)), unproved, packed
 
+    def _keys_of(self, shard: int, table: str, items: U64) -> list[str]:
+        """The keys of items (hashes) of a shard."""
+        start = self._keys.of_items(shard, table)
+        return [f"{start}{item:016x}" for item in items.tolist()]
+
     def _pack_rows(self, written: Mapping[int, dict[str, bytes]], table: str, loaded: Rows, places: Mapping[int, I64]) -> None:
         """By shard, adds the keys and values of the rows of a table in these places."""
         if not any(map(len, places.values())):
             return
         packed = iter(rows.pack(loaded, np.concatenate([*places.values()])))
         for shard, at in places.items():
-            for item in loaded.item[at].tolist():
-                written[shard][self._keys.row(shard, item, table)] = next(packed)
+            for key in self._keys_of(shard, table, loaded.item[at]):
+                written[shard][key] = next(packed)
 
     def _pack_tops(
         self, written: Mapping[int, dict[str, bytes]], loaded: Rows, places: Mapping[int, I64], replies: Mapping[int, Packed]

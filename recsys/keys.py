@@ -58,6 +58,8 @@ and a rebuild leaves them alone.
 | `p {i7}:top` | string | none: one a shard | merge | the shard's most popular items, packed (`recsys.popularity`) |
 """
 
+from functools import cached_property
+
 from msgspec import Struct
 
 LIVE = "live"
@@ -69,6 +71,8 @@ PUBLIC = ("recs:", "similar:", "together:", "bought_after:", "trending", "cold",
 
 VIEWED, TOGETHER, AFTER = "row", "together", "after"
 """The tables of rows: what was met together, bought together, and bought after something was met."""
+SALES, VISITORS = "sales", "visitors"
+"""The other tables with something of each item."""
 
 
 def literal(text: str) -> str:
@@ -80,8 +84,10 @@ def literal(text: str) -> str:
     return "".join(f"\\{c}" if c in "*?[]\\^" else c for c in text)
 
 
-class Keys(Struct, frozen=True):
+class Keys(Struct, frozen=True, dict=True):
     """The keys under one prefix, of one generation.
+
+    An id stands at the end: who needs the keys of many asks for that of the empty id, and adds each to it.
 
     >>> Keys("freshet:").recs("u1")
     'freshet:recs:u1'
@@ -182,7 +188,7 @@ class Keys(Struct, frozen=True):
     def worker(self, name: str) -> str:
         return f"{self.prefix}worker:{name}"
 
-    @property
+    @cached_property
     def internal(self) -> str:
         """What all internal keys of the generation begin with."""
         return f"{self.prefix}{self.generation}"
@@ -244,17 +250,21 @@ class Keys(Struct, frozen=True):
     def item_mark(self, shard: int) -> str:
         return f"{self.internal}{{i{shard}}}:mark"
 
+    def of_items(self, shard: int, table: str) -> str:
+        """What the keys of a table begin with; the item's 64-bit hash follows, in 16 hexadecimal digits."""
+        return f"{self.internal}{{i{shard}}}:{table}:"
+
     def row(self, shard: int, item: int, table: str = VIEWED) -> str:
         """`item` is the 64-bit hash of the item's id."""
-        return f"{self.internal}{{i{shard}}}:{table}:{item:016x}"
+        return f"{self.of_items(shard, table)}{item:016x}"
 
     def sales(self, shard: int, item: int) -> str:
-        """`item` is the 64-bit hash of the item's id."""
-        return f"{self.internal}{{i{shard}}}:sales:{item:016x}"
+        """Likewise."""
+        return self.row(shard, item, SALES)
 
     def visitors(self, shard: int, item: int) -> str:
-        """`item` is the 64-bit hash of the item's id."""
-        return f"{self.internal}{{i{shard}}}:visitors:{item:016x}"
+        """Likewise."""
+        return self.row(shard, item, VISITORS)
 
     def top(self, shard: int) -> str:
         return f"{self.internal}{{i{shard}}}:top"

@@ -143,16 +143,20 @@ class UserShards:
 
     def _group(self, partition: int, users: Sequence[str], touched: Sequence[str]) -> list[str]:
         """The keys of these users and of the scopes that they touch, and before them that of the mark."""
-        keys = [
-            self._keys.user_mark(partition),
-            self._keys.contexts(partition),
-            *(self._keys.user(partition, user) for user in users),
-            *(self._keys.bought(partition, user) for user in users),
-        ]
+        history, bought, account, ledger = self._starts(partition)
+        keys = [self._keys.user_mark(partition), self._keys.contexts(partition)]
+        keys += [history + user for user in users]
+        keys += [bought + user for user in users]
         if self._rules.customers:
-            keys += [*(self._keys.account(partition, user) for user in users), self._keys.spreads(partition)]
-            keys += [self._keys.ledger(partition, scope) for scope in touched]
+            keys += [account + user for user in users]
+            keys.append(self._keys.spreads(partition))
+            keys += [ledger + scope for scope in touched]
         return keys
+
+    def _starts(self, partition: int) -> tuple[str, str, str, str]:
+        """What the keys of users' histories, purchases and accounts, and those of scopes begin with."""
+        keys = self._keys
+        return keys.user(partition, ""), keys.bought(partition, ""), keys.account(partition, ""), keys.ledger(partition, "")
 
     def as_of(
         self, shards: Sequence[UserShard], users: Users, fresh: Sequence[tuple[int, Arrival]]
@@ -217,25 +221,26 @@ class UserShards:
             mark = marks.encode(mark_after(shard, folded, place, customers.refused if customers is not None else 0))
             values = self._packed(shard, users, places) | dict(more[shard.chunk.partition])
             if customers is not None:
-                here = shard.chunk.partition
-                values |= {self._keys.account(here, user): value for user, value in customers.changed.items()}
-                values |= {self._keys.ledger(here, scope): value for scope, value in customers.ledger.brief.items()}
-                lasting = {self._keys.ledger(here, scope): value for scope, value in customers.ledger.lasting.items()}
+                _, _, account, ledger = self._starts(shard.chunk.partition)
+                values |= {account + user: value for user, value in customers.changed.items()}
+                values |= {ledger + scope: value for scope, value in customers.ledger.brief.items()}
+                lasting = {ledger + scope: value for scope, value in customers.ledger.lasting.items()}
                 if customers.spreads is not None:
-                    lasting[self._keys.spreads(here)] = customers.spreads
+                    lasting[self._keys.spreads(shard.chunk.partition)] = customers.spreads
             swaps[shard.chunk.partition] = Swap(key, shard.stored, mark, values, self._retention_s, lasting)
         return swaps
 
     def _packed(self, shard: UserShard, users: Users, places: I64) -> dict[str, bytes]:
         """What is stored of the users in these places; what they bought lives as long as their history, so both are written."""
         values = {}
+        of_history, of_bought, *_ = self._starts(shard.chunk.partition)
         places = places[users.histories.length[places] > 0]
         for u, history in zip(places.tolist(), histories.pack(users.histories, places), strict=True):
-            partition, user = shard.chunk.partition, shard.users[u - shard.first]
-            values[self._keys.user(partition, user)] = history
+            user = shard.users[u - shard.first]
+            values[of_history + user] = history
             bought = purchases.pack(users.purchases, u)
             if bought:
-                values[self._keys.bought(partition, user)] = bought
+                values[of_bought + user] = bought
         return values
 
 
