@@ -31,8 +31,8 @@ BATCHES_WAITING = 1
 """Counted batches that wait to be published; then counting waits."""
 ROUND_S = 0.25
 """How often neighbour lists, what is popular and the published marks are written: an item that is met often is written once."""
-BUSY_ROUND_S = 1.0
-ROUND_SHARE = 0.2
+BUSY_ROUND_S = 2.0
+ROUND_SHARE = 0.1
 """A round should take no more than this share of the time: after a long one the next waits longer, up to `BUSY_ROUND_S`."""
 LEARNED_S = 1.0
 """How often what was learned is written: a crash costs no more of it."""
