@@ -50,7 +50,7 @@ def test_every_event_is_counted_and_answered(measured: dict[str, Any]) -> None:
     [run] = measured["runs"]
     assert run["counted"] == run["sent"] > 2_000
     assert [each["part"] for each in run["latencies"]] == [*PARTS, None]
-    for each in run["latencies"]:
+    for each in [*run["latencies"], run["told"]]:
         assert each["unanswered"] == 0
         assert 0 <= each["left"] <= each["events"] * 2
         assert each["events"] > 0
@@ -77,7 +77,9 @@ def test_all_are_measured_on_the_same_load(measured: dict[str, Any]) -> None:
 
 def test_the_stages_are_those_of_the_events_that_were_measured(measured: dict[str, Any]) -> None:
     [run] = measured["runs"]
-    for usage, events in [(run["freshet"]["usage"], 1000)] + [(each["usage"], None) for each in run["latencies"]]:
+    for usage, events in [(run["freshet"]["usage"], 1000)] + [
+        (each["usage"], None) for each in (*run["latencies"], run["told"])
+    ]:
         told = usage["stages"]
         assert events in (None, told["events"])
         assert told["conflicts"] == 0

@@ -19,7 +19,7 @@ from streams.bench.space import Space, space
 from streams.bench.steps import Show, Steps
 from streams.demo.worker import Worker
 
-STEPS = 7 + len(PARTS) + 1
+STEPS = 7 + len(PARTS) + 2
 """Of a run."""
 
 
@@ -60,10 +60,12 @@ def run(plan: Plan, there: Servers, steps: Steps) -> Run:
             warm_up(here, sender, running, plan, steps)
             steps.begin("Freshet, throughput")
             freshet = throughput(here, sender, running, plan.events, steps)
-            latencies, look_ups = all_latencies(here, sender, running, freshet.rate, plan.phase_s, steps)
+            latencies, look_ups, told = all_latencies(here, sender, running, freshet.rate, plan.phase_s, steps)
         steps.begin("start of the workers")
         start_s = start(here, sender, plan.workers, steps)
-        return Run(stock, naive, core, methods, freshet, counted(here), sender.sent, latencies, look_ups, start_s, kept(here))
+        return Run(
+            stock, naive, core, methods, freshet, counted(here), sender.sent, latencies, look_ups, told, start_s, kept(here)
+        )
 
 
 def part_of_freshet(settings: Mapping[str, str], there: Servers, plan: Plan, steps: Steps) -> Pace:

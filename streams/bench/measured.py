@@ -95,6 +95,8 @@ class Run(Struct, frozen=True):
     sent: int
     latencies: list[Latency]
     look_ups: LookUps
+    told: Latency
+    """To the message of the customer."""
     start_s: float
     """From the start of the workers to the first recommendation published, with the state there."""
     kept: Kept

@@ -17,7 +17,7 @@ from streams.demo.worker import Worker
 from streams.lag import NOTHING
 from streams.lag import read_published as read_marks
 from streams.publishing import BUSY_ROUND_S
-from streams.topics import RECOMMENDATIONS
+from streams.topics import CUSTOMERS, RECOMMENDATIONS
 
 POLL_S = 0.1
 TOLD_S = 2 * BUSY_ROUND_S + 0.1
@@ -29,6 +29,8 @@ PARTS = (0.25, 0.5, 0.75)
 """Of the throughput, at which latencies are measured."""
 LOOKED_UP = 0.5
 QUIET_RATE = 200.0
+CUSTOMERS_RATE = 500.0
+"""Events a second at which it is measured how soon customers are told."""
 
 
 @contextmanager
@@ -55,17 +57,18 @@ def throughput(space: Space, sender: Sender, running: Sequence[Worker], events: 
 
 
 def latency(
-    space: Space, sender: Sender, running: Sequence[Worker], rate: float, part: float | None, seconds: float, steps: Steps
-) -> Latency:
-    """At a rate, which is `part` of the throughput."""
-    before = ends(space.settings, RECOMMENDATIONS)
+    space: Space, sender: Sender, running: Sequence[Worker], rate: float, part: float | None, seconds: float, steps: Steps,
+    topic: str = RECOMMENDATIONS,
+) -> Latency:  # fmt: skip
+    """To a topic, at a rate, which is `part` of the throughput."""
+    before = ends(space.settings, topic)
     meter = Meter(space, [worker.process.pid for worker in running], TOLD_S)
     events = sender.at_rate(rate, seconds, seed=round(rate))
     left, late_ms = behind(space, sender), sender.late_ms
     wait_published(space, sender, running, steps, len(events))
     usage = meter.read()
     measured = events[round(len(events) * WARM_PART) :]
-    times, unanswered = latencies(measured, read_published(space.settings, before))
+    times, unanswered = latencies(measured, read_published(space.settings, before, topic))
     if unanswered == len(measured):
         raise BenchFailed(f"at {rate:,.0f} events/s none of {len(measured):,} events was answered")
     p50, p95, p99, worst = percentiles(times, 50, 95, 99)
@@ -75,8 +78,8 @@ def latency(
 
 def all_latencies(
     space: Space, sender: Sender, running: Sequence[Worker], rate: float, seconds: float, steps: Steps
-) -> tuple[list[Latency], LookUps]:
-    """At parts of the throughput, with look-ups beside one of them, and at a rate of few events."""
+) -> tuple[list[Latency], LookUps, Latency]:
+    """At parts of the throughput, with look-ups beside one of them, and at a rate of few events; and that of customers."""
     measured = []
     for part in PARTS:
         steps.begin(f"latency at {part:.0%} of the throughput")
@@ -88,7 +91,8 @@ def all_latencies(
                 look_ups = found(looking)
     steps.begin(f"latency at {QUIET_RATE:.0f} events/s")
     measured.append(latency(space, sender, running, QUIET_RATE, None, seconds, steps))
-    return measured, look_ups
+    steps.begin(f"customers, at {CUSTOMERS_RATE:.0f} events/s")
+    return measured, look_ups, latency(space, sender, running, CUSTOMERS_RATE, None, seconds, steps, CUSTOMERS)
 
 
 def start(space: Space, sender: Sender, number: int, steps: Steps) -> float:

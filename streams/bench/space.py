@@ -13,10 +13,10 @@ from recsys.connection import Client, open_client
 from recsys.keys import Keys, literal
 from streams.bench.servers import Servers
 from streams.settings import Settings, read_settings
-from streams.topics import CLEANUP, RECOMMENDATIONS, create_missing
+from streams.topics import CLEANUP, CUSTOMERS, RECOMMENDATIONS, create_missing
 
-BROKERS_TIME = {"message.timestamp.type": "LogAppendTime", "cleanup.policy": CLEANUP[RECOMMENDATIONS]}
-"""Of the recommendations: when one was published is then what the broker says, not the worker."""
+TIMED = (RECOMMENDATIONS, CUSTOMERS)
+"""Topics with the broker's time: when something was published is then what the broker says, not the worker."""
 BATCH = 5_000
 
 
@@ -56,8 +56,16 @@ def space(servers: Servers, partitions: int, more: Mapping[str, str] = MappingPr
 
 def create_topics(settings: Settings) -> None:
     with KafkaAdminClient(**settings.brokers.connection()) as admin:
-        topic = settings.topic(RECOMMENDATIONS)
-        admin.create_topics({topic: {"num_partitions": settings.partitions, "configs": BROKERS_TIME}})
+        brokers_time = {"message.timestamp.type": "LogAppendTime"}
+        admin.create_topics(
+            {
+                settings.topic(name): {
+                    "num_partitions": settings.partitions,
+                    "configs": brokers_time | {"cleanup.policy": CLEANUP[name]},
+                }
+                for name in TIMED
+            }
+        )
     create_missing(settings)
 
 

@@ -7,7 +7,7 @@ import msgspec
 
 from recsys import stages
 from recsys.stages import Stages
-from streams.bench.measured import Measured, Pace, Run
+from streams.bench.measured import Latency, Measured, Pace, Run
 from streams.bench.targets import Spread, at, conflicts, merged_again, spread, targets
 from streams.bench.usage import Usage
 
@@ -87,28 +87,27 @@ def latencies(runs: Sequence[Run]) -> Table:
     rows = []
     for n, first in enumerate(runs[0].latencies):
         name = f"{first.rate:,.0f} events/s" if first.part is None else f"{first.part:.0%} of the throughput"
-        same = [run.latencies[n] for run in runs]
-        columns = (
-            [each.p50 for each in same],
-            [each.p95 for each in same],
-            [each.p99 for each in same],
-            [each.worst for each in same],
-            [each.late_ms for each in same],
-        )
-        rows.append([name, *(_cell(column, 1) for column in columns), _cell([each.left for each in same], 0)])
+        rows.append(_of_latency(name, [run.latencies[n] for run in runs]))
+    told = [run.told for run in runs]
+    rows.append(_of_latency(f"the customer's message, {told[0].rate:,.0f} events/s", told))
     p50, p99, worst = (
         _cell([run.look_ups.p50 for run in runs], 2),
         _cell([run.look_ups.p99 for run in runs], 2),
         _cell([run.look_ups.worst for run in runs], 2),
     )
     return Table(
-        "Milliseconds from when an event was due to its recommendation on the topic",
+        "Milliseconds from when an event was due to what answers it on the topic: its recommendation, but for one row",
         ["", "p50", "p95", "p99", "worst", "sender late, p99", "left at the end"],
         [*rows, ["GET of a recommendation, at 50%", p50, "", p99, worst, "", ""]],
         "Events are sent when they are due, at random times, whatever became of those before (no coordinated omission); "
         "how much later they really went is in the latency. Left at the end are events that were not out yet when the last one "
         "was sent: where they are more than a second's, the workers could not keep up, and the latency grows with the time.",
     )
+
+
+def _of_latency(name: str, measured: Sequence[Latency]) -> list[str]:
+    columns = zip(*((each.p50, each.p95, each.p99, each.worst, each.late_ms) for each in measured), strict=True)
+    return [name, *(_cell(column, 1) for column in columns), _cell([each.left for each in measured], 0)]
 
 
 def profile(runs: Sequence[Run]) -> Table:

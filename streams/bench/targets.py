@@ -109,6 +109,7 @@ def _of_latency(measured: Measured) -> Iterator[Target]:
     yield Target("latency at half the throughput, p99", "ms", over(measured, lambda run: at(run, 0.5).p99), 80.0, 30.0)
     yield Target("latency at 200 events/s, p50", "ms", over(measured, lambda run: at(run, None).p50), 5.0, 3.0)
     yield Target("latency at 200 events/s, p99", "ms", over(measured, lambda run: at(run, None).p99), 20.0, 8.0)
+    yield Target("the customer's message at 500 events/s, p99", "ms", over(measured, lambda run: run.told.p99), 250.0)
     yield Target("workers' start to the first recommendation", "s", over(measured, lambda run: run.start_s), 5.0, 2.0)
 
 

@@ -41,10 +41,12 @@ def read_all(settings: Settings) -> Answered:
     return Answered(events, read_published(settings))
 
 
-def read_published(settings: Settings, begin: Mapping[int, int] = READS_ALL) -> dict[Place, int]:
-    """When the newest event that a recommendation covers was answered first, from these offsets of the topic on."""
+def read_published(
+    settings: Settings, begin: Mapping[int, int] = READS_ALL, topic: str = topics.RECOMMENDATIONS
+) -> dict[Place, int]:
+    """When the newest event that a record of a topic covers was answered first, from these offsets of the topic on."""
     answers: dict[Place, int] = {}
-    for record in records(settings, topics.RECOMMENDATIONS, begin):
+    for record in records(settings, topic, begin):
         answered = source(record.headers)
         if answered:
             answers.setdefault(answered, record.timestamp)
