@@ -186,7 +186,7 @@ class Engine:
             return []
         newest = list(counted.newest.values())
         refusing = self.refusals.personalise
-        opted_out = {user for user in counted.newest if user in refusing} if refusing else refusing
+        opted_out = {user for user in counted.newest if user in refusing} if refusing else set()
         if opted_out:
             counted = without_past(counted, [counted.newest[user].place for user in opted_out])
         current = [

@@ -68,6 +68,7 @@ def with_visitors(found: Histories, accounts: Mapping[int, Account], new: I32) -
 
 def _join(found: Histories, at: int, parts: Histories, new: int) -> None:
     room, own = found.item.shape[1], int(found.length[at])
+    new = min(new, own)
     theirs = np.arange(room) < parts.length[:, None]
     old = slice(0, own - new)
     order = np.argsort(np.concatenate((parts.time[theirs], found.time[at, old])), kind="stable")

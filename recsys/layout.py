@@ -1,6 +1,7 @@
 """The layout: what the state was built with, kept beside it, so that a worker that counts differently does not touch it."""
 
 from collections.abc import Sequence
+from hashlib import blake2b
 
 import msgspec
 from msgspec import Struct
@@ -52,6 +53,15 @@ def layout_of(topic: str, partitions: int, rules: Rules) -> Layout:
         rules.customers,
         rules.rates if rules.customers else (),
     )
+
+
+def form_of(layout: Layout) -> str:
+    """What states with this layout have in common, in a few characters: whatever is counted is the same in them.
+
+    >>> form_of(layout_of("events", 4, Rules())) == form_of(layout_of("events", 4, Rules(session_gap_ms=1)))
+    False
+    """
+    return blake2b(msgspec.json.encode(layout), digest_size=6).hexdigest()
 
 
 OPTIONAL = ("baskets", "customers")

@@ -281,6 +281,6 @@ async def beside(users: int, compute: Callable[..., R], *arguments: Any) -> R:
 
 def with_more(out: U64, at: I64, more: U64) -> U64:
     """Users × items to be left out, with more of them for the users in the places `at`."""
-    beside = np.zeros((len(out), more.shape[1]), np.uint64)
-    beside[at] = more
-    return np.hstack((out, beside))
+    of_all = np.zeros((len(out), more.shape[1]), np.uint64)
+    of_all[at] = more
+    return np.hstack((out, of_all))

@@ -22,8 +22,9 @@ DIGITS = 6
 """Digits of a published score."""
 SMALLEST = 1e-200
 """The smallest of them beside 0."""
-LEAST_SHARE = 1 / 3
-"""What adds less of a score is not told one by one, or reasons would fill the message."""
+LEAST_SHARE = 0.5
+"""Recent items, and popularity, that add less of a score are not told one by one, or reasons would fill the message; other
+terms are told from less on (`recsys.ranking.told`)."""
 KINDS = np.full(TERMS, "also_viewed", object)
 """Of each term the kind of reason."""
 KINDS[REPEAT_TERM], KINDS[TRENDING_TERM] = "repeat", "trending"

@@ -66,6 +66,8 @@ class ConsentStream:
         self._turns = turns
         self._parts: dict[int, Refusals] = {}
         """By partition of `users`."""
+        self._lately: set[str] = set()
+        """Of whom something else was said since the last withdrawal."""
         self._looked: dict[int, int] = {}
         """The turns in which everybody was looked after whose home is there."""
         self._consumer: AIOKafkaConsumer | None = None
@@ -87,7 +89,7 @@ class ConsentStream:
             consumer.seek(place, 0 if done >= ends[place] else done + 1)  # 0: the topic was made anew
         self._refusals.join(self._parts.values(), {user for part in self._parts.values() for user in part.everybody()})
         while not await has_read(consumer, ends):
-            await self._hear(await consumer.getmany(timeout_ms=POLL_MS, max_records=RECORDS))
+            self._lately |= await self._hear(await consumer.getmany(timeout_ms=POLL_MS, max_records=RECORDS))
         log.info(
             "consent is read: %d users refuse a personal recommendation, %d to be analysed, in %.1f s",
             len(self._refusals.personalise), len(self._refusals.analyse), time.monotonic() - begun,
@@ -97,24 +99,24 @@ class ConsentStream:
         """Reads on for ever, and has what is refused taken back."""
         assert self._consumer is not None, "it is not loaded"
         while True:
-            changed = await self._hear(await self._consumer.getmany(timeout_ms=POLL_MS, max_records=RECORDS))
+            self._lately |= await self._hear(await self._consumer.getmany(timeout_ms=POLL_MS, max_records=RECORDS))
             turns = dict(self._turns())
             new = {partition for partition, turn in turns.items() if self._looked.get(partition) != turn}
-            if not new and not changed:
+            if not new and not self._lately:
                 continue
             refusing = self._refusals.everybody()
-            for partition, users in self._at_home(refusing if new else changed & refusing).items():
+            for partition, users in self._at_home(refusing if new else self._lately & refusing).items():
                 if partition in turns:
-                    due = users if partition in new else [user for user in users if user in changed]
+                    due = users if partition in new else [user for user in users if user in self._lately]
                     await self._withdraw(partition, turns[partition], due)
-            self._looked = turns
+            self._looked, self._lately = turns, set()
 
     async def _withdraw(self, partition: int, turn: int, users: Sequence[str]) -> None:
         """As long as the partition is the worker's: else another one does it, and would be in its way."""
         for at in range(0, len(users), AT_ONCE):
             if self._turns().get(partition) != turn:
                 return
-            await self._withdrawal.of(partition, users[at : at + AT_ONCE])
+            await self._withdrawal.of(partition, users[at : at + AT_ONCE], self._lately)
 
     async def close(self) -> None:
         """Ends reading."""

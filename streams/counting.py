@@ -7,8 +7,11 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+from msgspec.structs import replace
+
 from recsys.customers import joins
 from recsys.engine import Chunk, Counted, Engine, LostPartition
+from recsys.layout import form_of, layout_of
 from recsys.record import MAX_BYTES
 from streams import topics
 from streams.driver import ChunkConsumer, Records
@@ -35,6 +38,7 @@ class Counting:
         self._outbox = outbox
         self.partitions = partitions
         self._seal = Seal.of(settings.secret, settings.topic(topics.EVENTS), partitions)
+        self._form = form_of(layout_of(settings.topic(topics.EVENTS), partitions, settings.rules))
         self._rejected_partitions = rejected_partitions
         self._events = settings.topic(topics.EVENTS)
         self._rejected = settings.topic(topics.REJECTED)
@@ -83,7 +87,7 @@ class Counting:
         for chunk in chunks:
             await self._check_continuity(consumer, chunk)
             with self._engine.stages.timed("decode"):
-                found = sort_records(chunk.records, chunk.tp.partition, self._seal)
+                found = sort_records(chunk.records, chunk.tp.partition, self._seal, self._form)
             await self._set_aside(chunk.tp.partition, found)
             rejected = [r.record.offset for r in found.rejected]
             foreign = [f.record.offset for f in found.foreign]
@@ -146,7 +150,8 @@ class Counting:
         """Writes messages to the homes of other users: they are acknowledged before what they came of is committed."""
         written = []
         for letter in letters:
-            home, value = home_partition(letter.home_id, self.partitions), joins.encode(letter.message)
+            home = home_partition(letter.home_id, self.partitions)
+            value = joins.encode(replace(letter.message, form=self._form))
             origin = Origin(letter.partition, letter.offset, letter.message.event_time)
             header = self._seal.header(origin, home, value, JOINING)
             written.append(Letter(home, letter.home_id.encode(), value, [(JOINING, header)]))

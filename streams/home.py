@@ -34,8 +34,8 @@ class Sorted(NamedTuple):
     rejected: list[Rejected]
     foreign: list[Foreign]
     leftover: list[ConsumerRecord]
-    """Records that workers sent under another number of partitions: what they came of is counted anew under this one, and they
-    are sent anew."""
+    """Records that workers sent under another number of partitions, or by other rules: what they came of is counted anew under
+    these, and they are sent anew."""
 
 
 class Sent(NamedTuple):
@@ -58,8 +58,8 @@ def home_partition(home_id: str, partitions: int) -> int:
     return int((murmur2(home_id.encode()) & 0x7FFFFFFF) % partitions)
 
 
-def sort_records(records: Iterable[ConsumerRecord], partition: int, seal: Seal) -> Sorted:
-    """Decodes the records of one partition and says what becomes of each."""
+def sort_records(records: Iterable[ConsumerRecord], partition: int, seal: Seal, form: str = "") -> Sorted:
+    """Decodes the records of one partition and says what becomes of each; messages of another `form` are left over."""
     found = Sorted([], [], [], [])
     for record in records:
         sent = read_sent(record, partition, seal) if record.headers else None
@@ -68,8 +68,15 @@ def sort_records(records: Iterable[ConsumerRecord], partition: int, seal: Seal) 
             continue
         origin = sent and sent.origin
         if sent and sent.name == JOINING:
-            message = joins.decode(record.value)
-            found.arrivals.append(Arrival(record.offset, joins.event_of(message), sent.origin[:2], message))
+            try:
+                message = joins.decode(record.value, form)
+            except joins.BadMessage as bad:
+                found.rejected.append(Rejected(record, str(bad)))
+                continue
+            if message.form == form:
+                found.arrivals.append(Arrival(record.offset, joins.event_of(message), sent.origin[:2], message))
+            else:
+                found.leftover.append(record)
             continue
         try:
             event = decode(record.value, origin.timestamp_ms if origin else record.timestamp)

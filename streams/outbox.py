@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
 from typing import NamedTuple
 
 from aiokafka import AIOKafkaProducer
@@ -54,11 +53,8 @@ class Outbox:
         if not messages:
             return  # of a topic that nothing is written to, there may be none
         partitions = await self.partitions(topic)
-        letters: dict[int, list[Letter]] = {}
-        for key, value, headers in messages:
-            home = home_partition(key.decode(), partitions)
-            letters.setdefault(home, []).append(Letter(home, key, value, headers))
-        await asyncio.gather(*(self._publish(topic, partition, theirs) for partition, theirs in letters.items()))
+        letters = (Letter(home_partition(key.decode(), partitions), key, value, headers) for key, value, headers in messages)
+        await asyncio.gather(*(self._publish(topic, *theirs) for theirs in by_partition(letters)))
 
     async def _publish(self, topic: str, partition: int, letters: Sequence[Letter]) -> None:
         # One future a batch: the producer's `send` makes one a message, which costs more than all else about it.
@@ -67,9 +63,7 @@ class Outbox:
 
     async def deliver(self, topic: str, letters: Iterable[Letter]) -> None:
         """Writes letters to their partitions, each partition's in order: none is written if one before it was not."""
-        by_partition = sorted(letters, key=lambda letter: letter.partition)
-        for partition, group in groupby(by_partition, key=lambda letter: letter.partition):
-            await self._deliver(topic, partition, list(group))
+        await asyncio.gather(*(self._deliver(topic, *theirs) for theirs in by_partition(letters)))
 
     async def _deliver(self, topic: str, partition: int, letters: Sequence[Letter]) -> None:
         for batch in self._batches(topic, letters):
@@ -92,3 +86,15 @@ class Outbox:
     async def partitions(self, topic: str) -> int:
         """How many partitions the topic has."""
         return len(await self._producer.partitions_for(topic))
+
+
+def by_partition(letters: Iterable[Letter]) -> Iterable[tuple[int, list[Letter]]]:
+    """The letters of each partition, in order.
+
+    >>> [(partition, len(theirs)) for partition, theirs in by_partition([Letter(n, None, b"", ()) for n in (1, 0, 1)])]
+    [(1, 2), (0, 1)]
+    """
+    found: dict[int, list[Letter]] = {}
+    for letter in letters:
+        found.setdefault(letter.partition, []).append(letter)
+    return found.items()

@@ -35,7 +35,7 @@ BUSY_ROUND_S = 2.0
 ROUND_SHARE = 0.1
 """A round should take no more than this share of the time: after a long one the next waits longer, up to `BUSY_ROUND_S`."""
 LEARNED_S = 1.0
-"""How often what was learned is written: a crash costs no more of it."""
+"""How often what was learned is written, in rounds: a crash costs no more of it, or what came since the last round."""
 LOOK_S = 5.0
 """How often a worker that publishes nothing looks whether its published marks were moved back."""
 SETTLE_S = 5.0

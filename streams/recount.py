@@ -15,6 +15,7 @@ from kafka.partitioner.default import murmur2
 from recsys.customers.user import BadUser, Consent
 from recsys.customers.user import decode as decode_user
 from recsys.events import ANONYMOUS, Event, InvalidEvent, Kind, decode
+from recsys.layout import form_of, layout_of
 from recsys.rules import Rules
 from streams.brokers import Brokers
 from streams.seal import FORWARDED, JOINING, Origin, Seal
@@ -89,6 +90,7 @@ class Recount:
         self.partitions = partitions
         self.topic = topic
         self.secrets = secrets
+        self.form = form_of(layout_of(topic, partitions, rules))
         self.interactions: Counter[str] = Counter()
         self.pairs: Counter[Pair] = Counter()
         """By the two items' ids, the smaller first."""
@@ -186,6 +188,9 @@ class Recount:
     def receive(self, record: Record, origin: Origin) -> None:
         """Takes a message on a visitor who joins a customer."""
         said = msgspec.json.decode(record.value or b"", type=dict[str, Any])
+        if said["form"] != self.form:
+            self.repeats += 1  # of other rules: it is sent by these, too
+            return
         visitor, customer = said["anonymous_id"], said["user_id"]
         route = (record.partition, origin.partition)
         is_new = origin.offset > self.letters.get(route, -1)

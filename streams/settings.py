@@ -100,7 +100,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     secret: Annotated[
         str,
         Meta(
-            description="signs forwarded records, the same for all workers; of several, with commas, the first signs",
+            description="signs what workers write to `events`, the same for all; of several, with commas, the first signs",
             pattern=r"^([^,\s]+(\s*,\s*[^,\s]+)*)?\Z",
         ),
     ] = ""

@@ -5,7 +5,7 @@ one: on the topics first, then in Redis, and the account after what was told of 
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 import msgspec
 
@@ -42,9 +42,11 @@ class Withdrawal:
         self._recommendations = settings.topic(topics.RECOMMENDATIONS)
         self._customers = settings.topic(topics.CUSTOMERS)
 
-    async def of(self, partition: int, users: Sequence[str]) -> None:
+    async def of(self, partition: int, users: Sequence[str], lately: Set[str] = frozenset()) -> None:
         """Takes back what these users refuse, whose home is this partition of `events`; where there is nothing, nothing is
         done. From now on they must be among the refusals of the engine, which no batch disregards that begins after this one.
+
+        Who said so `lately` is deleted on the topic of customers in any case: Redis may have forgotten what it still has.
         """
         personal = [user for user in users if user in self._refusals.personalise]
         if personal:
@@ -52,7 +54,7 @@ class Withdrawal:
                 await self._replace_recommendations(personal)
         analysed = [user for user in users if user in self._refusals.analyse]
         if analysed and self._keeps_accounts:
-            await self._take_accounts(partition, analysed)
+            await self._take_accounts(partition, analysed, lately)
 
     async def _replace_recommendations(self, users: Sequence[str]) -> None:
         """What was recommended to them becomes what would be to anybody."""
@@ -73,7 +75,7 @@ class Withdrawal:
         )
         await self._store.put([Entry(self._keys.recs(user), value, self._retention_s) for user, value in written])
 
-    async def _take_accounts(self, partition: int, users: Sequence[str]) -> None:
+    async def _take_accounts(self, partition: int, users: Sequence[str], lately: Set[str]) -> None:
         """They are no customers any more."""
         async with self._counting.between_batches():
             pass  # what was begun before they refused is counted, so that it is seen
@@ -81,7 +83,7 @@ class Withdrawal:
             told = await self._store.read([[self._keys.customer(user)] for user in users])
             kept = await self._engine.erasure.having_accounts(partition, users)
             published = {user: value for user, [value] in zip(users, told, strict=True) if value is not None}
-            known = [user for user in users if user in published or user in kept]
+            known = [user for user in users if user in published or user in kept or user in lately]
             await self._outbox.publish(self._customers, [(user.encode(), None, ()) for user in known])
             gone = [Replacement(self._keys.customer(user), value, None) for user, value in published.items()]
             if gone:

@@ -21,6 +21,7 @@ from recsys.keys import Keys
 from recsys.layout import claim, layout_of
 from recsys.popularity import POPULAR_TO_SPARE
 from recsys.ranking.features import FEATURES
+from recsys.ranking.told import KIND_SHARE
 from recsys.recommendation import LEAST_SHARE, encode
 from recsys.store import Entry, Store, Swap
 from streams.cli import main
@@ -106,7 +107,13 @@ def told_together(reasons: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The reasons as a recommendation has them: what adds little with what adds most, recent items first."""
     viewed = [r for r in reasons if r["kind"] == "also_viewed"]
     others = [r for r in reasons if r["kind"] != "also_viewed"]
-    return small_with_most(small_with_most(viewed, LEAST_SHARE) + others, LEAST_SHARE)
+    found = small_with_most(viewed, LEAST_SHARE) + others
+    trending = next((r for r in found if r["kind"] == "trending" and r["share"] < LEAST_SHARE), None)
+    most = max(found, key=lambda r: float(r["share"]))
+    if trending and trending is not most:
+        found.remove(trending)
+        found[found.index(most)] = most | {"share": most["share"] + trending["share"]}
+    return small_with_most(found, LEAST_SHARE * KIND_SHARE)
 
 
 def small_with_most(reasons: list[dict[str, Any]], least: float) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from test_rank import START_MS, Shop, event
 from recsys.events import Event, Kind
 from recsys.hashing import hash_id
 from recsys.learners import unpack
+from recsys.ranking.told import KIND_SHARE
 from recsys.recommendation import LEAST_SHARE, Reason, RecommendedItem
 from recsys.rules import Rules
 
@@ -103,7 +104,11 @@ def assert_terms_are(item: RecommendedItem, recent: list[str], terms: list[float
     least = LEAST_SHARE * item.score
     own = sum(term for name, term in zip(recent, terms[:5], strict=False) if name == item.item_id)
     rest = {("repeat", item.item_id): terms[5] + own, ("trending", None): terms[6]}
-    expected = told_together(told_together(viewed, least) | rest, least)
+    all_told = told_together(viewed, least) | rest
+    if 0 < all_told["trending", None] < least:
+        most = max(all_told, key=lambda name: all_told[name])
+        all_told[most] += all_told.pop(("trending", None)) if most != ("trending", None) else 0.0
+    expected = told_together(all_told, least * KIND_SHARE)
     found = terms_of(item)
     assert set(found) <= set(expected)
     for what, term in expected.items():

@@ -138,3 +138,23 @@ def test_a_message_under_another_number_of_partitions_is_left_to_what_it_came_of
     header = Seal.of("key", "events", 3).header(ORIGIN, 0, ASKED, JOINING)
     found = sort_records([record(ASKED, headers=((JOINING, header),))], 0, SEAL)
     assert (len(found.leftover), len(found.arrivals), len(found.foreign)) == (1, 0, 0)
+
+
+def test_a_message_by_other_rules_is_left_to_what_it_came_of() -> None:
+    header = SEAL.header(ORIGIN, 3, ASKED, JOINING)
+    found = sort_records([record(ASKED, headers=((JOINING, header),))], 3, SEAL, "another form")
+    assert (len(found.leftover), len(found.arrivals), len(found.rejected)) == (1, 0, 0)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"{}",
+        b"[",
+        joins.encode(Joined("v", "u1", NOW_MS, b"no account", b"")),
+        joins.encode(Joined("v", "u1", 0, b"\x90", b"?")),
+    ],
+)
+def test_what_has_a_genuine_seal_and_cannot_be_read_is_set_aside(value: bytes) -> None:
+    [rejected] = sort_records([record(value, headers=((JOINING, SEAL.header(ORIGIN, 3, value, JOINING)),))], 3, SEAL).rejected
+    assert rejected.reason.startswith("no message of a worker, though it has the seal of one: ")

@@ -64,7 +64,7 @@ def settle(
     leaves = False
     for offset, event, _, message in fresh:
         theirs = accounts.get(event.user_id)
-        if theirs is None:
+        if theirs is None or (isinstance(message, Identification) and message.user_id in refuse):
             continue
         if event.user_id not in before:
             before[event.user_id] = _standing(theirs, rates)

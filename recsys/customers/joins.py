@@ -13,6 +13,7 @@ from typing import NamedTuple, TypeAlias
 import msgspec
 from msgspec import Struct
 
+from recsys import histories
 from recsys.customers import account as accounts
 from recsys.customers.account import Account, Joins, Part
 from recsys.customers.days import day_of
@@ -30,6 +31,8 @@ class Identification(Struct, frozen=True, tag_field="event_type", tag="identify"
     user_id: str
     event_time: int
     """Of the event that had both, in milliseconds."""
+    form: str = ""
+    """Of the state in which it was made (`recsys.layout.form_of`): in another one it is made anew."""
 
 
 class Joined(Struct, frozen=True, tag_field="event_type", tag="joined"):
@@ -40,6 +43,8 @@ class Joined(Struct, frozen=True, tag_field="event_type", tag="joined"):
     event_time: int
     account: bytes
     history: bytes
+    form: str = ""
+    """As of an `Identification`."""
 
     @property
     def part(self) -> Part:
@@ -69,14 +74,24 @@ _decoder = msgspec.json.Decoder(Message)
 encode = msgspec.json.Encoder().encode
 
 
-def decode(value: bytes) -> Message:
-    """The message in a record that a worker wrote.
+class BadMessage(ValueError):
+    """A record with a genuine seal, and no message: somebody who knows the secret made it."""
 
-    >>> message = Joined("v1", "u1", 10**12, b"...", b"")
+
+def decode(value: bytes, form: str = "") -> Message:
+    """The message in a record that a worker wrote; what it brings can be read where it is of this form. Raises `BadMessage`.
+
+    >>> message = Joined("v1", "u1", 10**12, accounts.pack(Account()), b"")
     >>> decode(encode(message)) == message
     True
     """
-    message: Message = _decoder.decode(value)
+    try:
+        message: Message = _decoder.decode(value)
+        if isinstance(message, Joined) and message.form == form:
+            accounts.unpack(message.account)
+            histories.unpack([message.history or None], 1)
+    except ValueError as error:
+        raise BadMessage(f"no message of a worker, though it has the seal of one: {error}") from None
     return message
 
 

@@ -12,6 +12,9 @@ from recsys.ranking.rank import Ranked
 
 WHOLE = 1000
 """Shares are whole thousandths."""
+KIND_SHARE = 0.3
+"""Kinds of the user's own are told from so much less on than one recent item among others; that an item is popular says least,
+and is told like these."""
 
 
 class Told(NamedTuple):
@@ -32,7 +35,8 @@ def told(ranked: Ranked, least: float) -> Told:
     """The terms of each item.
 
     What an item's own row says for it is a repeat, like its having been met in this session. Recent items that add less
-    than `least` of the score are told together with the one that adds most; then the same with all terms.
+    than `least` of the score are told together with the one that adds most, and so is popularity with what adds most of all;
+    then the same with all terms and `KIND_SHARE` of `least`.
     """
     room = ranked.item.size * TERMS
     found = Told(
@@ -90,7 +94,9 @@ def _shares(ranked: Ranked, u: int, i: int, least: float, share: F64) -> None:
         share[t] /= together
     _tell_together(share[:RECENT], least)
     _tell_together(share[ALIKE_TERMS:], least)
-    _tell_together(share, least)
+    if share[TRENDING_TERM] < least:
+        _tell_with_most(share, TRENDING_TERM)
+    _tell_together(share, least * KIND_SHARE)
 
 
 @compiled
@@ -99,8 +105,16 @@ def _tell_together(share: F64, least: float) -> None:
     most = np.argmax(share)
     for t in range(len(share)):
         if t != most and share[t] < least:
-            share[most] += share[t]
-            share[t] = 0.0
+            _tell_with_most(share, t)
+
+
+@compiled
+def _tell_with_most(share: F64, t: int) -> None:
+    """Adds one of these to the largest of them, if it is another."""
+    most = np.argmax(share)
+    if t != most:
+        share[most] += share[t]
+        share[t] = 0.0
 
 
 @compiled
