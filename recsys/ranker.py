@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
@@ -26,7 +27,7 @@ from recsys.ranking.features import added
 from recsys.ranking.hiding import hidden
 from recsys.ranking.lessons import learn_from
 from recsys.ranking.past import Past, past
-from recsys.ranking.rank import Ranked, level_of, rank, recent_items, room_for
+from recsys.ranking.rank import Missing, Ranked, level_of, rank, recent_items, room_for
 from recsys.returning import purchases
 from recsys.returning.candidates import EVERYTHING
 from recsys.returning.purchases import Purchases
@@ -37,10 +38,15 @@ R = TypeVar("R")
 
 FRESH_S = 5.0
 """Rows of neighbours' neighbours that others may have changed are read again after this long."""
+NO_ITEMS = np.empty(0, np.uint64)
 MANY = 50
 """Users from whom on a ranking takes much longer than to hand it to a thread, which is a tenth of a millisecond."""
 LOOKS = 3
 """A ranking that finds something missing is made again with it: first rows may be missing, then items that these have met."""
+
+
+def nothing() -> None:
+    """Does nothing."""
 
 
 class Asked(NamedTuple):
@@ -79,6 +85,22 @@ def asked(
     )
     theirs = Histories._make(column[at] for column in users.histories)
     return Asked(theirs, current, new[at], np.array(partitions, np.int32), returning, customers)
+
+
+class Part(NamedTuple):
+    """Some of the users for whom to rank, ranked alike."""
+
+    ranked: Ranked
+    """Where their best items go."""
+    which: I64
+    """The places of those who are to be ranked for."""
+    users: Past
+    out: U64
+    """Users × items that are not shown to them."""
+    popular: Popular
+    """With what is filled up."""
+    of: I32
+    """Whose weights are a user's."""
 
 
 class Overview(NamedTuple):
@@ -126,9 +148,9 @@ class Ranker:
         self._memory.put(merged.rows, now_s)
         self._buying.remember(merged.sold, now_s)
         out = self._left_out(asked, users, share, self._rules)
-        ranked = await self._best(asked, users, out, popular, learned, of, self._rules.top_n, now_s)
+        learn = partial(self._learn, asked, users, likely, learned, of) if self._rules.learner else nothing
+        ranked = await self._best(asked, users, out, popular, learned, of, self._rules.top_n, now_s, learn)
         if self._rules.learner:
-            await beside(len(of), self._learn, asked, users, likely, learned, of)
             self.learners.changed(partitions)
         return ranked
 
@@ -213,49 +235,56 @@ class Ranker:
 
     async def _best(
         self, asked: Asked, users: Past, out: U64, popular: Popular, learned: Sequence[Learned], of: I32, top_n: int,
-        now_s: float,
+        now_s: float, afterwards: Callable[[], None] = nothing,
     ) -> Ranked:  # fmt: skip
-        """The `top_n` best of each user, and the counts behind their scores; `of` says whose `learned` is a user's."""
+        """The `top_n` best of each user, and the counts behind their scores; `of` says whose `learned` is a user's.
+
+        `afterwards` is done then.
+        """
         weights: F64 = np.stack([each.clicks.weight for each in learned])
-        ranked = room_for(len(asked.new), top_n)
-        at = asked.returning
-        visitors = np.setdiff1d(np.arange(len(asked.new)), at)
-        await self._rank(ranked, visitors, users, out, popular, weights, of, now_s)
-        if len(at):
-            theirs = past(asked.customers.histories, self._rules)
-            clicks = room_for(len(at), len(self._desk.entry))
-            await self._rank(clicks, np.arange(len(at)), theirs, out[at], self._nothing, weights, of[at], now_s)
-            await beside(len(at), self._blend, asked, clicks, out, popular, learned, of, ranked)
-        await beside(len(of), count, ranked, users, at, asked.customers.purchases, self._memory.known, popular)
+        ranked, at = room_for(len(asked.new), top_n), asked.returning
+        clicks = room_for(len(at), len(self._desk.entry))
+        theirs = past(asked.customers.histories, self._rules)
+        await self._rank(
+            [
+                Part(ranked, np.setdiff1d(np.arange(len(asked.new)), at), users, out, popular, of),
+                Part(clicks, np.arange(len(at)), theirs, out[at], self._nothing, of[at]),
+            ],
+            weights, now_s,
+        )  # fmt: skip
+
+        def finish() -> None:
+            if len(at):
+                self._blend(asked, clicks, out, popular, learned, of, ranked)
+            count(ranked, users, at, asked.customers.purchases, self._memory.known, popular)
+            afterwards()
+
+        await beside(len(of), finish)
         return ranked
 
-    async def _rank(
-        self, ranked: Ranked, which: I64, users: Past, out: U64, popular: Popular, weights: F64, of: I32, now_s: float
-    ) -> None:
-        """Ranks by clicks for the users in the places `which`, until nothing is missing."""
+    async def _rank(self, parts: Sequence[Part], weights: F64, now_s: float) -> None:
+        """Ranks by clicks for the users of some parts, until nothing is missing."""
         since_s = self._items.old_since(now_s, FRESH_S)
         for look in range(LOOKS):
-            missing = await beside(
-                len(which),
-                rank,
-                ranked,
-                which,
-                users,
-                out,
-                self._memory.known,
-                popular,
-                weights,
-                of,
-                self._desk,
-                self._rules,
+            parts = [part for part in parts if len(part.which)]
+            missing = await beside(sum(len(part.which) for part in parts), self._rank_parts, parts, weights, since_s)
+            items = np.unique(np.concatenate([NO_ITEMS, *(each.items for each in missing)]))
+            if not len(items) or look == LOOKS - 1:
+                return
+            found, _ = await self._items.load(items)
+            self._memory.put(found, now_s)
+            self._memory.put_absent(np.setdiff1d(items, found.item))
+            parts = [part._replace(which=each.users) for part, each in zip(parts, missing, strict=True)]
+
+    def _rank_parts(self, parts: Sequence[Part], weights: F64, since_s: float) -> list[Missing]:
+        known = self._memory.known
+        return [
+            rank(
+                part.ranked, part.which, part.users, part.out, known, part.popular, weights, part.of, self._desk, self._rules,
                 since_s,
             )
-            if not len(missing.items) or look == LOOKS - 1:
-                return
-            found, _ = await self._items.load(missing.items)
-            self._memory.put(found, now_s)
-            self._memory.put_absent(np.setdiff1d(missing.items, found.item))
-            which = missing.users
+            for part in parts
+        ]  # fmt: skip
 
     def _blend(
         self, asked: Asked, clicks: Ranked, out: U64, popular: Popular, learned: Sequence[Learned], of: I32, ranked: Ranked

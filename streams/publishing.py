@@ -129,9 +129,9 @@ class Publishing:
     async def drain(self) -> None:
         """Returns when all that was taken is published, and what was learned of it is written."""
         await self._waiting.join()
+        await self._write_learned(self.marks.offsets)
         await self._round()
         await self.cold.make()
-        await self._write_learned(self.marks.offsets)
 
     async def settle(self, revoked: Collection[int]) -> None:
         """Returns when nothing of the revoked partitions is being published; not later than the group may wait for it."""
