@@ -90,7 +90,6 @@ class Recount:
         self.partitions = partitions
         self.topic = topic
         self.secrets = secrets
-        self.form = form_of(layout_of(topic, partitions, rules))
         self.interactions: Counter[str] = Counter()
         self.pairs: Counter[Pair] = Counter()
         """By the two items' ids, the smaller first."""
@@ -188,7 +187,7 @@ class Recount:
     def receive(self, record: Record, origin: Origin) -> None:
         """Takes a message on a visitor who joins a customer."""
         said = msgspec.json.decode(record.value or b"", type=dict[str, Any])
-        if said["form"] != self.form:
+        if said["form"] != form_of(layout_of(self.topic, self.partitions, self.rules)):
             self.repeats += 1  # of other rules: it is sent by these, too
             return
         visitor, customer = said["anonymous_id"], said["user_id"]
