@@ -39,7 +39,7 @@ def measured(system: LocalSystem, tmp_path_factory: pytest.TempPathFactory) -> d
     page = folder / "page.html"
     done = subprocess.run(
         [*BENCH, "--broker", system.broker, "--redis", system.redis_url, "--report", str(page), "--json"],
-        env=environment(folder), capture_output=True, text=True, check=False,
+        env=environment(folder), cwd=folder, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)

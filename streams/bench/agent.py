@@ -14,6 +14,7 @@ import faust
 import uvloop
 
 from streams.app import group_id
+from streams.driver import App
 from streams.settings import Settings
 
 TELL_S = 0.1
@@ -33,8 +34,8 @@ class Seen:
 
 
 def stock_app(settings: Settings) -> faust.App:
-    """An app with Faust's defaults; only what would open a port or make topics is off."""
-    return faust.App(
+    """An app with Faust's defaults; only what would open a port, or make topics or folders, is off."""
+    return App(
         group_id(settings),
         broker=settings.broker,
         broker_credentials=settings.brokers.credentials(),
