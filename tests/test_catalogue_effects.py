@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 from aiokafka import ConsumerRecord, TopicPartition
+from dying import Dying
 
 from recsys.catalogue.catalogue import Catalogue
 from recsys.hashing import hash_item
@@ -409,28 +410,8 @@ def test_what_is_deleted_stays_so_when_the_log_has_forgotten_it(log: Log) -> Non
 def test_a_worker_that_ends_before_any_of_its_writes_leaves_no_effect_undone(log: Log, writes: int) -> None:
     """It dies when it is about to make its write number `writes`."""
 
-    class Dying(MemoryStore):
-        left = writes
-
-        def _count(self) -> None:
-            self.left -= 1
-            if self.left == -1:
-                raise ConnectionError
-
-        async def put(self, *arguments: Any) -> bool:
-            self._count()
-            return await super().put(*arguments)
-
-        async def swap(self, *arguments: Any) -> list[bool]:
-            self._count()
-            return await super().swap(*arguments)
-
-        async def replace(self, *arguments: Any) -> list[bool]:
-            self._count()
-            return await super().replace(*arguments)
-
     async def test() -> None:
-        store, desk = Dying(), Desk()
+        store, desk = Dying(writes), Desk()
         store.values[KEYS.recs("u")] = recommendation("a", "b", "c")
         first = One(log, store, desk)
         try:

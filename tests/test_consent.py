@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any, cast
 
 import pytest
+from dying import Dying
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle import Record, home_partition
@@ -404,29 +405,6 @@ def test_who_has_the_home_partition_takes_back_and_looks_after_all_when_it_takes
         one.task.cancel()
 
     asyncio.run(test())
-
-
-class Dying(MemoryStore):
-    """A store, and the desk in front of it, whose worker dies after so many writes."""
-
-    left = 1_000_000
-
-    def count(self) -> None:
-        self.left -= 1
-        if self.left < 0:
-            raise ConnectionError
-
-    async def put(self, *arguments: Any) -> bool:
-        self.count()
-        return await super().put(*arguments)
-
-    async def swap(self, *arguments: Any) -> list[bool]:
-        self.count()
-        return await super().swap(*arguments)
-
-    async def replace(self, *arguments: Any) -> list[bool]:
-        self.count()
-        return await super().replace(*arguments)
 
 
 @pytest.mark.parametrize("writes", range(6))

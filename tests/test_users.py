@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import pytest
 from click.testing import CliRunner, Result
+from dying import Dying
 from hypothesis import given
 from hypothesis import strategies as st
 from kafka import KafkaProducer
@@ -269,28 +270,8 @@ def test_each_partition_is_read_by_its_owner_alone_and_from_its_mark(log: Log) -
 
 @pytest.mark.parametrize("writes", range(12))
 def test_a_worker_that_ends_before_any_of_its_writes_leaves_nothing_undone(log: Log, writes: int) -> None:
-    class Dying(MemoryStore):
-        left = writes
-
-        def _count(self) -> None:
-            self.left -= 1
-            if self.left == -1:
-                raise ConnectionError
-
-        async def put(self, *arguments: Any) -> bool:
-            self._count()
-            return await super().put(*arguments)
-
-        async def swap(self, *arguments: Any) -> list[bool]:
-            self._count()
-            return await super().swap(*arguments)
-
-        async def replace(self, *arguments: Any) -> list[bool]:
-            self._count()
-            return await super().replace(*arguments)
-
     async def test() -> None:
-        store, desk = Dying(), Desk()
+        store, desk = Dying(writes), Desk()
         say(log)
         first = One(log, store, desk)
         with pytest.raises(ConnectionError):
