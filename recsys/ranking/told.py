@@ -95,7 +95,7 @@ def _shares(ranked: Ranked, u: int, i: int, least: float, share: F64) -> None:
     _tell_together(share[:RECENT], least)
     _tell_together(share[ALIKE_TERMS:], least)
     if share[TRENDING_TERM] < least:
-        _tell_with_most(share, TRENDING_TERM)
+        _tell_with(share, TRENDING_TERM, np.argmax(share))
     _tell_together(share, least * KIND_SHARE)
 
 
@@ -104,14 +104,13 @@ def _tell_together(share: F64, least: float) -> None:
     """Adds those of these that are small to the largest of them."""
     most = np.argmax(share)
     for t in range(len(share)):
-        if t != most and share[t] < least:
-            _tell_with_most(share, t)
+        if share[t] < least:
+            _tell_with(share, t, most)
 
 
 @compiled
-def _tell_with_most(share: F64, t: int) -> None:
-    """Adds one of these to the largest of them, if it is another."""
-    most = np.argmax(share)
+def _tell_with(share: F64, t: int, most: int) -> None:
+    """Adds one of these to the largest of them, if that is another."""
     if t != most:
         share[most] += share[t]
         share[t] = 0.0

@@ -8,33 +8,11 @@ from typing import Any
 
 from recsys import stages
 from recsys.evaluation.charts import chart_library, chart_options, drawn
-from recsys.webpage import STYLE
+from recsys.webpage import document
 from streams.bench.measured import Measured
 from streams.bench.tables import Table, facts, of_stage, tables
 from streams.bench.targets import at, spread
 
-PAGE = Template("""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Freshet: benchmark</title>
-<style>
-$style
-</style>
-</head>
-<body>
-<h1>Freshet: benchmark</h1>
-<dl>$facts</dl>
-<div class="charts">
-$charts
-</div>
-$tables
-</body>
-</html>
-""")
-FACT = Template("<div><dt>$name</dt><dd>$value</dd></div>")
 TABLE = Template("""<h2>$title</h2>
 <div class="wide"><table><thead><tr>$heads</tr></thead><tbody>
 $rows
@@ -65,12 +43,8 @@ def write_report(path: Path, measured: Measured) -> None:
 
 
 def page(measured: Measured) -> str:
-    return PAGE.substitute(
-        style=STYLE,
-        facts="".join(FACT.substitute(name=escape(name), value=escape(value)) for name, value in facts(measured)),
-        charts="\n".join(charts(measured)),
-        tables="\n".join(map(_table, tables(measured))),
-    )
+    body = "\n".join(('<div class="charts">', *charts(measured), "</div>", *map(_table, tables(measured))))
+    return document("Freshet: benchmark", facts(measured), body)
 
 
 def _table(table: Table) -> str:
