@@ -10,6 +10,7 @@ the histories have not changed, and each item shard takes only the deltas that a
 from collections.abc import Iterable, Sequence
 from itertools import compress
 
+import msgspec
 import numpy as np
 
 from recsys import histories, marks, popularity
@@ -35,19 +36,20 @@ from recsys.histories import Histories
 from recsys.index import among, distinct
 from recsys.item_shards import ItemShards, StateMoved, damaged
 from recsys.keys import AFTER, TOGETHER, VIEWED, Keys
+from recsys.listing import listed
 from recsys.marks import UserMark
 from recsys.merging import Given
-from recsys.ranker import Ranker, asked
+from recsys.ranker import Ranker, asked, beside
 from recsys.ranking.rank import recent_items
 from recsys.recommendation import (
     Neighbours,
     Reason,
     Recommendation,
     RecommendedItem,
+    Written,
     hashes_to_name,
     instant,
     neighbours,
-    recommended,
     strongest,
     trending,
 )
@@ -178,6 +180,10 @@ class Engine:
         return Counted(ends, lost, newest, ranked, folded.before, new, customers, merged, touched)
 
     async def recommend(self, counted: Counted, now_ms: int) -> list[tuple[Newest, Recommendation]]:
+        """What `answers` makes, as objects."""
+        return [(newest, message.read()) for newest, message in await self.answers(counted, now_ms)]
+
+    async def answers(self, counted: Counted, now_ms: int) -> list[tuple[Newest, Written]]:
         """A recommendation for each user whose history was changed, with the event that it answers.
 
         Who refuses a personal one gets what somebody would of whom only that event is known.
@@ -208,17 +214,19 @@ class Engine:
             cold = await self.landings.shown(strangers, left_out)
         answers, generated_at = [], instant(now_ms)
         with self.stages.timed("encode"):
-            lists = [cold.get(n) or items for n, items in enumerate(recommended(ranked, names))]
+            lists = await beside(len(newest), listed, ranked, names)
+            for n, shown in cold.items():
+                lists[n] = msgspec.json.encode(shown) if shown else lists[n]
             for (user, each), personal, items in zip(counted.newest.items(), ranked.personal.tolist(), lists, strict=True):
                 event = each.arrival.event
-                message = Recommendation(
+                message = Written(
                     user_id=user,
                     recommendation_id=f"{each.partition:x}-{each.arrival.offset:x}-{now_ms:x}",
                     generated_at=generated_at,
                     event_id=event.event_id,
                     event_time=instant(event.time_ms),
                     strategy="opted_out" if user in opted_out else "personal" if personal else "cold_start",
-                    items=items,
+                    items=msgspec.Raw(items),
                 )
                 answers.append((each, message))
         self.take_out((message for _, message in answers), gone)
@@ -229,13 +237,11 @@ class Engine:
         """The items (hashes, rising) that the catalogue shows to nobody: another array as soon as they are others."""
         return self._catalogue.hidden
 
-    def take_out(self, messages: Iterable[Recommendation | Neighbours], before: U64) -> None:
+    def take_out(self, messages: Iterable[Written | Neighbours], before: U64) -> None:
         """Takes out of messages what was hidden since `hidden` was `before`: while they were made."""
         late = self._catalogue.hidden_since(before)
         for message in messages if late else ():
-            for place in range(len(message.items) - 1, -1, -1):
-                if hash_item(message.items[place].item_id) in late:
-                    del message.items[place]
+            message.keep(lambda item: hash_item(item.item_id) not in late)
 
     async def customers(self, counted: Counted) -> list[tuple[Known, Customer]]:
         """A message for each customer of whom there is an event."""

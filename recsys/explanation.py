@@ -10,9 +10,10 @@ from msgspec import Struct
 from recsys.catalogue.shelf import EMPTY, Hidden, Shelf
 from recsys.compiled import U64
 from recsys.hashing import hash_item
+from recsys.listing import recommended
 from recsys.ranker import Overview
 from recsys.ranking.rank import Ranked
-from recsys.recommendation import Reason, Recommendation, RecommendedItem, Strategy, recommended
+from recsys.recommendation import Reason, Recommendation, RecommendedItem, Strategy
 from recsys.rules import Hideable
 from recsys.words import often, people, visits
 
@@ -182,7 +183,7 @@ def as_published(item: str, message: Recommendation) -> Published:
 
 def in_order(ranked: Ranked, names: Mapping[int, str]) -> list[RecommendedItem]:
     """The items of the one user, as they are published, but with all terms."""
-    return next(recommended(ranked, names, least=0.0))
+    return recommended(ranked, names, least=0.0)[0]
 
 
 def part_of(ranked: Ranked, part: slice) -> Ranked:

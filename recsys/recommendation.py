@@ -1,6 +1,6 @@
 """Recommendations and neighbour lists: from ranked arrays to the messages that the contract describes."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import repeat
 from typing import Literal, NamedTuple
 
@@ -11,10 +11,9 @@ from msgspec import Struct
 from recsys.calendar import HOUR_MS, MINUTE_MS, hour_name
 from recsys.compiled import F32, F64, I32, I64, U32, U64, compiled
 from recsys.hashing import NONE
+from recsys.index import distinct
 from recsys.popularity import Popular, decayed, first
-from recsys.ranking.features import ALIKE_TERMS, ALSO_BOUGHT_TERM, BOUGHT_AGAIN_TERM, REPEAT_TERM, TERMS, TRENDING_TERM
 from recsys.ranking.rank import Ranked
-from recsys.ranking.told import WHOLE, told
 from recsys.rows import Rows, worth
 from recsys.rules import Rules
 
@@ -22,15 +21,6 @@ DIGITS = 6
 """Digits of a published score."""
 SMALLEST = 1e-200
 """The smallest of them beside 0."""
-LEAST_SHARE = 0.5
-"""Recent items, and popularity, that add less of a score are not told one by one, or reasons would fill the message; other
-terms are told from less on (`recsys.ranking.told`)."""
-KINDS = np.full(TERMS, "also_viewed", object)
-"""Of each term the kind of reason."""
-KINDS[REPEAT_TERM], KINDS[TRENDING_TERM] = "repeat", "trending"
-KINDS[BOUGHT_AGAIN_TERM], KINDS[ALSO_BOUGHT_TERM] = "bought_again", "also_bought"
-KINDS[ALIKE_TERMS:] = "similar_content"
-
 Strategy = Literal[
     "personal", "cold_start", "opted_out",
     "item-based", "user-based", "content-based", "collaborative", "trending", "hybrid",
@@ -58,16 +48,41 @@ class RecommendedItem(Struct, gc=False):
     reasons: list[Reason]
 
 
-class Recommendation(Struct, omit_defaults=True):
-    """What the topic and Redis hold for a user: see the contract."""
+class Answer(Struct, omit_defaults=True):
+    """What the topic and Redis hold for a user beside the items: see the contract."""
 
     user_id: str
     recommendation_id: str
     generated_at: str
     event_time: str
     strategy: Strategy
+
+
+class Recommendation(Answer, omit_defaults=True):
+    """What the topic and Redis hold for a user."""
+
     items: list[RecommendedItem]
     event_id: str | None = None
+
+
+class Written(Answer, omit_defaults=True):
+    """The same with its items as JSON, as they come from `recsys.listing`: most are written and never looked at."""
+
+    items: msgspec.Raw
+    event_id: str | None = None
+
+    def keep(self, wanted: Callable[[RecommendedItem], bool]) -> None:
+        """Keeps those of the items that are wanted."""
+        self.items = msgspec.Raw(msgspec.json.encode([item for item in self.read().items if wanted(item)]))
+
+    def shorten(self) -> None:
+        """Keeps the first half of the items."""
+        items = self.read().items
+        self.items = msgspec.Raw(msgspec.json.encode(items[: len(items) // 2]))
+
+    def read(self) -> Recommendation:
+        """The same as objects."""
+        return msgspec.json.decode(encode(self), type=Recommendation)
 
 
 class Neighbour(Struct, omit_defaults=True, gc=False):
@@ -87,8 +102,12 @@ class Neighbours(Struct, omit_defaults=True):
     version: int = 0
     """Of the state that it shows; the last field, since a store compares it (`recsys.store.Entry`)."""
 
+    def keep(self, wanted: Callable[[Neighbour], bool]) -> None:
+        """Keeps those of the items that are wanted."""
+        self.items = [item for item in self.items if wanted(item)]
 
-def encode(message: Recommendation | Neighbours) -> bytes:
+
+def encode(message: Recommendation | Written | Neighbours) -> bytes:
     return msgspec.json.encode(message)
 
 
@@ -105,24 +124,7 @@ def instant(time_ms: float) -> str:
 
 def hashes_to_name(ranked: Ranked) -> set[int]:
     """The hashes of all items that stand in these recommendations and their reasons."""
-    return set(np.unique(np.concatenate((ranked.item, ranked.recent, ranked.source), axis=None)).tolist()) - {NONE}
-
-
-def recommended(ranked: Ranked, names: Mapping[int, str], least: float = LEAST_SHARE) -> Iterator[list[RecommendedItem]]:
-    """The items of each user, by falling score, ties by item id, each with its reasons; see `told` for `least`."""
-    found = told(ranked, least)
-    kinds, shares = KINDS[found.term].tolist(), (found.part / WHOLE).tolist()
-    reasons = list(map(Reason, kinds, shares, map(names.get, found.source.tolist()), found.behind.tolist()))
-    scores = rounded(ranked.score)
-    tied = (np.diff(scores, axis=1) == 0.0).any(axis=1).tolist()
-    ends = np.cumsum(found.terms).reshape(found.terms.shape)
-    begins = ends - found.terms
-    for u, ids in enumerate(ranked.item.tolist()):
-        columns = zip(map(names.get, ids), scores[u].tolist(), begins[u].tolist(), ends[u].tolist(), strict=True)
-        items = [RecommendedItem(name, score, reasons[begin:end]) for name, score, begin, end in columns if name]
-        if tied[u]:
-            items.sort(key=lambda item: (-item.score, item.item_id))
-        yield items
+    return set(distinct(np.concatenate((ranked.item, ranked.recent, ranked.source), axis=None)).tolist()) - {NONE}
 
 
 def rounded(scores: F64) -> F64:

@@ -17,7 +17,7 @@ from faust.types import TP
 from recsys.customers import message as customer_message
 from recsys.engine import Counted, Engine
 from recsys.keys import AFTER, TOGETHER, VIEWED, Keys
-from recsys.recommendation import Recommendation, encode
+from recsys.recommendation import Written, encode
 from recsys.store import Entry, Store
 from streams import topics
 from streams.cold_lists import ColdLists
@@ -166,7 +166,7 @@ class Publishing:
         if not self._trending_known:
             await self._publish_trending()
         of_customers = await self._about_customers(counted)
-        answers = await self._engine.recommend(counted, int(time.time() * 1000))  # nothing waits between this and its writing
+        answers = await self._engine.answers(counted, int(time.time() * 1000))  # nothing waits between this and its writing
         with self._engine.stages.timed("encode"):
             encoded = [(newest, message.user_id, within_a_record(message)) for newest, message in answers]
             entries = [Entry(self._keys.recs(user), value, self._retention_s) for _, user, value in encoded]
@@ -262,10 +262,10 @@ class Publishing:
             await self._store.put([Entry(self._keys.trending, encode(popular), version=popular.version)])
 
 
-def within_a_record(message: Recommendation) -> bytes:
+def within_a_record(message: Written) -> bytes:
     """The encoded message; of one that no broker would take, the first items."""
     value = encode(message)
     while len(value) > LARGEST_MESSAGE:
-        del message.items[len(message.items) // 2 :]
+        message.shorten()
         value = encode(message)
     return value

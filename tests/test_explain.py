@@ -19,10 +19,11 @@ from recsys.events import Event, Kind
 from recsys.explanation import Explanation
 from recsys.keys import Keys
 from recsys.layout import claim, layout_of
+from recsys.listing import LEAST_SHARE
 from recsys.popularity import POPULAR_TO_SPARE
 from recsys.ranking.features import FEATURES
 from recsys.ranking.told import KIND_SHARE
-from recsys.recommendation import LEAST_SHARE, encode
+from recsys.recommendation import encode
 from recsys.store import Entry, Store, Swap
 from streams.cli import main
 from streams.home import home_partition

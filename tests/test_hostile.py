@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import hypothesis
+import msgspec
 import pytest
 from hostile import LONGEST_REASON
 from hypothesis import given
@@ -17,7 +18,7 @@ from trial import PARTITIONS, trial
 from workers import Workers
 
 from recsys.events import LATEST_MS, InvalidEvent, decode
-from recsys.recommendation import Reason, Recommendation, RecommendedItem, encode
+from recsys.recommendation import Reason, RecommendedItem, Written, encode
 from recsys.record import DEEPEST
 from streams.publishing import LARGEST_MESSAGE, within_a_record
 from streams.settings import Settings
@@ -100,11 +101,10 @@ def test_a_strangers_text_in_a_reason_is_short_and_in_ascii(name: str) -> None:
 
 
 def test_recommendations_of_the_longest_ids_fit_into_a_record() -> None:
-    def message(items: int, item: str) -> Recommendation:
+    def message(items: int, item: str) -> Written:
         reasons = [Reason("also_viewed", 0.2, item) for _ in range(5)]
-        return Recommendation(
-            "u", "r", "t", "t", "personal", [RecommendedItem(item, 1.0, reasons) for _ in range(items)], "e" * 65_000
-        )
+        listed = msgspec.json.encode([RecommendedItem(item, 1.0, reasons) for _ in range(items)])
+        return Written("u", "r", "t", "t", "personal", msgspec.Raw(listed), "e" * 65_000)
 
     assert len(encode(message(500, "\x01" * 128))) > LARGEST_MESSAGE
     shortened = json.loads(within_a_record(message(500, "\x01" * 128)))

@@ -11,8 +11,9 @@ from test_rank import START_MS, Shop, event
 from recsys.events import Event, Kind
 from recsys.hashing import hash_id
 from recsys.learners import unpack
+from recsys.listing import LEAST_SHARE
 from recsys.ranking.told import KIND_SHARE
-from recsys.recommendation import LEAST_SHARE, Reason, RecommendedItem
+from recsys.recommendation import Reason, RecommendedItem
 from recsys.rules import Rules
 
 KINDS = [Kind.CLICK, Kind.CLICK, Kind.BROWSE, Kind.PURCHASE]
