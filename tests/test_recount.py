@@ -269,5 +269,10 @@ def test_whoever_refuses_must_not_be_told_and_whoever_did_once_has_no_more_than_
     assert not list(customer_differences(result, {"u": part}, once)) + list(customer_differences(result, {}, once))
     assert list(customer_differences(result, {"u": part.replace(b"1", b"2")}, once))
     assert list(customer_differences(result, {"u": part}))
-    assert not list(refusal_differences(now, {"u": b'{"strategy":"opted_out"}'}, {"u": None}))
-    assert len(list(refusal_differences(now, {"u": b'{"strategy":"cold_start"}'}, {"u": whole}))) == 2
+    stranger, personal = {"u": b'{"strategy":"opted_out"}'}, {"u": b'{"strategy":"cold_start"}'}
+    assert not list(refusal_differences(now, stranger, stranger, {"u": None}))
+    assert [line.split(", and ")[1] for line in refusal_differences(now, personal, personal, {"u": whole})] == [
+        "the newest in Redis is cold_start",
+        "the newest on the topic is cold_start",
+        "the newest record of the customer on the topic is not empty",
+    ]
