@@ -124,8 +124,12 @@ def customer_differences(
             continue
         if user in refused.once:
             told = msgspec.json.decode(value or b'{"events":{}}', type=Told)
-            if Counter(told.events) - deeds.events:
-                yield f"{user}: the customer, anew, has {told.events}, recounted {dict(deeds.events)}"
+            # Up to which event a visitor joined depends on when it was heard: no more than all that the visitor ever did.
+            there_was = Counter(recount.customers[user])
+            for joined in told.visitors:
+                there_was += Counter(recount.customers.get(ANONYMOUS + joined.anonymous_id, {}))
+            if Counter(told.events) - there_was:
+                yield f"{user}: the customer, anew, has {told.events}, recounted {dict(there_was)}"
             continue
         if value is None:
             yield f"{user}: has {deeds.events.total()} events, and nothing is known of the customer"
