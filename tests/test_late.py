@@ -8,7 +8,7 @@ import pytest
 from faust.types import TP
 from oracle import home_partition
 from test_catalogue_effects import Log
-from test_consent import KEYS, NOTHING, SETTINGS, Desk, One, StreamConsumer, record, refuse, standing
+from test_consent import KEYS, NOTHING, PATIENCE_S, SETTINGS, Desk, One, StreamConsumer, record, refuse, standing
 from test_laws import RULES, chunk
 from trial import Reader
 
@@ -133,8 +133,9 @@ def test_what_was_ranked_before_the_lease_was_over_is_not_sent_but_done_again(mo
 def test_who_overslept_sends_nothing_more_whatever_wakes_first() -> None:
     async def test() -> None:
         desk = Desk()
+        task = await Late(MemoryStore(), desk, Lease(-1.0)).begin()
         with pytest.raises(Overslept):
-            await (await Late(MemoryStore(), desk, Lease(-1.0)).begin())
+            await asyncio.wait_for(task, PATIENCE_S)
         assert desk.topics == {"recommendations": [], "customers": []}
 
     asyncio.run(test())
