@@ -27,7 +27,7 @@ from streams import topics
 from streams.counting import fitting
 from streams.home import Rejected
 from streams.item_parts import Part, Pending, has_read, move_back, raise_count, told_by, write
-from streams.lease import LEASE_S, now
+from streams.lease import holds, now
 from streams.outbox import Letter, Outbox
 from streams.publishing import Publishing
 from streams.settings import Settings
@@ -181,7 +181,7 @@ class CatalogueStream:
         if part.owned and records[-1].offset > part.done:
             begun = now()
             await self._write(part, values, rejected)
-            if not part.owned or not self._is_ours(part) or now() - begun > LEASE_S:
+            if not part.owned or not self._is_ours(part) or not holds(begun):
                 await self._move_back(part, before)  # it may have gone out after what another worker wrote
                 return
             part.done = records[-1].offset

@@ -12,7 +12,7 @@ See docs/decisions/0030-what-a-refusal-does.md.
 import asyncio
 import logging
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NoReturn
 
@@ -30,6 +30,7 @@ from streams import topics
 from streams.catalogue import FETCH_WAIT_MS, POLL_MS, SLICE_S
 from streams.home import home_partition
 from streams.item_parts import has_read
+from streams.lease import SESSION_TIMEOUT_S, now
 from streams.outbox import Outbox
 from streams.settings import Settings
 from streams.users import read_refusals, told_by
@@ -40,6 +41,10 @@ RECORDS = 5_000
 
 AT_ONCE = 500
 """Users whose keys are looked at together."""
+
+AGAIN_S = SESSION_TIMEOUT_S + 2.0
+"""After this what was taken back is taken back once more: a worker that had the partition before, and had not heard of the
+refusal, may have sent what it had made, as long as its lease held, and have ended before it could say so."""
 
 log = logging.getLogger("freshet.worker")
 
@@ -70,6 +75,8 @@ class ConsentStream:
         """Of whom something else was said since the last withdrawal."""
         self._looked: dict[int, int] = {}
         """The turns in which everybody was looked after whose home is there."""
+        self._again: deque[tuple[float, Mapping[int, Sequence[str]]]] = deque()
+        """When to take back once more, and of whom, by partition."""
         self._consumer: AIOKafkaConsumer | None = None
 
     async def load(self) -> None:
@@ -96,27 +103,41 @@ class ConsentStream:
         )  # fmt: skip
 
     async def run(self) -> NoReturn:
-        """Reads on for ever, and has what is refused taken back."""
+        """Reads on for ever, and has what is refused taken back: at once, and once more after `AGAIN_S`."""
         assert self._consumer is not None, "it is not loaded"
         while True:
             self._lately |= await self._hear(await self._consumer.getmany(timeout_ms=POLL_MS, max_records=RECORDS))
             turns = dict(self._turns())
-            new = {partition for partition, turn in turns.items() if self._looked.get(partition) != turn}
-            if not new and not self._lately:
-                continue
-            refusing = self._refusals.everybody()
-            for partition, users in self._at_home(refusing if new else self._lately & refusing).items():
-                if partition in turns:
-                    due = users if partition in new else [user for user in users if user in self._lately]
-                    await self._withdraw(partition, turns[partition], due)
+            while self._again and self._again[0][0] <= now():
+                await self._withdraw(self._again.popleft()[1], turns)
+            due = self._due(turns)
+            if due:
+                await self._withdraw(due, turns)
+                self._again.append((now() + AGAIN_S, due))
+            # Whoever's home is nobody's now is looked after by whoever takes it over.
             self._looked, self._lately = turns, set()
 
-    async def _withdraw(self, partition: int, turn: int, users: Sequence[str]) -> None:
-        """As long as the partition is the worker's: else another one does it, and would be in its way."""
-        for at in range(0, len(users), AT_ONCE):
-            if self._turns().get(partition) != turn:
-                return
-            await self._withdrawal.of(partition, users[at : at + AT_ONCE], self._lately)
+    def _due(self, turns: Mapping[int, int]) -> Mapping[int, Sequence[str]]:
+        """By partition, who refuses and said so lately, or whose home was taken over."""
+        new = {partition for partition, turn in turns.items() if self._looked.get(partition) != turn}
+        if not new and not self._lately:
+            return {}
+        refusing = self._refusals.everybody()
+        homes = self._at_home(refusing if new else self._lately & refusing)
+        found = {
+            partition: users if partition in new else [user for user in users if user in self._lately]
+            for partition, users in homes.items()
+            if partition in turns
+        }
+        return {partition: users for partition, users in found.items() if users}
+
+    async def _withdraw(self, due: Mapping[int, Sequence[str]], turns: Mapping[int, int]) -> None:
+        """As long as a partition is the worker's: else another one does it, and would be in its way."""
+        for partition, users in due.items():
+            for at in range(0, len(users), AT_ONCE):
+                if partition not in turns or self._turns().get(partition) != turns[partition]:
+                    break
+                await self._withdrawal.of(partition, users[at : at + AT_ONCE])
 
     async def close(self) -> None:
         """Ends reading."""

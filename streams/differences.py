@@ -124,8 +124,12 @@ def customer_differences(
             continue
         if user in refused.once:
             told = msgspec.json.decode(value or b'{"events":{}}', type=Told)
-            if Counter(told.events) - deeds.events:
-                yield f"{user}: the customer, anew, has {told.events}, recounted {dict(deeds.events)}"
+            # Up to which event a visitor joined depends on when it was heard: no more than all that the visitor ever did.
+            there_was = Counter(recount.customers[user])
+            for joined in told.visitors:
+                there_was += Counter(recount.customers.get(ANONYMOUS + joined.anonymous_id, {}))
+            if Counter(told.events) - there_was:
+                yield f"{user}: the customer, anew, has {told.events}, recounted {dict(there_was)}"
             continue
         if value is None:
             yield f"{user}: has {deeds.events.total()} events, and nothing is known of the customer"
@@ -152,14 +156,18 @@ def join_differences(recount: Recount, user: str, told: Told) -> Iterator[str]:
 
 
 def refusal_differences(
-    refused: Refused, recommended: Mapping[str, bytes | None], told: Mapping[str, bytes | None]
+    refused: Refused,
+    kept: Mapping[str, bytes | None],
+    recommended: Mapping[str, bytes | None],
+    told: Mapping[str, bytes | None],
 ) -> Iterator[str]:
-    """A line for each who refuses and is recommended something personal, by what Redis has, or is told as a customer, by the
-    newest record of each user on the topic."""
+    """A line for each who refuses and is recommended something personal, by what Redis has (`kept`) or by the newest record of
+    each user on the topic (`recommended`), or is told as a customer, by that topic (`told`)."""
     for user in sorted(refused.personalise):
-        value = recommended.get(user)
-        if value is not None and (said := msgspec.json.decode(value, type=Recommended).strategy) != "opted_out":
-            yield f"{user}: refuses a personal recommendation, and the newest is {said}"
+        for where, newest in (("in Redis", kept), ("on the topic", recommended)):
+            value = newest.get(user)
+            if value is not None and (said := msgspec.json.decode(value, type=Recommended).strategy) != "opted_out":
+                yield f"{user}: refuses a personal recommendation, and the newest {where} is {said}"
     for user in sorted(refused.analyse):
         if told.get(user) is not None:
             yield f"{user}: refuses to be analysed, and the newest record of the customer on the topic is not empty"

@@ -25,14 +25,34 @@ class Overslept(RuntimeError):
     """The worker stood still for longer than its lease."""
 
 
-async def watch_sleep(lease_s: float = LEASE_S) -> NoReturn:
-    """Raises `Overslept` once the process has stood still for longer than the lease."""
-    beat = now()
-    while True:
-        await asyncio.sleep(BEAT_S)
-        before, beat = beat, now()
-        if beat - before > lease_s:
+def holds(begun: float) -> bool:
+    """Whether what was begun at that time may go out now: it was made of what was known then."""
+    return now() - begun < LEASE_S
+
+
+class Lease:
+    """Notices that the process stood still for longer than its lease, from when on `watch` runs."""
+
+    def __init__(self, seconds: float = LEASE_S) -> None:
+        self._seconds = seconds
+        self._beat: float | None = None
+        self._stood_s = 0.0
+        """The longest of all."""
+
+    async def watch(self) -> NoReturn:
+        """Raises `Overslept` once it has."""
+        while True:
+            self._beat = now()
+            await asyncio.sleep(BEAT_S)
+            self.check()
+
+    def check(self) -> None:
+        """Raises `Overslept` if it has: to be asked before anything goes out that another worker may know better by now, for
+        what wakes first is not always `watch`."""
+        if self._beat is not None:
+            self._stood_s = max(self._stood_s, now() - self._beat)
+        if self._stood_s > self._seconds:
             raise Overslept(
-                f"this worker stood still for {beat - before:.0f} s, and Kafka may have given its partitions to another: "
+                f"this worker stood still for {self._stood_s:.0f} s, and Kafka may have given its partitions to another: "
                 "start it again"
             )

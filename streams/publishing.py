@@ -22,7 +22,7 @@ from recsys.store import Entry, Store
 from streams import topics
 from streams.cold_lists import ColdLists
 from streams.driver import ChunkConsumer, Records
-from streams.lease import LEASE_S, now
+from streams.lease import Lease, holds, now
 from streams.outbox import Headers, Outbox
 from streams.published import PublishedMarks
 from streams.settings import Settings
@@ -68,7 +68,9 @@ class Outcome(NamedTuple):
 class Publishing:
     """Publishes counted chunks, one after the other."""
 
-    def __init__(self, settings: Settings, keys: Keys, engine: Engine, store: Store, outbox: Outbox) -> None:
+    def __init__(
+        self, settings: Settings, keys: Keys, engine: Engine, store: Store, outbox: Outbox, lease: Lease
+    ) -> None:  # fmt: skip
         self._keys = keys
         self._retention_s = settings.retention_s
         self._events = settings.topic(topics.EVENTS)
@@ -77,6 +79,7 @@ class Publishing:
         self._engine = engine
         self._store = store
         self._outbox = outbox
+        self._lease = lease
         self._waiting: asyncio.Queue[Outcome] = asyncio.Queue(BATCHES_WAITING)
         self._lists = {
             VIEWED: (engine.similar, keys.similar),
@@ -174,6 +177,10 @@ class Publishing:
                 (user.encode(), value, [("source", f"{self._events}/{newest.partition}/{newest.arrival.offset}".encode())])
                 for newest, user, value in encoded
             ]
+        self._lease.check()
+        if not holds(begun):  # others may know better by now: who refuses, for one
+            await self._note(outcome, ends, {})
+            return
         with self._engine.stages.timed("publish"):
             await asyncio.gather(
                 self._store.put(entries),
@@ -186,7 +193,10 @@ class Publishing:
                 await self._store.put(known)
         for table, items in counted.changed.items():
             self._changed[table].update(items.tolist())
-        ours = outcome.ours() if now() - begun < LEASE_S else {}
+        await self._note(outcome, ends, outcome.ours() if holds(begun) else {})
+
+    async def _note(self, outcome: Outcome, ends: Mapping[int, int], ours: Mapping[int, int]) -> None:
+        """Of what was to go out up to `ends`, `ours` is out, and in good time; the rest is published once more."""
         late = ends.keys() - ours.keys()
         if late:
             await self.marks.move_back_open(late)

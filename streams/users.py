@@ -29,7 +29,7 @@ from streams.catalogue import FETCH_WAIT_MS, LOOK_S, POLL_MS, RECORDS
 from streams.counting import fitting
 from streams.home import Rejected
 from streams.item_parts import move_back, write
-from streams.lease import LEASE_S, now
+from streams.lease import holds, now
 from streams.outbox import Letter, Outbox
 from streams.settings import Settings
 
@@ -133,7 +133,7 @@ class UserStream:
         noted = consent.pack(part.refusals) if changed else part.noted
         more = {self._keys.refusals(part.number): noted} if changed and noted is not None else {}
         swap = Swap(self._keys.users_mark(part.number), part.stored, mark, {}, lasting=more)
-        in_time = self._is_ours(part.number) and now() - begun < LEASE_S
+        in_time = self._is_ours(part.number) and holds(begun)
         if in_time and all(await self._store.swap([swap])):
             part.stored, part.done, part.noted = mark, records[-1].offset, noted
         else:

@@ -26,7 +26,7 @@ from streams.catalogue import CatalogueStream
 from streams.consent import ConsentStream
 from streams.counting import Counting
 from streams.eviction import warn_of_evictions
-from streams.lease import watch_sleep
+from streams.lease import Lease
 from streams.outbox import Outbox, new_producer
 from streams.publishing import Publishing
 from streams.roles import WORKER, demand, demand_commands
@@ -87,8 +87,9 @@ async def run(
         engine = Engine(store, keys, settings.rules, settings.retention_s, catalogue, partitions, theirs, refusals)
         rejected_partitions = await outbox.partitions(settings.topic(topics.REJECTED))
         counting = Counting(settings, engine, outbox, partitions, rejected_partitions)
-        publishing = Publishing(settings, keys, engine, store, outbox)
-        withdrawal = Withdrawal(settings, keys, refusals, engine, store, outbox, counting, publishing)
+        lease = Lease()
+        publishing = Publishing(settings, keys, engine, store, outbox, lease)
+        withdrawal = Withdrawal(settings, keys, refusals, engine, store, outbox, counting, publishing, lease)
         said = ConsentStream(
             settings, theirs, store, outbox, refusals, withdrawal, partitions, lambda: publishing.marks.turns
         )  # fmt: skip
@@ -109,7 +110,7 @@ async def run(
                 publishing.cold.run(),
                 said.run(),
                 store.watch(),
-                watch_sleep(),
+                lease.watch(),
                 warn_of_evictions(settings.redis),
                 watch(settings.brokers, events, publishing.marks.offsets, app.consumer),
                 serve(app),

@@ -30,6 +30,7 @@ from recsys.store import Entry, MemoryStore
 from streams import consent as module
 from streams.consent import ConsentStream
 from streams.counting import Counting
+from streams.lease import LEASE_S, Lease, Overslept
 from streams.outbox import Outbox
 from streams.publishing import Publishing
 from streams.settings import Settings
@@ -262,13 +263,16 @@ class StreamConsumer(Consumer):
 class One:
     """A worker's reading of the log, with two partitions of events."""
 
-    def __init__(self, log: Log, store: MemoryStore, desk: Desk, owned: Iterable[int] = (0, 1)) -> None:
+    def __init__(
+        self, log: Log, store: MemoryStore, desk: Desk, owned: Iterable[int] = (0, 1), lease_s: float = LEASE_S
+    ) -> None:
         self.turns = dict.fromkeys(owned, 1)
         self.refusals = Refusals()
         self.engine = Engine(store, KEYS, RULES, refusals=self.refusals)
         withdrawal = Withdrawal(
-            SETTINGS, KEYS, self.refusals, self.engine, store, cast(Outbox, desk), cast(Counting, desk), cast(Publishing, desk)
-        )
+            SETTINGS, KEYS, self.refusals, self.engine, store, cast(Outbox, desk), cast(Counting, desk), cast(Publishing, desk),
+            Lease(lease_s),
+        )  # fmt: skip
         self.stream = ConsentStream(
             SETTINGS, KEYS, store, cast(Outbox, desk), self.refusals, withdrawal, 2, lambda: self.turns
         )  # fmt: skip
@@ -403,6 +407,37 @@ def test_who_has_the_home_partition_takes_back_and_looks_after_all_when_it_takes
         await one.until(lambda: standing(store, other) == (False, False, "opted_out"), "it was taken back again")
         assert desk.topics["customers"].count((other, None)) == 2
         one.task.cancel()
+
+    asyncio.run(test())
+
+
+def test_a_refusal_that_was_heard_while_nobody_had_the_home_is_written_to_the_topic_though_redis_was_emptied(log: Log) -> None:
+    async def test() -> None:
+        home, desk = home_partition("u1", 2), Desk()
+        desk.topics["customers"] = [("u1", b"{}")]  # published by whoever had the home, before Redis was emptied
+        one = await One(log, MemoryStore(), desk, [1 - home]).begin()
+        refuse(log, "u1", **NOTHING)
+        await one.until(lambda: "u1" in one.refusals.analyse, "it was heard")
+        await asyncio.sleep(0.05)
+        assert desk.newest("customers")["u1"] == {}
+        one.turns[home] = 1
+        await one.until(lambda: desk.newest("customers")["u1"] is None, "the customer was taken back")
+        one.task.cancel()
+
+    asyncio.run(test())
+
+
+def test_a_worker_that_stood_still_takes_nothing_back_for_it_may_be_allowed_again(log: Log) -> None:
+    async def test() -> None:
+        desk = Desk()
+        for what in EVERYTHING:
+            one = await One(log, store := MemoryStore(), desk, lease_s=-1.0).begin()
+            await known(one.engine, store, "u1")
+            refuse(log, "u1", **EVERYTHING | {what: False})
+            await one.until(one.task.done, "it ended")
+            assert isinstance(one.task.exception(), Overslept)
+            assert standing(store, "u1")[:2] == (True, True)
+        assert not any(desk.topics.values())
 
     asyncio.run(test())
 

@@ -1,6 +1,7 @@
 """The recount: small cases counted by hand, and a whole shop counted twice."""
 
 import json
+from collections import Counter
 from decimal import Decimal
 from itertools import islice
 from random import Random
@@ -269,5 +270,17 @@ def test_whoever_refuses_must_not_be_told_and_whoever_did_once_has_no_more_than_
     assert not list(customer_differences(result, {"u": part}, once)) + list(customer_differences(result, {}, once))
     assert list(customer_differences(result, {"u": part.replace(b"1", b"2")}, once))
     assert list(customer_differences(result, {"u": part}))
-    assert not list(refusal_differences(now, {"u": b'{"strategy":"opted_out"}'}, {"u": None}))
-    assert len(list(refusal_differences(now, {"u": b'{"strategy":"cold_start"}'}, {"u": whole}))) == 2
+    # Of a visitor who joined, what was done up to whichever event that was.
+    result.customers["anon:v"] = Counter(browse=1)
+    visitors = b'"visitors":[{"anonymous_id":"v","first_seen":"","last_seen":"","events":1}]}'
+    joined, more = (b'{"events":{"purchase":1,"browse":%d},%s' % (browsed, visitors) for browsed in (1, 2))
+    visitor = {"anon:v": b'{"events":{"browse":1}}'}
+    assert not list(customer_differences(result, {"u": joined} | visitor, once))
+    assert len(list(customer_differences(result, {"u": more} | visitor, once))) == 1
+    stranger, personal = {"u": b'{"strategy":"opted_out"}'}, {"u": b'{"strategy":"cold_start"}'}
+    assert not list(refusal_differences(now, stranger, stranger, {"u": None}))
+    assert [line.split(", and ")[1] for line in refusal_differences(now, personal, personal, {"u": whole})] == [
+        "the newest in Redis is cold_start",
+        "the newest on the topic is cold_start",
+        "the newest record of the customer on the topic is not empty",
+    ]

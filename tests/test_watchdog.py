@@ -9,7 +9,7 @@ from faust.types import TP
 from kafka import KafkaProducer
 
 from streams import watchdog
-from streams.lease import Overslept, watch_sleep
+from streams.lease import Lease, Overslept
 from streams.settings import Settings
 from streams.topics import EVENTS, create_missing
 from streams.watchdog import NoProgress, watch
@@ -67,10 +67,16 @@ def test_a_worker_that_moves_has_nothing_left_or_has_read_the_end_is_left_alone(
 
 def test_who_stood_still_for_longer_than_the_lease_is_told_so() -> None:
     async def oversleep() -> None:
-        watching = asyncio.create_task(watch_sleep(lease_s=0.5))
+        lease = Lease(0.5)
+        lease.check()
+        watching = asyncio.create_task(lease.watch())
         await asyncio.sleep(0.3)
         assert not watching.done()
+        lease.check()
         stand_still()
+        for _ in range(2):  # whoever wakes before it is told so, too, and then nobody is told otherwise any more
+            with pytest.raises(Overslept, match="stood still for 1 s"):
+                lease.check()
         await watching
 
     def stand_still() -> None:

@@ -23,6 +23,7 @@ from recsys.store import MemoryStore
 from streams import topics
 from streams.counting import OURS, Counting
 from streams.driver import ChunkConsumer, Records
+from streams.lease import Lease
 from streams.outbox import Letter, Outbox
 from streams.publishing import Outcome, Publishing
 from streams.settings import Settings
@@ -143,7 +144,7 @@ async def work(topic: Topic, desk: Desk, store: MemoryStore, rng: random.Random)
     engine = Engine(store, keys, SETTINGS.rules)
     outbox, consumer = cast(Outbox, desk), cast(ChunkConsumer, Reader())
     counting = Counting(SETTINGS, engine, outbox, PARTITIONS, 2)
-    publishing = Publishing(SETTINGS, keys, engine, store, outbox)
+    publishing = Publishing(SETTINGS, keys, engine, store, outbox, Lease())
     for partition in range(PARTITIONS):
         await engine.begin(partition, born="")
         publishing.marks.begin(partition, START)

@@ -25,12 +25,13 @@ from streams.chaos.strikes import Strikes
 from streams.chaos.summary import Summary, by_kind, ended, spread, told
 from streams.chaos.verdict import Findings, findings
 from streams.chaos.watcher import Watcher
+from streams.consent import AGAIN_S
 from streams.demo.settling import NotSettled, exported, settle
 from streams.differences import customer_differences, differences, refusal_differences
 from streams.lag import behind, read_published, read_spans
 from streams.local.ports import HOST
 from streams.local.system import LocalSystem
-from streams.recount import Recount, read_topic, recount_topic, refused
+from streams.recount import Recount, Refused, read_topic, recount_topic, refused
 from streams.settings import Settings, read_settings
 from streams.topics import CUSTOMERS, EVENTS, RECOMMENDATIONS, REJECTED, USERS, create_missing
 
@@ -42,6 +43,8 @@ COPY_EVERY_S = 12.0
 CATCH_UP_S = 300.0
 """An emptied Redis counts the whole topic again, on a machine that is perhaps busy with other things."""
 FINISH_S = 60.0
+WITHDRAWN_S = AGAIN_S + 10.0
+"""What a worker left that ended at the wrong moment is taken back once more so long after a refusal or a take-over."""
 POLL_S = 0.1
 
 
@@ -218,7 +221,32 @@ def come_to_rest(field: Field) -> list[str]:
             return [f"{grouped(field.settings)} workers are in the group; ready are {', '.join(there) or 'none'}"]
         field.check()
         time.sleep(1.0)
+    until = time.monotonic() + WITHDRAWN_S
+    while personal(field, refusing := refusing_now(field)) or any(customers_of(field, refusing.analyse).values()):
+        if time.monotonic() > until:
+            break  # the accounts say what it is
+        field.check()
+        time.sleep(1.0)
     return []
+
+
+def refusing_now(field: Field) -> Refused:
+    """Who refuses, by the whole topic of users."""
+    return refused(record for _, record in read_topic(field.settings.brokers, field.settings.topic(USERS)))
+
+
+def personal(field: Field, refusing: Refused) -> list[str]:
+    """What these users were told or recommended in spite of it, a line each."""
+    settings = field.settings
+    told = {(record.key or b"").decode(): record.value for _, record in read_topic(settings.brokers, settings.topic(CUSTOMERS))}
+    kept = stored(field.client, Keys(settings.key_prefix).recs, refusing.personalise)
+    recommended = {user: newest.value for user, newest in field.watcher.newest.items()}
+    return list(refusal_differences(refusing, kept, recommended, told))
+
+
+def customers_of(field: Field, users: Iterable[str]) -> Mapping[str, bytes | None]:
+    """What Redis tells of each as a customer."""
+    return stored(field.client, Keys(field.settings.key_prefix).customer, users)
 
 
 def grouped(settings: Settings) -> int:
@@ -234,13 +262,11 @@ def account(field: Field, folder: Path, unsettling: list[str]) -> tuple[Recount,
     topic = settings.topic(EVENTS)
     recount = recount_topic(settings.brokers, topic, settings.rules, settings.secret)
     wrong = list(differences(recount, exported(settings)))
-    refusing = refused(record for _, record in read_topic(settings.brokers, settings.topic(USERS)))
-    customers = stored(field.client, keys.customer, recount.customers)
-    told = {(record.key or b"").decode(): record.value for _, record in read_topic(settings.brokers, settings.topic(CUSTOMERS))}
-    recommended = stored(field.client, keys.recs, refusing.personalise)
+    refusing = refusing_now(field)
+    customers = customers_of(field, recount.customers)
     found = findings(
         wrong,
-        chain(customer_differences(recount, customers, refusing), refusal_differences(refusing, recommended, told)),
+        chain(customer_differences(recount, customers, refusing), personal(field, refusing)),
         recount.last,
         field.watcher.newest,
         stored(field.client, keys.recs, recount.last),

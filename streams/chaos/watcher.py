@@ -27,6 +27,7 @@ class Newest(NamedTuple):
     at_ms: int
     source: tuple[int, int] | None
     """The event's partition and offset."""
+    value: bytes | None = None
 
 
 class Watcher:
@@ -80,7 +81,8 @@ class Watcher:
             for record in records:
                 self.read += 1
                 covered = source(record.headers)
-                self.newest[record.key.decode()] = Newest(record.partition, record.offset, record.timestamp, covered)
+                place = record.partition, record.offset
+                self.newest[record.key.decode()] = Newest(*place, record.timestamp, covered, record.value)
                 if covered:
                     self.served_at[covered[0]] = record.timestamp / 1000
                     self._served(covered[0], record.timestamp / 1000)
