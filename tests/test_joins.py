@@ -52,11 +52,11 @@ class Topic:
         self.log.append(Record(home, end_of(self.log, home) + 1, NOW_MS, None, encoded(event)))
 
     async def post(self, letters: Sequence[Letter]) -> None:
-        for letter in letters:
+        for home, letter in joining.by_home(letters, lambda home_id: home_partition(home_id, PARTITIONS)):
             if self.left <= 0:
                 raise Crash
             self.left -= 1
-            home, value = home_partition(letter.home_id, PARTITIONS), joining.encode(letter.message)
+            value = joining.encode(letter.message)
             origin = letter.partition, letter.offset, letter.message.event_time
             header = sealed(value, *origin, PARTITIONS, home, header="joining")
             self.log.append(Record(home, end_of(self.log, home) + 1, NOW_MS, None, value, (("joining", header),)))
@@ -91,7 +91,7 @@ def told_last(topic: Topic, store: MemoryStore | None = None, rules: Rules = RUL
 
 def of_users(store: MemoryStore) -> dict[str, bytes]:
     """All that is kept on the users' side, bit by bit, but for versions."""
-    values = {key: value for key, value in store.values.items() if "{u" in key and not key.endswith(":published")}
+    values = {key: value for key, value in store.values.items() if value and "{u" in key and not key.endswith(":published")}
     return {
         key: encode(replace(user_mark(value), version=0)) if key.endswith(":mark") else value for key, value in values.items()
     }
