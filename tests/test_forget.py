@@ -19,18 +19,23 @@ from test_joins import PARTITIONS, Topic, run, told_last
 from test_laws import RULES, SIZES, FragileStore, chunk, count_all, cut, end_of, state, stored_rows
 from workers import Workers, wait_until
 
+import streams.recount
 from recsys import visitors
 from recsys.customers import account, rfm
+from recsys.customers.message import encode
 from recsys.engine import Engine
 from recsys.events import decode
 from recsys.keys import Keys
+from recsys.layout import form_of, layout_of
 from recsys.store import MemoryStore
 from streams import forgetting
 from streams.cli import main
 from streams.demo.sender import Sender
+from streams.differences import customer_differences, forgotten_differences
 from streams.driver import ChunkConsumer, Records
 from streams.outbox import Outbox
 from streams.publishing import Outcome, Publishing
+from streams.recount import Recount
 from streams.settings import Settings
 
 KEYS = Keys("freshet:")
@@ -52,6 +57,21 @@ def of(store: MemoryStore, users: Iterable[str], partition: int = 0) -> list[byt
     """What is stored under the keys of users."""
     keys = [key(partition, user) for user in users for key in (KEYS.user, KEYS.bought, KEYS.account)]
     return [value for key in keys if (value := store.values.get(key))]
+
+
+LOG = [
+    Record(0, n, NOW_MS, None, encoded(event))
+    for n, event in enumerate(
+        [
+            click(event_type="purchase", price=2, currency="EUR"),
+            click(user_id="u2"),
+            {"event_type": "click", "anonymous_id": "v", "item_id": "b"},
+            forget(),
+            forget("anon:v"),
+            click(user_id="u2", item_id="b"),
+        ]
+    )
+]
 
 
 # Counting
@@ -150,6 +170,44 @@ def test_an_answer_that_comes_after_its_customer_was_forgotten_joins_nobody() ->
     assert_joined(topic.recount(), store.values, KEYS, PARTITIONS, RULES)
 
 
+# The recount that `freshet chaos` holds everything against
+
+
+FORM = form_of(layout_of("events", PARTITIONS, RULES))
+
+
+@FEW
+@given(logs(partitions=PARTITIONS))
+def test_the_recount_forgets_as_the_oracle_does(log: list[Record]) -> None:
+    topic = Topic(log, FORM)
+    said = asyncio.run(run(topic, MemoryStore()))
+    truth, found = topic.recount(), Recount(RULES, PARTITIONS)
+    for record in topic.log:
+        found.take(streams.recount.Record(record.partition, record.offset, record.timestamp, record.value, record.headers))
+    assert found.pairs == truth.pairs
+    assert found.forgotten == set(truth.lives)
+    assert {user: events.total() for user, events in found.customers.items()} == {
+        user: len(theirs) for user, theirs in truth.of_users.items() if theirs
+    }
+    joined = {customer: set(found.joined(customer)) for customer in {*truth.joined, *found.heard_of}}
+    assert joined == {customer: set(truth.joined.get(customer, ())) for customer in joined}
+    newest = {customer.user_id: encode(customer) for customer, _ in said if customer.user_id in found.customers}
+    assert list(customer_differences(found, newest)) == []
+
+
+def test_whoever_was_forgotten_and_is_told_is_found() -> None:
+    recount = Recount(RULES, 1)
+    for record in LOG:
+        recount.take(streams.recount.Record(record.partition, record.offset, record.timestamp, record.value))
+    assert (recount.forgotten, set(recount.last), set(recount.customers)) == ({"u1", "anon:v"}, {"u2"}, {"u2"})
+    told = {"u1": b"{}", "u2": b'{"events": {"click": 2}}'}
+    assert list(customer_differences(recount, told)) == ["u1: was forgotten, and the customer is told"]
+    assert list(forgotten_differences(recount, {"u1": b"{}", "anon:v": None}, {"anon:v": b"{}"})) == [
+        "u1: was forgotten, and something is recommended",
+        "anon:v: was forgotten, and the newest record of the customer on the topic is not empty",
+    ]
+
+
 # On the topic and in Redis
 
 
@@ -173,21 +231,6 @@ class Round:
         assert not counted.lost
         records = cast(Records, type("Chunk", (), {"tp": type("TP", (), {"partition": 0})}))
         await self.publishing._publish(Outcome(cast(ChunkConsumer, Always()), [records], counted))
-
-
-LOG = [
-    Record(0, n, NOW_MS, None, encoded(event))
-    for n, event in enumerate(
-        [
-            click(event_type="purchase", price=2, currency="EUR"),
-            click(user_id="u2"),
-            {"event_type": "click", "anonymous_id": "v", "item_id": "b"},
-            forget(),
-            forget("anon:v"),
-            click(user_id="u2", item_id="b"),
-        ]
-    )
-]
 
 
 WRITES = 11

@@ -41,8 +41,10 @@ LAW = settings(FEW, max_examples=20, phases=(Phase.explicit, Phase.reuse, Phase.
 class Topic:
     """A topic to which workers write, too; they may die after so many letters."""
 
-    def __init__(self, log: Sequence[Record]) -> None:
+    def __init__(self, log: Sequence[Record], form: str = "") -> None:
         self.log = list(log)
+        self.form = form
+        """That letters are to name."""
         self.left: float = math.inf
 
     def send(self, event: dict[str, Any], partition: int | None = None) -> None:
@@ -56,7 +58,7 @@ class Topic:
             if self.left <= 0:
                 raise Crash
             self.left -= 1
-            value = joining.encode(letter.message)
+            value = joining.encode(replace(letter.message, form=self.form))
             origin = letter.partition, letter.offset, letter.message.event_time
             header = sealed(value, *origin, PARTITIONS, home, header="joining")
             self.log.append(Record(home, end_of(self.log, home) + 1, NOW_MS, None, value, (("joining", header),)))

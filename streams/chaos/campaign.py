@@ -26,7 +26,7 @@ from streams.chaos.summary import Summary, by_kind, ended, spread, told
 from streams.chaos.verdict import Findings, findings
 from streams.chaos.watcher import Watcher
 from streams.demo.settling import NotSettled, exported, settle
-from streams.differences import customer_differences, differences, refusal_differences
+from streams.differences import customer_differences, differences, forgotten_differences, refusal_differences
 from streams.lag import behind, read_published, read_spans
 from streams.local.ports import HOST
 from streams.local.system import LocalSystem
@@ -235,12 +235,16 @@ def account(field: Field, folder: Path, unsettling: list[str]) -> tuple[Recount,
     recount = recount_topic(settings.brokers, topic, settings.rules, settings.secret)
     wrong = list(differences(recount, exported(settings)))
     refusing = refused(record for _, record in read_topic(settings.brokers, settings.topic(USERS)))
-    customers = stored(field.client, keys.customer, recount.customers)
+    customers = stored(field.client, keys.customer, recount.customers.keys() | recount.forgotten)
     told = {(record.key or b"").decode(): record.value for _, record in read_topic(settings.brokers, settings.topic(CUSTOMERS))}
-    recommended = stored(field.client, keys.recs, refusing.personalise)
+    recommended = stored(field.client, keys.recs, refusing.personalise | recount.forgotten)
     found = findings(
         wrong,
-        chain(customer_differences(recount, customers, refusing), refusal_differences(refusing, recommended, told)),
+        chain(
+            customer_differences(recount, customers, refusing),
+            refusal_differences(refusing, recommended, told),
+            forgotten_differences(recount, recommended, told),
+        ),
         recount.last,
         field.watcher.newest,
         stored(field.client, keys.recs, recount.last),
