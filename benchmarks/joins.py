@@ -53,7 +53,7 @@ class Side:
         first = self.records
         arrivals = [Arrival(first + n, event) for n, event in enumerate(events)]
         arrivals += [
-            Arrival(first + len(arrivals) + n, joins.event_of(letter.message), (0, letter.offset), letter.message)
+            Arrival(first + len(arrivals) + n, joins.events_of(letter.message)[0], (0, letter.offset), letter.message)
             for n, letter in enumerate(sorted(waiting, key=lambda letter: letter.offset))
         ]
         self.records += len(arrivals)

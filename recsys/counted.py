@@ -9,8 +9,9 @@ from recsys import rows
 from recsys.batch import Arrival, Batch, matters
 from recsys.compiled import I32, U64, Bools
 from recsys.customers.accounts import Settled
-from recsys.customers.joins import Joined, whole
+from recsys.customers.joins import Forgotten, Joined, Parted, whole
 from recsys.customers.standings import Known
+from recsys.events import Kind
 from recsys.histories import Histories
 from recsys.item_shards import Merged
 from recsys.returning import purchases
@@ -26,6 +27,17 @@ class Newest(NamedTuple):
     arrival: Arrival
     place: int
     """Of the user's history."""
+
+
+class Gone(NamedTuple):
+    """A user who was forgotten in a chunk, or whose visitors were, and of whom something is to be told no more."""
+
+    user: str
+    partition: int
+    unrecommended: bool
+    """There is no history to recommend anything by."""
+    untold: bool
+    """There is no account to tell a customer of."""
 
 
 class Counted(NamedTuple):
@@ -47,6 +59,8 @@ class Counted(NamedTuple):
     merged: Merged
     changed: dict[str, U64]
     """By table (`recsys.keys`), the items whose rows the chunks changed."""
+    gone: Sequence[Gone] = ()
+    """Those of committed chunks."""
 
 
 def nothing_counted(shards: Sequence[UserShard], users: Users) -> Counted:
@@ -67,7 +81,7 @@ def nothing_counted(shards: Sequence[UserShard], users: Users) -> Counted:
 
 def newest_events(shard: UserShard, batch: Batch, changed: Bools) -> dict[str, Newest]:
     """By user, the newest event of the chunk that changed the history, now or when the chunk was counted before; or a visitor's
-    joining."""
+    joining, or parting."""
     chunk = shard.chunk
     place = {user: shard.first + n for n, user in enumerate(shard.users)}
     offsets = set(batch.offset[changed & (batch.partition == chunk.partition)].tolist())
@@ -76,7 +90,25 @@ def newest_events(shard: UserShard, batch: Batch, changed: Bools) -> dict[str, N
         for arrival in chunk.arrivals
         if (matters(arrival.event.kind) and (arrival.offset <= shard.mark.offset or arrival.offset in offsets))
         or (isinstance(arrival.message, Joined) and arrival.message.history)
+        or isinstance(arrival.message, Parted)
     }
+
+
+def who_is_gone(shard: UserShard, histories: Histories, customers: Sequence[Known]) -> list[Gone]:
+    """Of the users whom the chunk forgets, now or when it was counted before, those of whom nothing is known by now; likewise
+    of the customers whose visitors it forgets. `histories` are those by which they are ranked."""
+    asked = {arrival.event.user_id for arrival in shard.chunk.arrivals if forgets(arrival)}
+    if not asked:
+        return []
+    told = {known.user for known in customers}
+    place = {user: shard.first + n for n, user in enumerate(shard.users)}
+    found = [Gone(user, shard.chunk.partition, histories.length[place[user]] == 0, user not in told) for user in sorted(asked)]
+    return [each for each in found if each.unrecommended or each.untold]
+
+
+def forgets(arrival: Arrival) -> bool:
+    """Whether an arrival may leave nothing of a user."""
+    return arrival.event.kind is Kind.FORGET or isinstance(arrival.message, Forgotten | Parted)
 
 
 def known_customers(shard: UserShard, settled: Settled | None) -> list[Known]:

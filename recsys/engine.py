@@ -24,7 +24,7 @@ from recsys.cold.landings import Landings
 from recsys.cold.lists import ColdList, stripped
 from recsys.cold.shopfront import Shopfront
 from recsys.compiled import U64
-from recsys.counted import Counted, Newest, known_customers, newest_events, nothing_counted, without_past
+from recsys.counted import Counted, Gone, Newest, known_customers, newest_events, nothing_counted, who_is_gone, without_past
 from recsys.customers.consent import Refusals
 from recsys.customers.joins import Post
 from recsys.customers.message import Customer
@@ -60,7 +60,7 @@ from recsys.stages import Stages
 from recsys.store import ANY_LIFE, Commit, Entry, Store, Swap
 from recsys.user_shards import Chunk, UserShard, UserShards, fold_batch, met_before, new_interactions, uncounted
 
-__all__ = ["Chunk", "Counted", "Engine", "LostPartition", "Newest"]
+__all__ = ["Chunk", "Counted", "Engine", "Gone", "LostPartition", "Newest"]
 
 
 NOBODY = np.empty((0, 0), np.uint64)
@@ -175,9 +175,18 @@ class Engine:
             if again or table in folded.deltas
         }
         ends = {shard.chunk.partition: shard.chunk.end for shard in shards if shard.chunk.partition not in lost}
-        new = new_interactions(folded, len(users.histories.length))
+        new = new_interactions(folded, users.histories.length)
         ranked = self._users.with_visitors(shards, settled, users, new)
-        return Counted(ends, lost, newest, ranked, folded.before, new, customers, merged, touched)
+        gone = [
+            each
+            for shard in shards
+            if shard.chunk.partition not in lost
+            for each in who_is_gone(shard, ranked.histories, customers)
+        ]
+        for each in gone:
+            if each.unrecommended:
+                newest.pop(each.user, None)
+        return Counted(ends, lost, newest, ranked, folded.before, new, customers, merged, touched, gone)
 
     async def recommend(self, counted: Counted, now_ms: int) -> list[tuple[Newest, Recommendation]]:
         """What `answers` makes, as objects."""

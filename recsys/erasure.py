@@ -1,4 +1,4 @@
-"""Erasure: accounts of customers who refuse them are taken away, and they out of how all stand."""
+"""Erasure: accounts of customers who refuse them are taken away, and they out of how all stand; and keys of the forgotten."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,10 +6,7 @@ from recsys import marks
 from recsys.customers.accounts import erase
 from recsys.keys import Keys
 from recsys.shards import Shards
-from recsys.store import Replacement, Store, Swap
-
-NO_ACCOUNT = b""
-"""Stands where an account was, until its key is taken away: a swap takes none away."""
+from recsys.store import NO_VALUE, Replacement, Store, Swap
 
 
 class Erasure:
@@ -37,16 +34,23 @@ class Erasure:
         mark_key, spreads_key = self._keys.user_mark(partition), self._keys.spreads(partition)
         [[mark, spreads, *values]] = await self._store.read([[mark_key, spreads_key, *accounts]])
         there = {key: value for key, value in zip(accounts, values, strict=True) if value is not None}
-        full = {key: value for key, value in there.items() if value != NO_ACCOUNT}
+        full = {key: value for key, value in there.items() if value != NO_VALUE}
         if full:
             moved = marks.user_mark(mark)
             moved.version += 1
             swap = Swap(
-                mark_key, mark, marks.encode(moved), dict.fromkeys(full, NO_ACCOUNT), self._retention_s,
+                mark_key, mark, marks.encode(moved), dict.fromkeys(full, NO_VALUE), self._retention_s,
                 {spreads_key: erase(full.values(), spreads, self._rates)},
             )  # fmt: skip
             [done] = await self._shards.swap([swap])
             self._shards.forget([mark_key])
             if not done:
                 return
-        await self._store.replace([Replacement(key, NO_ACCOUNT, None) for key in there])
+        await self._store.replace([Replacement(key, NO_VALUE, None) for key in there])
+
+    async def sweep(self, partition: int, users: Sequence[str]) -> None:
+        """Takes away the keys of users who were forgotten, and not heard of again since."""
+        keys = [
+            of_user(partition, user) for user in users for of_user in (self._keys.user, self._keys.bought, self._keys.account)
+        ]
+        await self._store.replace([Replacement(key, NO_VALUE, None) for key in keys])

@@ -36,6 +36,7 @@ class Kind(IntEnum):
     REFUND = 18
     SEARCH = 19
     IDENTIFY = 20
+    FORGET = 21
 
     @property
     def is_interaction(self) -> bool:
@@ -53,7 +54,7 @@ ALIASES = {
     "cart": Kind.ADD_TO_CART,
 } | {kind.name.replace("_", "").lower(): kind for kind in Kind}
 
-WITHOUT_ITEMS = frozenset((Kind.SEARCH, Kind.IDENTIFY))
+WITHOUT_ITEMS = frozenset((Kind.SEARCH, Kind.IDENTIFY, Kind.FORGET))
 """Types that are about no item."""
 
 
@@ -170,7 +171,7 @@ def decode(value: bytes | None, recorded_ms: int) -> Event:
         user_id=_user(wire),
         lines=lines,
         time_ms=_time(wire.event_time, recorded_ms),
-        event_id=wire.event_id,
+        event_id=None if kind is Kind.FORGET else wire.event_id,  # never a repeat: whoever asks is forgotten
         session_id=wire.session_id,
         currency=wire.currency,
         value=wire.value,
@@ -180,7 +181,7 @@ def decode(value: bytes | None, recorded_ms: int) -> Event:
         country=country(bytes(wire.country)),
         recommendation_id=wire.recommendation_id,
         position=wire.position,
-        visitor=None if wire.user_id is None else wire.anonymous_id,
+        visitor=None if wire.user_id is None or kind is Kind.FORGET else wire.anonymous_id,
     )
     return event if wire.comment is NOTHING or kind is not Kind.RATING else _judged(event, wire)
 

@@ -24,6 +24,7 @@ from recsys.rules import ActionWeights, Rules
 
 PURCHASE = int(Kind.PURCHASE)
 REFUND = int(Kind.REFUND)
+FORGET = int(Kind.FORGET)
 FIRST_OTHER = int(Kind.IMPRESSION)
 """Kinds from here on are no interactions."""
 BACKWARD = 0.8
@@ -151,6 +152,9 @@ def count_lines(
                     h.kind[u, i] = REFUNDED_PURCHASE
                     changed[k - begin] = True
         if lines.kind[k] >= FIRST_OTHER:
+            if lines.kind[k] == FORGET and end > 0:
+                _forget(h, u)
+                changed[k - begin] = True
             continue
 
         # The session's part of the history: back to the first pair of neighbours that a new session parts.
@@ -217,3 +221,11 @@ def count_lines(
         h.length[u] = end + 1
         changed[k - begin] = True
     return used
+
+
+@compiled
+def _forget(h: Histories, u: int) -> None:
+    """Empties a history, to the last place: columns are also read without their length."""
+    for i in range(h.item.shape[1]):
+        h.item[u, i], h.event[u, i], h.session[u, i], h.time[u, i], h.kind[u, i] = NONE, NONE, NONE, 0, 0
+    h.length[u] = 0

@@ -14,6 +14,10 @@ Group = Sequence[str]
 """Keys of one shard."""
 
 
+NO_VALUE = b""
+"""Stands where a value was, until its key is taken away: a swap takes none away."""
+
+
 class Swap(NamedTuple):
     """A change of one shard: holds only if the mark still is `expected`, and then entirely."""
 

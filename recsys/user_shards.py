@@ -1,6 +1,6 @@
 """The user shards: of each partition what its users did and bought, with the mark that says up to where. Committed together."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from recsys.compiled import I32, I64, U64, Bools
 from recsys.customers.accounts import Settled, Stored, settle
 from recsys.customers.consent import Refusals
 from recsys.deltas import Deltas
-from recsys.fold import FIRST_OTHER, fold
+from recsys.fold import FIRST_OTHER, FORGET, fold
 from recsys.hashing import hash_item
 from recsys.histories import Histories
 from recsys.keys import Keys
@@ -25,7 +25,7 @@ from recsys.returning.repurchase import Repurchase
 from recsys.returning.sales import BOUGHT_AGAIN, EXPOSED
 from recsys.rules import Rules
 from recsys.shards import Shards
-from recsys.store import Swap
+from recsys.store import NO_VALUE, Swap
 from recsys.visitors import Visits, visits
 
 NO_HISTORIES: Mapping[tuple[int, int], bytes] = MappingProxyType({})
@@ -211,6 +211,7 @@ class UserShards:
             if customers is not None
         ]
         touched = np.unique(np.concatenate(changed)).astype(np.int64)
+        forgotten = set(folded.batch.user[(folded.batch.kind == FORGET) & folded.changed].tolist())
         swaps = {}
         for place, (shard, customers) in enumerate(zip(shards, settled, strict=True)):
             if shard.chunk.end <= shard.mark.offset:
@@ -219,7 +220,7 @@ class UserShards:
             lasting: dict[str, bytes] = {}
             key = self._keys.user_mark(shard.chunk.partition)
             mark = marks.encode(mark_after(shard, folded, place, customers.refused if customers is not None else 0))
-            values = self._packed(shard, users, places) | dict(more[shard.chunk.partition])
+            values = self._packed(shard, users, places, forgotten) | dict(more[shard.chunk.partition])
             if customers is not None:
                 _, _, account, ledger = self._starts(shard.chunk.partition)
                 values |= {account + user: value for user, value in customers.changed.items()}
@@ -230,10 +231,11 @@ class UserShards:
             swaps[shard.chunk.partition] = Swap(key, shard.stored, mark, values, self._retention_s, lasting)
         return swaps
 
-    def _packed(self, shard: UserShard, users: Users, places: I64) -> dict[str, bytes]:
+    def _packed(self, shard: UserShard, users: Users, places: I64, forgotten: Set[int]) -> dict[str, bytes]:
         """What is stored of the users in these places; what they bought lives as long as their history, so both are written."""
-        values = {}
         of_history, of_bought, *_ = self._starts(shard.chunk.partition)
+        gone = [shard.users[u - shard.first] for u in places.tolist() if u in forgotten] if forgotten else ()
+        values = {start + user: NO_VALUE for user in gone for start in (of_history, of_bought)}
         places = places[users.histories.length[places] > 0]
         for u, history in zip(places.tolist(), histories.pack(users.histories, places), strict=True):
             user = shard.users[u - shard.first]
@@ -247,13 +249,18 @@ class UserShards:
 def fold_batch(shards: Sequence[UserShard], users: Users, batch: Batch, rules: Rules) -> Folded:
     """Counts a batch: changes `users` in place."""
     returning = np.flatnonzero(users.purchases.baskets)
+    past = {}
+    if (batch.kind == FORGET).any():
+        forgotten = np.unique(batch.user[batch.kind == FORGET])
+        past = {u: users.histories.item[u, : users.histories.length[u]].tolist() for u in forgotten.tolist()}
+        returning = returning[~np.isin(returning, forgotten)]
     before = Before(returning, Purchases._make(column[returning] for column in users.purchases))
     deltas, changed, opened, repeats = fold(users.histories, batch, rules)
     tables = repurchase.unpack([shard.mark.repurchase for shard in shards])
     table = np.repeat(np.arange(len(shards), dtype=np.int32), [len(shard.users) for shard in shards])
     lines = basket_fold.lines(batch, changed)
     told = basket_fold.count(users.purchases, tables, table, lines, float(rules.session_gap_ms))
-    met = visits(batch, changed, rules.visitors)
+    met = visits(batch, changed, rules.visitors, past, rules.history)
     again = set(zip(batch.partition[repeats].tolist(), batch.offset[repeats].tolist(), strict=True))
     return Folded(batch, changed, opened, deltas, told, met, tables, before, again)
 
@@ -281,26 +288,29 @@ def mark_after(shard: UserShard, folded: Folded, place: int, refused: int) -> Us
     )
 
 
-def new_interactions(folded: Folded, users: int) -> I32:
-    """How many interactions are new of each user."""
+def new_interactions(folded: Folded, length: I32) -> I32:
+    """How many interactions are new of each user, whose histories now are so long."""
     counts = folded.changed & (folded.batch.kind < FIRST_OTHER)
-    return np.bincount(folded.batch.user[counts], minlength=users).astype(np.int32)
+    new = np.bincount(folded.batch.user[counts], minlength=len(length))
+    return np.minimum(new, length).astype(np.int32)  # who was forgotten has less
 
 
 def uncounted(chunk: Chunk, mark: UserMark) -> list[Arrival]:
     """The arrivals that are not counted yet; what another partition sent counts the first time it comes, which `mark` then
     remembers."""
-    fresh = []
+    fresh: list[Arrival] = []
+    taken = passed = marks.START  # the last of those with an origin; a message for several users is one record
     for arrival in chunk.arrivals:
         if arrival.offset <= mark.offset:
             continue
         if arrival.origin:
             source, offset = arrival.origin
             last = mark.forwarded_from if arrival.message is None else mark.letters_from
-            if offset <= last.get(source, marks.START):
-                mark.repeats += 1
+            if offset <= last.get(source, marks.START) and arrival.offset != taken:
+                mark.repeats += arrival.offset != passed
+                passed = arrival.offset
                 continue
-            last[source] = offset
+            last[source], taken = offset, arrival.offset
         fresh.append(arrival)
     return fresh
 

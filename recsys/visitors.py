@@ -8,15 +8,16 @@ Packed, a list is one version byte and for each visitor 10 bytes and the id: 6 o
 partition, 2 of the length of the id, little-endian.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from recsys import packing
 from recsys.batch import Batch
 from recsys.compiled import I32, I64, U8, U64, Bools, compiled
-from recsys.fold import FIRST_OTHER
+from recsys.fold import FIRST_OTHER, FORGET
 from recsys.packing import get16, get32, put16, put32
 
 VERSION = 1
@@ -40,6 +41,7 @@ class Visits(NamedTuple):
     partition: I32
     offset: I64
     time: I64
+    """`GONE_MS`: the user is forgotten, and so out of the item's list."""
     item: U64
     user: I32
 
@@ -55,17 +57,46 @@ class Line(NamedTuple):
     """Of the id, in bytes."""
 
 
+GONE_MS = -1
+NOBODY: Mapping[int, list[int]] = MappingProxyType({})
 NO_VISITS = Visits(
     np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.uint64), np.empty(0, np.int32)
 )
 
 
-def visits(batch: Batch, changed: Bools, most: int) -> Visits:
-    """The visits of a batch: its interactions that changed a history; none where no visitors are kept."""
+def visits(batch: Batch, changed: Bools, most: int, forgotten: Mapping[int, list[int]] = NOBODY, history: int = 0) -> Visits:
+    """The visits of a batch: its interactions that changed a history; none where no visitors are kept.
+
+    Who is `forgotten` in the batch leaves the lists of what the history then has: by the place of the user, the items that it
+    has before the batch, of at most `history`.
+    """
     if not most:
         return NO_VISITS
     met = changed & (batch.kind < FIRST_OTHER)
-    return Visits(batch.partition[met], batch.offset[met], batch.time[met], batch.item[met], batch.user[met])
+    found = Visits(batch.partition[met], batch.offset[met], batch.time[met], batch.item[met], batch.user[met])
+    left = _left(batch, changed, forgotten, history) if forgotten else []
+    if not left:
+        return found
+    lines, items = np.array([line for line, _ in left]), np.array([item for _, item in left], np.uint64)
+    gone = batch.partition[lines], batch.offset[lines], np.full(len(lines), GONE_MS), items, batch.user[lines]
+    at = np.searchsorted(np.flatnonzero(met), lines)  # in the order of the topic: who comes back is in the list again
+    columns: Iterable[tuple[Any, Any]] = zip(found, gone, strict=True)
+    return Visits(*(np.insert(column, at, more) for column, more in columns))
+
+
+def _left(batch: Batch, changed: Bools, forgotten: Mapping[int, list[int]], history: int) -> list[tuple[int, int]]:
+    """The lines that forget a user, each with every item that the user's history then has."""
+    past = {user: list(items) for user, items in forgotten.items()}
+    found = []
+    for line in np.flatnonzero(changed & np.isin(batch.user, list(past))).tolist():
+        items = past[int(batch.user[line])]
+        if batch.kind[line] == FORGET:
+            found += [(line, item) for item in dict.fromkeys(items)]
+            items.clear()
+        elif batch.kind[line] < FIRST_OTHER:
+            items.append(int(batch.item[line]))
+            del items[:-history]
+    return found
 
 
 def merge(packed: Sequence[bytes | None], found: Visits, at: I64, users: Sequence[str], most: int) -> list[bytes | None]:
@@ -138,7 +169,7 @@ def _merge(
         for k in range(begin[r], begin[r + 1]):
             at = id_start[user[k]]
             then = _visit(data, line, n, time[k], partition[k], at, id_start[user[k] + 1] - at)
-            if then > 0:
+            if then >= 0:
                 changed = True
                 n = then
         if changed:
@@ -161,25 +192,35 @@ def _read(data: U8, at: int, end: int, line: Line) -> int:
 
 @compiled
 def _visit(data: U8, line: Line, n: int, time: int, partition: int, id_at: int, length: int) -> int:
-    """Notes a visit in a list of `n`; returns how many visitors it then has, 0 if it stays as it is."""
+    """Notes a visit in a list of `n`, or takes out who is gone; returns how many are in it then, −1 if it stays as it is."""
     place = 0
     while place < n and not _same(data, line, place, id_at, length):
         place += 1
+    if time == GONE_MS:
+        return _leave(line, n, place) if place < n else -1
     if place < n:
         if time <= line.time[place]:
-            return 0
+            return -1
     elif n < len(line.time):
         n += 1
     else:
         place = n - 1
         if not _before(data, time, id_at, length, line, place):
-            return 0
+            return -1
     while place > 0 and _before(data, time, id_at, length, line, place - 1):
         line.time[place], line.partition[place] = line.time[place - 1], line.partition[place - 1]
         line.id[place], line.length[place] = line.id[place - 1], line.length[place - 1]
         place -= 1
     line.time[place], line.partition[place], line.id[place], line.length[place] = time, partition, id_at, length
     return n
+
+
+@compiled
+def _leave(line: Line, n: int, place: int) -> int:
+    for later in range(place + 1, n):
+        line.time[later - 1], line.partition[later - 1] = line.time[later], line.partition[later]
+        line.id[later - 1], line.length[later - 1] = line.id[later], line.length[later]
+    return n - 1
 
 
 @compiled

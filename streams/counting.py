@@ -149,8 +149,7 @@ class Counting:
     async def _post(self, letters: Sequence[joins.Letter]) -> None:
         """Writes messages to the homes of other users: they are acknowledged before what they came of is committed."""
         written = []
-        for letter in letters:
-            home = home_partition(letter.home_id, self.partitions)
+        for home, letter in joins.by_home(letters, lambda home_id: home_partition(home_id, self.partitions)):
             value = joins.encode(replace(letter.message, form=self._form))
             origin = Origin(letter.partition, letter.offset, letter.message.event_time)
             header = self._seal.header(origin, home, value, JOINING)

@@ -1,7 +1,7 @@
 """Differences: the counts that `freshet export` gives, and what is known of customers, held against a recount of the topic."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -112,10 +112,14 @@ def customer_differences(
     """
     ever = refused.analyse | refused.once
     # Whether such a visitor joined depends on when the visitor's home heard that the customer refuses.
-    unsure = {visitor for visitor, customer in recount.customer_of.items() if customer in ever}
+    unsure = {visitor for visitor, customer in recount.identified.values() if customer in ever}
     for (partition, offset), (visitor, customer) in sorted(recount.identifies.items() ^ recount.identified.items()):
         if customer not in ever:
             yield f"{customer}: the record at {partition}/{offset} and what the home of visitor {visitor} was told do not agree"
+    yield from letter_differences(recount, ever, unsure)
+    for user in sorted(recount.forgotten - recount.customers.keys()):
+        if published.get(user) is not None:
+            yield f"{user}: was forgotten, and the customer is told"
     for user in sorted(recount.customers):
         deeds, value = recount.deeds(user), published.get(user)
         if user in refused.analyse:
@@ -145,9 +149,21 @@ def customer_differences(
         yield from join_differences(recount, user, told)
 
 
+def letter_differences(recount: Recount, ever: Set[str], unsure: Set[str]) -> Iterator[str]:
+    """Holds what homes were told of visitors who joined, or part, against what they were to be told."""
+    due = {place: customer for place, (customer, _) in recount.as_joined.items()}
+    for (partition, offset), customer in sorted(due.items() ^ recount.answered.items()):
+        if customer not in ever:
+            yield f"{customer}: the message at {partition}/{offset} and what the customer's home was told do not agree"
+    for farewell in sorted(recount.farewells ^ recount.heard_farewells):
+        if farewell.customer not in ever and farewell.visitor not in unsure:
+            (partition, offset), what, visitor, customer = farewell
+            yield f"{customer}: {what} ({partition}/{offset}) and what was told of visitor {visitor} do not agree"
+
+
 def join_differences(recount: Recount, user: str, told: Told) -> Iterator[str]:
     """Holds who joined a customer, or whom a visitor joined, against a recount."""
-    visitors, joined = {visitor.anonymous_id for visitor in told.visitors}, set(recount.joined.get(user, ()))
+    visitors, joined = {visitor.anonymous_id for visitor in told.visitors}, set(recount.joined(user))
     if visitors != joined:
         yield f"{user}: the visitors {sorted(visitors)} joined, recounted {sorted(joined)}"
     customer = recount.customer_of.get(user.removeprefix(ANONYMOUS)) if user.startswith(ANONYMOUS) else None
@@ -171,6 +187,19 @@ def refusal_differences(
     for user in sorted(refused.analyse):
         if told.get(user) is not None:
             yield f"{user}: refuses to be analysed, and the newest record of the customer on the topic is not empty"
+
+
+def forgotten_differences(
+    recount: Recount, recommended: Mapping[str, bytes | None], told: Mapping[str, bytes | None]
+) -> Iterator[str]:
+    """A line for each who was forgotten and did nothing since, and to whom something is recommended, by what Redis has, or who
+    is told as a customer, by the newest record on the topic."""
+    for user in sorted(recount.forgotten - recount.last.keys()):
+        if recommended.get(user) is not None and not any(deeds.events for deeds in recount.joined(user).values()):
+            yield f"{user}: was forgotten, and something is recommended"
+    for user in sorted(recount.forgotten - recount.customers.keys()):
+        if told.get(user) is not None:
+            yield f"{user}: was forgotten, and the newest record of the customer on the topic is not empty"
 
 
 def in_words(paid: Mapping[tuple[str, str], Decimal]) -> str:

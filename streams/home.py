@@ -74,7 +74,9 @@ def sort_records(records: Iterable[ConsumerRecord], partition: int, seal: Seal, 
                 found.rejected.append(Rejected(record, str(bad)))
                 continue
             if message.form == form:
-                found.arrivals.append(Arrival(record.offset, joins.event_of(message), sent.origin[:2], message))
+                found.arrivals.extend(
+                    Arrival(record.offset, event, sent.origin[:2], message) for event in joins.events_of(message)
+                )
             else:
                 found.leftover.append(record)
             continue

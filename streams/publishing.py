@@ -15,10 +15,10 @@ from typing import NamedTuple
 from faust.types import TP
 
 from recsys.customers import message as customer_message
-from recsys.engine import Counted, Engine
+from recsys.engine import Counted, Engine, Gone
 from recsys.keys import AFTER, TOGETHER, VIEWED, Keys
 from recsys.recommendation import Written, encode
-from recsys.store import Entry, Store
+from recsys.store import Entry, Replacement, Store
 from streams import topics
 from streams.cold_lists import ColdLists
 from streams.driver import ChunkConsumer, Records
@@ -76,6 +76,7 @@ class Publishing:
         self._events = settings.topic(topics.EVENTS)
         self._recommendations = settings.topic(topics.RECOMMENDATIONS)
         self._customers = settings.topic(topics.CUSTOMERS)
+        self._keeps_accounts = settings.customers
         self._engine = engine
         self._store = store
         self._outbox = outbox
@@ -191,6 +192,8 @@ class Publishing:
             known = [Entry(self._keys.customer(key.decode()), value, self._retention_s) for key, value, _ in of_customers]
             if known:
                 await self._store.put(known)
+        if gone := [each for each in counted.gone if each.partition in ends]:
+            await self._take_back(gone)
         for table, items in counted.changed.items():
             self._changed[table].update(items.tolist())
         await self._note(outcome, ends, outcome.ours() if holds(begun) else {})
@@ -203,6 +206,19 @@ class Publishing:
         self.marks.note(ours)
         if late:
             await self._publish_again(outcome, late)
+
+    async def _take_back(self, gone: Sequence[Gone]) -> None:
+        """Nothing is recommended to them any more, and of customers nothing told; what is kept of them goes last."""
+        for topic, key, users in (
+            (self._recommendations, self._keys.recs, [each.user for each in gone if each.unrecommended]),
+            (self._customers, self._keys.customer, [each.user for each in gone if each.untold and self._keeps_accounts]),
+        ):
+            await self._outbox.publish(topic, [(user.encode(), None, ()) for user in users])
+            keys = [key(user) for user in users]
+            there = zip(keys, await self._store.read([[name] for name in keys]), strict=True)
+            await self._store.replace([Replacement(name, value, None) for name, [value] in there if value is not None])
+        for partition in {each.partition for each in gone}:
+            await self._engine.erasure.sweep(partition, [each.user for each in gone if each.partition == partition])
 
     async def _about_customers(self, counted: Counted) -> list[tuple[bytes, bytes, Headers]]:
         """Key, value and headers of a message for each customer of whom the batch has an event."""

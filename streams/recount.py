@@ -64,6 +64,17 @@ class Deeds(NamedTuple):
     paid: Paid
 
 
+class Farewell(NamedTuple):
+    """What one home tells another: a visitor's, that the customer is `forgotten`, or a customer's, that the visitor has
+    `parted`."""
+
+    place: Place
+    """Of the record on whose account."""
+    what: str
+    visitor: str
+    customer: str
+
+
 class Record(NamedTuple):
     """What of a Kafka record matters here."""
 
@@ -118,8 +129,18 @@ class Recount:
         """The same, by the messages that visitors' homes were sent."""
         self.customer_of: dict[str, str] = {}
         """By visitor, the customer whom the visitor joined: the first that was said at the visitor's home."""
-        self.joined: dict[str, dict[str, Deeds]] = defaultdict(dict)
-        """By customer and visitor, what the visitor had done when last identified."""
+        self.as_joined: dict[Place, tuple[str, Deeds]] = {}
+        """By the message that identified a visitor as a customer, this customer, and what the visitor had done by then."""
+        self.answered: dict[Place, str] = {}
+        """By the same, the customer whose home was told of it."""
+        self.heard_of: dict[str, list[tuple[str, Place | None]]] = defaultdict(list)
+        """By customer, what the home heard of visitors since the customer was forgotten, if ever: each joined, as of such a
+        message, or None: parted."""
+        self.farewells: set[Farewell] = set()
+        """Those that are to be said."""
+        self.heard_farewells: set[Farewell] = set()
+        self.forgotten: set[str] = set()
+        """Users who ever were."""
         self.letters: dict[tuple[int, int], int] = {}
         """By home and source partition, the record on whose account the last message was sent."""
         self.last: dict[str, Last] = {}
@@ -151,6 +172,9 @@ class Recount:
                 self.follow(event, record)
                 return
             self.forwarded[route] = origin.offset
+        if event.kind is Kind.FORGET:
+            self.forget(event.user_id, record)
+            return
         history = self.histories.setdefault(event.user_id, deque(maxlen=self.rules.history))
         if event.event_id is not None and any(seen.event_id == event.event_id for seen in history):
             self.repeats += 1
@@ -190,23 +214,68 @@ class Recount:
         if said["form"] != form_of(layout_of(self.topic, self.partitions, self.rules)):
             self.repeats += 1  # of other rules: it is sent by these, too
             return
-        visitor, customer = said["anonymous_id"], said["user_id"]
+        what, customer = said["event_type"], said["user_id"]
+        visitors = said.get("anonymous_ids") or [said["anonymous_id"]]
         route = (record.partition, origin.partition)
         is_new = origin.offset > self.letters.get(route, -1)
         self.letters[route] = max(origin.offset, self.letters.get(route, -1))
         self.repeats += not is_new
-        if said["event_type"] == "joined":
+        if what in ("joined", "parted"):
             self.note(customer, None, record)
-        elif is_new:
-            self.identified[origin.partition, origin.offset] = visitor, customer
-            user = ANONYMOUS + visitor
-            if self.customer_of.setdefault(visitor, customer) == customer and user in self.customers:
-                self.joined[customer][visitor] = Deeds(self.customers[user].copy(), self.paid.get(user, {}).copy())
+        if not is_new:
+            return
+        place, came_of = (record.partition, record.offset), (origin.partition, origin.offset)
+        for visitor in visitors:
+            if what == "joined":
+                self.answered[came_of] = customer
+                if self.asked.get(customer):  # else the customer was forgotten since asking
+                    self.heard_of[customer].append((visitor, came_of))
+            elif what == "parted":
+                self.heard_farewells.add(Farewell(came_of, what, visitor, customer))
+                self.heard_of[customer].append((visitor, None))
+            elif what == "forgotten":
+                self.heard_farewells.add(Farewell(came_of, what, visitor, customer))
+                if self.customer_of.get(visitor) == customer:
+                    self.part(visitor, place)
+            else:
+                self.identify(visitor, customer, place, came_of)
+
+    def identify(self, visitor: str, customer: str, place: Place, came_of: Place) -> None:
+        """Joins a visitor to a customer, unless another one was first."""
+        self.identified[came_of] = visitor, customer
+        user = ANONYMOUS + visitor
+        if self.customer_of.setdefault(visitor, customer) == customer and user in self.customers:
+            self.as_joined[place] = customer, Deeds(self.customers[user].copy(), self.paid.get(user, {}).copy())
+
+    def forget(self, user: str, record: Record) -> None:
+        """What came before is nobody's; counts of items stay."""
+        self.forgotten.add(user)
+        for known in (self.histories, self.customers, self.paid, self.last, self.heard_of):
+            known.pop(user, None)
+        place = record.partition, record.offset
+        for visitor in self.asked.pop(user, {}):
+            self.farewells.add(Farewell(place, "forgotten", visitor, user))
+        if user.startswith(ANONYMOUS):
+            self.part(user.removeprefix(ANONYMOUS), place)
+
+    def part(self, visitor: str, place: Place) -> None:
+        """Unbinds a visitor from the customer, if there is one."""
+        if visitor in self.customer_of:
+            self.farewells.add(Farewell(place, "parted", visitor, self.customer_of.pop(visitor)))
+
+    def joined(self, customer: str) -> dict[str, Deeds]:
+        """By visitor who joined a customer, what the visitor had done when last identified; to be asked when all is counted."""
+        found: dict[str, Deeds] = {}
+        for visitor, place in self.heard_of.get(customer, ()):
+            found.pop(visitor, None)
+            if place in self.as_joined:
+                found[visitor] = self.as_joined[place][1]
+        return found
 
     def deeds(self, customer: str) -> Deeds:
         """What is to be told of a customer: what was done under the customer's id, and by the visitors who joined."""
         total = Deeds(self.customers[customer].copy(), self.paid.get(customer, {}).copy())
-        for events, paid in self.joined.get(customer, {}).values():
+        for events, paid in self.joined(customer).values():
             total.events.update(events)
             for name, worth in paid.items():
                 total.paid[name] = min(total.paid.get(name, Decimal(0)) + worth, MOST)

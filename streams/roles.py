@@ -107,7 +107,20 @@ OPERATOR = Role(
     ("freshet:*",),
     ("ping", "mget", "getrange", "scan", "info"),
 )
-ROLES = (WORKER, READER, ANALYST, FORECASTER, PRODUCER, CATALOGUE, REGISTRY, OPERATOR)
+ERASER = Role(
+    "eraser",
+    (Right("Write", "topic", EVENTS), Right("Write", "topic", USERS)),
+    (
+        "freshet:live",
+        "freshet:recs:*",
+        "freshet:customer:*",
+        "freshet:user:*",
+        "freshet:{p*}:mark",
+        *(f"freshet:{here}{{u*}}:{what}" for here in ("", "g*:") for what in ("published", "user:*", "bought:*", "account:*")),
+    ),
+    ("ping", "mget"),
+)
+ROLES = (WORKER, READER, ANALYST, FORECASTER, PRODUCER, CATALOGUE, REGISTRY, OPERATOR, ERASER)
 
 IMPLYING = {"Describe": ("Read", "Write", "Describe"), "Read": ("Read",), "Write": ("Write",)}
 

@@ -1,6 +1,6 @@
 """What is known of a customer, counted once more: with decimals, sets and lists, all events at a time."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
@@ -147,10 +147,8 @@ def capped(number: Decimal) -> Decimal:
 def assert_accounts_are(truth: Recount, values: Mapping[str, bytes | None], keys: Keys, partitions: int, gap_ms: float) -> None:
     """Every customer has an account, and every visitor who joined one, and nobody else; each is as it is recounted, and they
     stand as their accounts say, visitors with those whom they joined."""
-    events: dict[str, list[Parsed]] = defaultdict(list)
-    for event in truth.events:
-        events[event.user].append(event)
-    assert {key.rpartition(":account:")[2] for key in values if ":account:" in key} == {
+    events = {user: theirs for user, theirs in truth.of_users.items() if theirs}
+    assert {key.rpartition(":account:")[2] for key, value in values.items() if ":account:" in key and value} == {
         *events,
         *(f"anon:{visitor}" for visitor in truth.customer_of),
     }

@@ -21,6 +21,7 @@ def assert_joined(
     rules = rules or Rules()
     assert truth.identified == truth.identifies
     assert truth.heard == truth.told
+    assert truth.heard_farewell == truth.said_farewell
     marks = [user_mark(values.get(keys.user_mark(partition))) for partition in range(partitions)]
     assert sum(mark.refused for mark in marks) == truth.refused
     kept: dict[str, Joins] = {}

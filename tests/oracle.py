@@ -30,9 +30,10 @@ TYPES = {
     "refund": ("refund",),
     "search": ("search",),
     "identify": ("identify",),
+    "forget": ("forget",),
 }
 KINDS = {name: kind for kind, others in TYPES.items() for name in others}
-WITHOUT_ITEMS = {"search", "identify"}
+WITHOUT_ITEMS = {"search", "identify", "forget"}
 INTERACTIONS = {"browse", "click", "add_to_cart", "wishlist", "purchase", "rating"}
 TEN_MINUTES_MS = 10 * 60 * 1000
 YEAR_1995_MS = 788_918_400_000
@@ -73,7 +74,7 @@ class Parsed(NamedTuple):
     @property
     def visitor(self) -> str | None:
         """The anonymous id that came with the user's."""
-        return self.fields.get("anonymous_id") if "user_id" in self.fields else None
+        return self.fields.get("anonymous_id") if "user_id" in self.fields and self.kind != "forget" else None
 
 
 @dataclass
@@ -108,6 +109,8 @@ class Bought(NamedTuple):
     time_ms: int
     session_id: str | None
     refund: bool
+    forget: bool = False
+    """That the user is forgotten: what came before is nobody's."""
 
 
 @dataclass
@@ -129,6 +132,8 @@ class Recount:
     """User → the record of the newest interaction."""
     events: list[Parsed] = field(default_factory=list)
     """What was counted and is no repeat, in the order of each partition."""
+    figured: list[Parsed] = field(default_factory=list)
+    """The same for the figures of all: who comes back after having been forgotten is somebody new."""
     bought: list[Bought] = field(default_factory=list)
     """In the order of each partition."""
     opened: int = 0
@@ -141,6 +146,24 @@ class Recount:
     """An item, and one that was put in a basket after the first was met in the same session → in how many sessions."""
     visits: dict[str, dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
     """Item → user → the largest event time of the user's interactions with it."""
+    met: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    """Item → all users who ever met it, also those who were forgotten."""
+    left: set[str] = field(default_factory=set)
+    """Items that somebody met who was forgotten."""
+    of_users: dict[str, list[Parsed]] = field(default_factory=lambda: defaultdict(list))
+    """User → what was counted since the user was forgotten, if ever."""
+    lives: Counter[str] = field(default_factory=Counter)
+    """User → how often the user was forgotten."""
+    said_farewell: set[tuple[tuple[int, int], str, str, str]] = field(default_factory=set)
+    """Record on whose account another home was to be told, what of, visitor and customer: a customer is `forgotten`, and
+    visitors are `parted` from one."""
+    heard_farewell: set[tuple[tuple[int, int], str, str, str]] = field(default_factory=set)
+    """The same, by the messages that came."""
+    heard_of: dict[str, list[tuple[str, str, tuple[int, int]]]] = field(default_factory=lambda: defaultdict(list))
+    """Customer → what the home learned of visitors since the customer was forgotten, if ever: whether they `joined` or
+    `parted`, who, and on whose account, in the order of the topic."""
+    as_joined: dict[tuple[int, int], "Joined"] = field(default_factory=dict)
+    """Identification at the visitor's home → the visitor as of then."""
 
     identifies: dict[tuple[int, int], tuple[str, str]] = field(default_factory=dict)
     """Event of a customer that identifies a visitor → the two."""
@@ -216,16 +239,27 @@ def recount(
             last_forwarded[record.partition, source] = offset
             result.arrived.add((source, offset))
         count(result, name, event, history=history, window=window, gap_ms=session_gap_s * 1000)
+    for customer, learned in result.heard_of.items():
+        for what, visitor, place in learned:
+            if what == "joined":
+                result.joined[customer][visitor] = result.as_joined[place]
+            else:
+                result.joined[customer].pop(visitor, None)
     return result
 
 
 def count(result: Recount, name: tuple[int, int], event: Parsed, *, history: int, window: int, gap_ms: float) -> None:
     """One event of a user, in the user's home partition."""
+    if event.kind == "forget":
+        forget(result, name, event.user)
+        return
     past = result.histories[event.user]
     if event.event_id is not None and any(entry.event_id == event.event_id for entry in past):
         result.repeated.add(name)
         return
     result.events.append(event)
+    result.of_users[event.user].append(event)
+    result.figured.append(event._replace(user=f"{event.user}#{result.lives[event.user]}"))
     if event.visitor is not None and identifies(result.asked[event.user], event.visitor, event):
         result.identifies[name] = event.visitor, event.user
     if event.kind == "refund":
@@ -243,10 +277,33 @@ def count(result: Recount, name: tuple[int, int], event: Parsed, *, history: int
         if item not in session:
             result.pairs.update((min(item, other), max(item, other)) for other in session[:window])
         result.interactions[item] += 1
+        result.met[item].add(event.user)
         result.visits[item][event.user] = max(result.visits[item].get(event.user, event.time_ms), event.time_ms)
         past.append(Interaction(item, event.kind, event.time_ms, event.event_id, event.session_id, begins))
         del past[:-history]
     result.newest[event.user] = name
+
+
+def forget(result: Recount, name: tuple[int, int], user: str) -> None:
+    """A user of whom nothing is known from here on; counts of items stay."""
+    result.lives[user] += 1
+    for entry in result.histories.pop(user, []):
+        result.visits[entry.item].pop(user, None)
+        result.left.add(entry.item)
+    result.of_users.pop(user, None)
+    result.newest.pop(user, None)
+    result.bought.append(Bought(name[0], user, [], 0, None, refund=False, forget=True))
+    result.heard_of.pop(user, None)
+    for visitor in result.asked.pop(user, {}):
+        result.said_farewell.add((name, "forgotten", visitor, user))
+    if user.startswith("anon:"):
+        part(result, name, user.removeprefix("anon:"))
+
+
+def part(result: Recount, name: tuple[int, int], visitor: str) -> None:
+    """A visitor who has joined nobody any more."""
+    if visitor in result.customer_of:
+        result.said_farewell.add((name, "parted", visitor, result.customer_of.pop(visitor)))
 
 
 def identifies(asked: dict[str, int], visitor: str, event: Parsed) -> bool:
@@ -266,18 +323,29 @@ def receive(result: Recount, record: Record, origin: tuple[int, int], last_lette
         return
     last_letter[route] = origin[1]
     said = json.loads(record.value or b"")
-    visitor, customer = said["anonymous_id"], said["user_id"]
-    if said["event_type"] == "joined":
+    what, customer = said["event_type"], said["user_id"]
+    if what in ("forgotten", "parted"):
+        for visitor in said["anonymous_ids"]:
+            result.heard_farewell.add((origin, what, visitor, customer))
+            if what == "parted":
+                result.heard_of[customer].append((what, visitor, origin))
+            elif result.customer_of.get(visitor) == customer:
+                part(result, name, visitor)
+        return
+    visitor = said["anonymous_id"]
+    if what == "joined":
         result.heard.add(origin)
+        if result.asked[customer]:
+            result.heard_of[customer].append((what, visitor, origin))
         return
     result.identified[origin] = visitor, customer
     if result.customer_of.setdefault(visitor, customer) != customer:
         result.refused += 1
         return
-    theirs = [event for event in result.events if event.user == f"anon:{visitor}"]
+    theirs = list(result.of_users[f"anon:{visitor}"])
     if theirs:
         history = [replace(entry) for entry in result.histories[f"anon:{visitor}"]]
-        result.joined[customer][visitor] = Joined(theirs, history)
+        result.as_joined[name] = Joined(theirs, history)
         result.told.add(name)
 
 

@@ -22,7 +22,9 @@ def recounted(truth: Recount, partition: int, gap_ms: float) -> returning_oracle
     """The purchases of a partition's users; everybody and everything by its hash."""
     found = returning_oracle.Recount(gap_ms)
     for event in truth.bought:
-        if event.partition == partition:
+        if event.partition == partition and event.forget:
+            found.customers.pop(hash_id(event.user), None)
+        elif event.partition == partition:
             items = [hash_id(item) for item in event.items]
             session = hash_id(event.session_id) if event.session_id else 0
             found.take(returning_oracle.Bought(hash_id(event.user), items, event.time_ms, session, event.refund))

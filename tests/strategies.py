@@ -18,7 +18,7 @@ COUNTED = [
     "browse", "view", "page_view", "Product View", "detail-page-view",
     "click", "CLICK", "add_to_cart", "addtocart", "cart", "wishlist", "purchase", "transaction", "Order",
 ]  # fmt: skip
-UNCOUNTED = ["impression", "remove_from_cart", "refund", "search", "identify"]
+UNCOUNTED = ["impression", "remove_from_cart", "refund", "search", "identify", "forget"]
 
 
 @dataclass(frozen=True)
@@ -213,7 +213,7 @@ def events(draw: st.DrawFn, now_ms: int = NOW_MS) -> dict[str, Any]:
         event |= {"anonymous_id": draw(st.sampled_from(VISITORS)), "user_id": None}
     if kind in ("purchase", "Order", "refund", "view") and draw(st.booleans()):
         event["items"] = draw(baskets())
-    elif kind not in ("search", "identify"):
+    elif kind not in ("search", "identify", "forget"):
         event["item_id"] = draw(st.sampled_from(ITEMS))
     if kind == "rating":
         event["rating"] = draw(st.sampled_from([1, 2.5, 5]))

@@ -156,6 +156,8 @@ def test_the_same_seed_makes_the_same_events_with_mishaps_of_every_kind() -> Non
     assert sum("session_id" not in event for event in good) > 200
     at = [datetime.fromisoformat(event["event_time"]).timestamp() * 1000 for event in good if "event_time" in event]
     assert sum(time_ms < NOW_MS for time_ms in at) > 50  # late
+    forgotten = [event for event in good if event["event_type"] == "forget"]
+    assert {"user_id", "anonymous_id"} & set().union(*forgotten) == {"user_id", "anonymous_id"}
 
 
 @pytest.mark.parametrize("value", BAD_VALUES)

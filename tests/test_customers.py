@@ -50,7 +50,7 @@ def test_what_is_known_of_customers_is_what_the_recount_knows(log: list[Record],
 def test_how_customers_stand_is_what_they_bought(log: list[Record]) -> None:
     truth, store = recount(log, 3, history=RULES.history, window=RULES.window), counted(log, 3)
     bought: dict[int, dict[str, list[Parsed]]] = defaultdict(lambda: defaultdict(list))
-    for event in truth.events:
+    for event in (event for theirs in truth.of_users.values() for event in theirs):
         bought[home_partition(event.home_id, 3)][event.user].append(event)
     for partition in range(3):
         spreads = rfm.unpack(store.values.get(KEYS.spreads(partition)))

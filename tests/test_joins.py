@@ -41,8 +41,10 @@ LAW = settings(FEW, max_examples=20, phases=(Phase.explicit, Phase.reuse, Phase.
 class Topic:
     """A topic to which workers write, too; they may die after so many letters."""
 
-    def __init__(self, log: Sequence[Record]) -> None:
+    def __init__(self, log: Sequence[Record], form: str = "") -> None:
         self.log = list(log)
+        self.form = form
+        """That letters are to name."""
         self.left: float = math.inf
 
     def send(self, event: dict[str, Any], partition: int | None = None) -> None:
@@ -52,11 +54,11 @@ class Topic:
         self.log.append(Record(home, end_of(self.log, home) + 1, NOW_MS, None, encoded(event)))
 
     async def post(self, letters: Sequence[Letter]) -> None:
-        for letter in letters:
+        for home, letter in joining.by_home(letters, lambda home_id: home_partition(home_id, PARTITIONS)):
             if self.left <= 0:
                 raise Crash
             self.left -= 1
-            home, value = home_partition(letter.home_id, PARTITIONS), joining.encode(letter.message)
+            value = joining.encode(replace(letter.message, form=self.form))
             origin = letter.partition, letter.offset, letter.message.event_time
             header = sealed(value, *origin, PARTITIONS, home, header="joining")
             self.log.append(Record(home, end_of(self.log, home) + 1, NOW_MS, None, value, (("joining", header),)))
@@ -91,7 +93,7 @@ def told_last(topic: Topic, store: MemoryStore | None = None, rules: Rules = RUL
 
 def of_users(store: MemoryStore) -> dict[str, bytes]:
     """All that is kept on the users' side, bit by bit, but for versions."""
-    values = {key: value for key, value in store.values.items() if "{u" in key and not key.endswith(":published")}
+    values = {key: value for key, value in store.values.items() if value and "{u" in key and not key.endswith(":published")}
     return {
         key: encode(replace(user_mark(value), version=0)) if key.endswith(":mark") else value for key, value in values.items()
     }

@@ -110,7 +110,7 @@ def chunk(partition: int, start: int, end: int, log: Sequence[Record], partition
         sent = sent_from(record, "joining")
         if sent and sent[3] == partitions:
             message = joins.decode(record.value or b"")
-            arrivals.append(Arrival(record.offset, joins.event_of(message), sent[:2], message))
+            arrivals += [Arrival(record.offset, event, sent[:2], message) for event in joins.events_of(message)]
             continue
         origin = sent or forwarded_from(record)
         if origin and origin[3] != partitions:
@@ -165,8 +165,9 @@ def mark_of(store: MemoryStore, partition: int = 0) -> marks.UserMark:
 
 
 def state(store: MemoryStore) -> dict[str, bytes]:
-    """All that was counted, bit by bit: without versions, and without item marks, which say how far a batch went."""
-    values = dict(store.values)
+    """All that was counted, bit by bit: without versions, and without item marks, which say how far a batch went. What is
+    empty is nothing: its key is about to be taken away."""
+    values = {key: value for key, value in store.values.items() if value}
     for shard in range(ITEM_SHARDS):
         values.pop(KEYS.item_mark(shard), None)
     for key, value in values.items():
@@ -335,8 +336,11 @@ def test_the_newest_recommendation_of_a_user_covers_the_last_interaction(log: li
         engine = Engine(MemoryStore(), KEYS, rules)
         newest = {}
         for part in cut(log, 0, sizes, 1):
-            for (_, arrival, _), said in await engine.recommend(await engine.count(part), NOW_MS):
+            counted = await engine.count(part)
+            for (_, arrival, _), said in await engine.recommend(counted, NOW_MS):
                 newest[said.user_id] = (arrival.offset, said)
+            for gone in counted.gone:
+                newest.pop(gone.user, None)
         return newest
 
     newest = asyncio.run(recommendations())
@@ -550,7 +554,7 @@ def test_a_row_that_is_cut_keeps_its_interactions_and_never_counts_too_much(
 def test_a_cut_leaves_the_strongest_and_whoever_comes_back_starts_again(log: list[Record], rules: Rules) -> None:
     events = chunk(0, 0, end_of(log, 0), log, 1).arrivals
     users = sorted({arrival.event.user_id for arrival in events})
-    batch = columns([(0, event) for event in events if matters(event.event.kind)], users)
+    batch = columns([(0, event) for event in events if matters(event.event.kind) or event.event.kind is Kind.FORGET], users)
     deltas = folding.fold(histories.empty(len(users), rules.history), batch, rules).deltas[VIEWED]
     expected: dict[int, dict[int, tuple[np.float32, int]]] = {}
     for item, other, weight, count in zip(

@@ -82,7 +82,7 @@ def day_of(number: int) -> date:
 @given(logs(partitions=PARTITIONS), RULES_OF_ALL_KINDS)
 def test_the_figures_are_what_the_recount_has(log: list[Record], rules: Rules) -> None:
     gap_s = rules.session_gap_ms / 1000
-    events = recount(log, PARTITIONS, history=rules.history, window=rules.window, session_gap_s=gap_s).events
+    events = recount(log, PARTITIONS, history=rules.history, window=rules.window, session_gap_s=gap_s).figured
     truth = told(events, rules.session_gap_ms)
     asyncio.run(compare(books(counted(log, PARTITIONS, rules)), truth.__dict__))
 
@@ -160,7 +160,7 @@ def test_events_over_months_and_late_ones_count_each_customer_once_a_period() ->
         (31, "wishlist"),
     ]
     log += [at(day, kind=kind)._replace(offset=50 + n) for n, (day, kind) in enumerate(bought)]
-    truth = told(recount(log, 1, history=50, window=5, session_gap_s=1800).events, 1_800_000)
+    truth = told(recount(log, 1, history=50, window=5, session_gap_s=1800).figured, 1_800_000)
 
     found = books(counted(log, 1), 1)
     for figures in (asyncio.run(found.months()), asyncio.run(found.days())):

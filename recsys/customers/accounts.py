@@ -6,12 +6,14 @@ from typing import NamedTuple
 from recsys.batch import Arrival
 from recsys.customers import account, firsts, joins, rfm, trade
 from recsys.customers.account import Account
-from recsys.customers.joins import Identification, Letter
+from recsys.customers.joins import Forgotten, Identification, Letter, Parted
 from recsys.customers.rfm import Standing
 from recsys.events import Kind
 from recsys.ledger.ledger import Ledger, Written
 from recsys.ledger.steps import SEEN
+from recsys.store import NO_VALUE
 
+NEW = Account()
 TRADING = (Kind.PURCHASE, Kind.REFUND)
 
 
@@ -68,9 +70,20 @@ def settle(
             continue
         if event.user_id not in before:
             before[event.user_id] = _standing(theirs, rates)
+        if event.kind is Kind.FORGET:
+            letters += [Letter(partition, offset, said) for said in joins.farewell(theirs, event.user_id, event.time_ms)]
+            leaves = leaves or _standing(theirs, rates) is not None
+            accounts[event.user_id] = Account()
+            continue
         if message is not None:
-            if not isinstance(message, Identification):
-                joins.take_in(theirs, message)
+            if isinstance(message, Forgotten):
+                letters += [Letter(partition, offset, said) for said in joins.release(theirs, event.user_id, message)]
+            elif isinstance(message, Parted):
+                leaves = leaves or _standing(theirs, rates) is not None
+                joins.part_from(theirs, message)
+            elif not isinstance(message, Identification):
+                if theirs.joins is not None:  # else the customer was forgotten since asking
+                    joins.take_in(theirs, message)
             elif joins.refuses(theirs, message):
                 refused += 1
             elif joined := joins.answer(theirs, message, as_of[partition, offset]):
@@ -87,7 +100,8 @@ def settle(
     after = {user: _standing(accounts[user], rates) for user in before}
     # A visitor who ordered in this batch and leaves in it stood among all in between: what is written says so in any batch.
     spreads = _spreads(stored.spreads, before, after) if leaves or before != after else None
-    changed = {user: account.pack(accounts[user]) for user in before}
+    changed = {user: NO_VALUE if (now := accounts[user]) == NEW else account.pack(now) for user in before}
+    changed = {user: value for user, value in changed.items() if value or stored.accounts[user]}
     return Settled(accounts, changed, spreads, ledger.written(), letters, refused)
 
 

@@ -4,14 +4,19 @@
     the visitor's home    joins whoever asks first → `Joined`, with the visitor as of then, to the customer's home
     the customer's home   keeps it as the visitor's `Part`; whoever tells of the customer merges the parts in
 
-A customer's own account and history are never changed by it, so neither are counts; and a part can be taken out again.
+A customer's own account and history are never changed by it, so neither are counts; and a part can be taken out again:
+
+    the customer's home   a customer is forgotten → `Forgotten`, to the homes of all whose ids came with the customer's
+    the visitor's home    has joined nobody any more, or is forgotten → `Parted`, to the customer's home
+    the customer's home   takes the part out
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import NamedTuple, TypeAlias
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from recsys import histories
 from recsys.customers import account as accounts
@@ -51,7 +56,29 @@ class Joined(Struct, frozen=True, tag_field="event_type", tag="joined"):
         return Part(self.account, self.history)
 
 
-Message: TypeAlias = Identification | Joined
+class Forgotten(Struct, frozen=True, tag_field="event_type", tag="forgotten"):
+    """To visitors' home: a customer is forgotten, whom they may have joined."""
+
+    anonymous_ids: tuple[str, ...]
+    user_id: str
+    event_time: int
+    form: str = ""
+    """As of an `Identification`."""
+
+
+class Parted(Struct, frozen=True, tag_field="event_type", tag="parted"):
+    """To the customer's home: visitors who had joined are forgotten, or have not joined any more."""
+
+    anonymous_ids: tuple[str, ...]
+    user_id: str
+    event_time: int
+    form: str = ""
+    """As of an `Identification`."""
+
+
+Several: TypeAlias = Forgotten | Parted
+"""What may be about several visitors."""
+Message: TypeAlias = Identification | Joined | Forgotten | Parted
 
 
 class Letter(NamedTuple):
@@ -64,7 +91,28 @@ class Letter(NamedTuple):
     @property
     def home_id(self) -> str:
         """The id whose hash is the partition where it belongs."""
-        return self.message.anonymous_id if isinstance(self.message, Identification) else self.message.user_id
+        if isinstance(self.message, Identification):
+            return self.message.anonymous_id
+        return self.message.anonymous_ids[0] if isinstance(self.message, Forgotten) else self.message.user_id
+
+
+def by_home(letters: Iterable[Letter], home_of: Callable[[str], int]) -> list[tuple[int, Letter]]:
+    """Letters with the partition where each belongs. What is to be said there on account of one record is said in one letter:
+    of two with one origin the second would be a repeat.
+
+    >>> letters = [Letter(0, 7, Forgotten((visitor,), "u", 0)) for visitor in ("v", "w", "x")]
+    >>> [(home, letter.message.anonymous_ids) for home, letter in by_home(letters, {"v": 1, "w": 2, "x": 1}.get)]
+    [(1, ('v', 'x')), (2, ('w',))]
+    """
+    found: dict[tuple[int, int, int], Letter] = {}
+    for letter in letters:
+        name = home_of(letter.home_id), letter.partition, letter.offset
+        there = found.get(name)
+        if there is not None and isinstance(there.message, Several) and isinstance(letter.message, Several):
+            everybody = there.message.anonymous_ids + letter.message.anonymous_ids
+            letter = letter._replace(message=replace(there.message, anonymous_ids=everybody))  # noqa: PLW2901
+        found[name] = letter
+    return [(home, letter) for (home, _, _), letter in found.items()]
 
 
 Post: TypeAlias = Callable[[Sequence[Letter]], Awaitable[None]]
@@ -95,10 +143,14 @@ def decode(value: bytes, form: str = "") -> Message:
     return message
 
 
-def event_of(message: Message) -> Event:
-    """What a message is in the log of its home: an event of nobody's doing, which counts for no one."""
-    user = ANONYMOUS + message.anonymous_id if isinstance(message, Identification) else message.user_id
-    return Event(kind=Kind.IDENTIFY, user_id=user, lines=(), time_ms=message.event_time)
+def events_of(message: Message) -> list[Event]:
+    """What a message is in the log of its home: for each of those whom it is about an event of nobody's doing, which counts
+    for no one."""
+    if isinstance(message, Forgotten):
+        users = [ANONYMOUS + visitor for visitor in message.anonymous_ids]
+    else:
+        users = [ANONYMOUS + message.anonymous_id if isinstance(message, Identification) else message.user_id]
+    return [Event(kind=Kind.IDENTIFY, user_id=user, lines=(), time_ms=message.event_time) for user in users]
 
 
 def ask(customer: Account, event: Event) -> Identification | None:
@@ -146,6 +198,45 @@ def answer(visitor: Account, asked: Identification, history: bytes) -> Joined | 
 def refuses(visitor: Account, asked: Identification) -> bool:
     """Whether the visitor has joined another customer: on a shared device, whoever was known first keeps it."""
     return visitor.joins is not None and visitor.joins.customer not in ("", asked.user_id)
+
+
+def farewell(account: Account, user: str, time_ms: int) -> list[Message]:
+    """What other homes are told when this user is forgotten: of a customer, those of all visitors who may have joined; of a
+    visitor, that of the customer whom the visitor joined.
+
+    >>> [type(said).__name__ for said in farewell(Account(joins=Joins(asked={"v": 20_000, "w": 20_001})), "u", 0)]
+    ['Forgotten', 'Forgotten']
+    >>> farewell(Account(joins=Joins("u")), "anon:v", 0)
+    [Parted(anonymous_ids=('v',), user_id='u', event_time=0, form='')]
+    """
+    joins = account.joins or Joins()
+    told: list[Message] = [Forgotten((visitor,), user, time_ms) for visitor in joins.asked]
+    if joins.customer:
+        told.append(Parted((user.removeprefix(ANONYMOUS),), joins.customer, time_ms))
+    return told
+
+
+def release(visitor: Account, user: str, forgotten: Forgotten) -> list[Message]:
+    """Unbinds a visitor whose customer is forgotten; what the customer's home is told of it, which may know the customer anew.
+
+    >>> visitor = Account(joins=Joins("u"))
+    >>> release(visitor, "anon:v", Forgotten(("v",), "other", 0)), release(visitor, "anon:v", Forgotten(("v",), "u", 0))
+    ([], [Parted(anonymous_ids=('v',), user_id='u', event_time=0, form='')])
+    >>> visitor.joins is None
+    True
+    """
+    if visitor.joins is None or visitor.joins.customer != forgotten.user_id:
+        return []
+    told = farewell(visitor, user, forgotten.event_time)
+    visitor.joins = None
+    return told
+
+
+def part_from(customer: Account, parted: Parted) -> None:
+    """Takes out what these visitors did. That their ids came with the customer's stays: it is what the customer did."""
+    if customer.joins is not None:
+        for visitor in parted.anonymous_ids:
+            customer.joins.parts.pop(visitor, None)
 
 
 def take_in(customer: Account, joined: Joined) -> None:

@@ -15,8 +15,8 @@ import numpy as np
 
 from recsys.batch import Batch
 from recsys.compiled import F64, I32, I64, U8, U64, Bools, compiled
-from recsys.fold import PURCHASE, REFUND, in_one_session
-from recsys.returning.purchases import HELD, Purchases, count_line, place_of, remove
+from recsys.fold import FORGET, PURCHASE, REFUND, in_one_session
+from recsys.returning.purchases import HELD, Purchases, count_line, forget, place_of, remove
 from recsys.returning.repurchase import Repurchase, probability, step
 from recsys.returning.sales import BOUGHT_AGAIN, BOUGHT_FIRST, EXPOSED
 
@@ -129,6 +129,8 @@ def count_event(
             if bought.counts[i]:
                 _take_back(purchases, bought.user[i], bought.item[i])
         return used
+    if bought.kind[begin] == FORGET:
+        forget(purchases, bought.user[begin])
     if not is_purchase(bought, begin):
         return used
     u = bought.user[begin]

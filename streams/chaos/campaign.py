@@ -27,7 +27,7 @@ from streams.chaos.verdict import Findings, findings
 from streams.chaos.watcher import Watcher
 from streams.consent import AGAIN_S
 from streams.demo.settling import NotSettled, exported, settle
-from streams.differences import customer_differences, differences, refusal_differences
+from streams.differences import customer_differences, differences, forgotten_differences, refusal_differences
 from streams.lag import behind, read_published, read_spans
 from streams.local.ports import HOST
 from streams.local.system import LocalSystem
@@ -237,11 +237,14 @@ def refusing_now(field: Field) -> Refused:
 
 def personal(field: Field, refusing: Refused) -> list[str]:
     """What these users were told or recommended in spite of it, a line each."""
-    settings = field.settings
-    told = {(record.key or b"").decode(): record.value for _, record in read_topic(settings.brokers, settings.topic(CUSTOMERS))}
-    kept = stored(field.client, Keys(settings.key_prefix).recs, refusing.personalise)
+    kept = stored(field.client, Keys(field.settings.key_prefix).recs, refusing.personalise)
     recommended = {user: newest.value for user, newest in field.watcher.newest.items()}
-    return list(refusal_differences(refusing, kept, recommended, told))
+    return list(refusal_differences(refusing, kept, recommended, customers_told(field.settings)))
+
+
+def customers_told(settings: Settings) -> dict[str, bytes | None]:
+    """The newest record of each customer on the topic."""
+    return {(record.key or b"").decode(): record.value for _, record in read_topic(settings.brokers, settings.topic(CUSTOMERS))}
 
 
 def customers_of(field: Field, users: Iterable[str]) -> Mapping[str, bytes | None]:
@@ -263,10 +266,15 @@ def account(field: Field, folder: Path, unsettling: list[str]) -> tuple[Recount,
     recount = recount_topic(settings.brokers, topic, settings.rules, settings.secret)
     wrong = list(differences(recount, exported(settings)))
     refusing = refusing_now(field)
-    customers = customers_of(field, recount.customers)
+    customers = customers_of(field, recount.customers.keys() | recount.forgotten)
+    recommended = stored(field.client, keys.recs, recount.forgotten)
     found = findings(
         wrong,
-        chain(customer_differences(recount, customers, refusing), personal(field, refusing)),
+        chain(
+            customer_differences(recount, customers, refusing),
+            personal(field, refusing),
+            forgotten_differences(recount, recommended, customers_told(settings)),
+        ),
         recount.last,
         field.watcher.newest,
         stored(field.client, keys.recs, recount.last),

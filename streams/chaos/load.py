@@ -40,6 +40,8 @@ BOTH = 0.03
 IDENTIFY = 0.003
 """After which she says who she is."""
 DEVICES = 200
+FORGET = 0.002
+"""After which who did it, the shopper or the device, is forgotten."""
 HOSTILE = 0.005
 """Which somebody sends with a `forwarded` header of his own making: they must change nothing."""
 
@@ -119,7 +121,20 @@ def recognised(rng: Random, fields: Fields) -> list[Fields]:
 
 def dispatches(rng: Random, fields: Fields) -> list[Dispatch]:
     """The records that become of one event."""
-    return [dispatch for each in recognised(rng, fields) for dispatch in sent(rng, each)]
+    found = [dispatch for each in recognised(rng, fields) for dispatch in sent(rng, each)]
+    if rng.random() < FORGET:
+        found += [dispatch for each in recognised(rng, fields)[:1] for dispatch in sent(rng, forgetting(each))]
+    return found
+
+
+def forgetting(fields: Fields) -> Fields:
+    """The event that forgets whose an event is.
+
+    >>> forgetting({"event_type": "click", "anonymous_id": "v1", "event_time": "2026-01-01T00:00:00Z"})
+    {'event_type': 'forget', 'event_time': '2026-01-01T00:00:00Z', 'anonymous_id': 'v1'}
+    """
+    who = "user_id" if "user_id" in fields else "anonymous_id"
+    return {"event_type": "forget", "event_time": fields["event_time"], who: fields[who]}
 
 
 def sent(rng: Random, fields: Fields) -> list[Dispatch]:

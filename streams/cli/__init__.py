@@ -24,6 +24,7 @@ COMMANDS = {
     "bought-after": ("streams.cli.lookup:bought_after", "Show what was bought after an item was looked at."),
     "trending": ("streams.cli.lookup:trending", "Show what is popular now."),
     "customer": ("streams.cli.customer:customer", "Show what is known of a customer."),
+    "forget": ("streams.cli.forget:forget", "Erase users: what they did, and what is known of them."),
     "sales": ("streams.cli.shop:sales", "Show sales and active customers by month, day, hour or minute."),
     "top": ("streams.cli.shop:top", "Show the items, categories or searches that lead, or rise."),
     "segments": ("streams.cli.shop:segments", "Show how many customers are in each segment, and who moved."),
