@@ -33,6 +33,7 @@ from streams.cli import main
 from streams.demo.sender import Sender
 from streams.differences import customer_differences, forgotten_differences
 from streams.driver import ChunkConsumer, Records
+from streams.lease import Lease
 from streams.outbox import Outbox
 from streams.publishing import Outcome, Publishing
 from streams.recount import Recount
@@ -223,7 +224,7 @@ class Round:
 
     def __init__(self, store: MemoryStore, desk: Desk) -> None:
         self.engine = Engine(store, KEYS, RULES)
-        self.publishing = Publishing(Settings(), KEYS, self.engine, store, cast(Outbox, desk))
+        self.publishing = Publishing(Settings(), KEYS, self.engine, store, cast(Outbox, desk), Lease())
         self.publishing.marks.begin(0, -1)
 
     async def take(self, log: list[Record], start: int, end: int) -> None:
