@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -12,11 +12,14 @@ from msgspec import Meta
 
 MAX_BYTES = 65_536
 MAX_ID = 128
+LARGEST = 10_000_000_000
+"""The largest price, quantity or worth that is believed: one slip of a producer must not spoil a shop's sums, which end at nine
+thousand billion and never forget."""
 DEEPEST = 500
 """Arrays and objects inside one another, the record's own object among them."""
 
 Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID)] | int
-Amount = Annotated[float, Meta(ge=0)]
+Amount = Annotated[float, Meta(ge=0, le=LARGEST)]
 Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z")]
 Country = Annotated[str, Meta(pattern=r"^[A-Z]{2}\Z")]
 IN_WORDS = {
@@ -24,6 +27,29 @@ IN_WORDS = {
     r"^[A-Z]{2}\Z": "two capital letters, as DE (ISO 3166-1)",
 }
 """What patterns want."""
+TYPES_IN_WORDS = {
+    "str": "a text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "an object",
+    "null": "null",
+    "datetime": "a time",
+    "date": "a day",
+}
+BOUNDS_IN_WORDS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
+    (re.compile(r" of length >= 1$"), " that is not empty"),
+    (re.compile(r"(a text) of length <= (\d+)"), r"\1 of at most \2 characters"),
+    (re.compile(r" of length <= "), " of at most "),
+    (re.compile(r" of length >= "), " of at least "),
+    (re.compile(r" >= "), " of at least "),
+    (re.compile(r" <= "), " of at most "),
+    (re.compile(r"(\d)\.0$"), r"\1"),
+    (re.compile(r"\d{5,}$"), lambda found: f"{int(found[0]):,}"),
+)
+"""What msgspec says of lengths and bounds."""
+_TYPES = re.compile(r"`(\w+(?: \| \w+)*)`")
 
 T = TypeVar("T")
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -88,7 +114,7 @@ class Form(Generic[T]):
         """msgspec's message with the field in front: "Expected `int` - at `$.position`" → "position: expected `int`"."""
         reason, found, path = message.rpartition(" - at `$")
         if not found:
-            return f"not {self._noun}: {message[0].lower()}{message[1:]}"
+            return f"not {self._noun}: {in_words(message)}"
         return f"{path.strip('`').lstrip('.')}: {in_words(reason)}"
 
 
@@ -110,14 +136,30 @@ def key_id(key: bytes | None, noun: str, refusal: type[ValueError]) -> str:
 
 
 def in_words(reason: str) -> str:
-    r"""msgspec's reason as the end of a sentence, with words for patterns.
+    r"""msgspec's reason as the end of a sentence, with words for types, bounds and patterns.
 
     >>> in_words("Expected `str` matching regex '^[A-Z]{2}\\\\Z'")
     'expected two capital letters, as DE (ISO 3166-1)'
+    >>> in_words("Expected `int | str | null`, got `float`"), in_words("Expected `float` >= 0.0")
+    ('expected a whole number or a text, got a number', 'expected a number of at least 0')
     """
     for pattern, words in IN_WORDS.items():
         reason = reason.replace(f"`str` matching regex {pattern!r}", words)
+    reason = _TYPES.sub(_types_in_words, reason)
+    for bound, said in BOUNDS_IN_WORDS:
+        reason = bound.sub(said, reason)
     return f"{reason[0].lower()}{reason[1:]}"
+
+
+def _types_in_words(types: re.Match[str]) -> str:
+    """Types between backticks; a name between backticks stays as it is. That it may be null goes without saying."""
+    names = types[1].split(" | ")
+    if not TYPES_IN_WORDS.keys() >= set(names):
+        return types[0]
+    unsaid = {"null"} if len(names) > 1 else set()
+    if "float" in names:
+        unsaid.add("int")
+    return " or ".join(TYPES_IN_WORDS[name] for name in names if name not in unsaid)
 
 
 def id_text(name: str, given: str | int, refusal: type[ValueError]) -> str:

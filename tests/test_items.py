@@ -68,7 +68,7 @@ def test_a_file_is_produced_line_by_line_and_bad_lines_are_counted_by_reason(
     said = json.loads(result.stdout)
     assert (said["topic"], said["items"], said["deleted"]) == (namespace.topic(ITEMS), 4, 1)
     assert said["bad"]["reasons"]["item_id: required field is missing"] == 1
-    assert said["bad"]["reasons"]["price: expected `float` >= 0.0"] == 2
+    assert said["bad"]["reasons"]["price: expected a number of at least 0"] == 2
     assert said["bad"]["reasons"]["deleted: true or false is wanted"] == 1
     assert said["bad"]["lines"] == 5
     assert [each["line"] for each in said["bad"]["examples"]] == [3, 4, 6]

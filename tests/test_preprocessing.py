@@ -97,7 +97,7 @@ def test_what_is_invalid_is_left_out_or_the_event_refused_and_without_a_rule_it_
     assert cleaned('[price]\nmissing = "reject"', order(), order(price=1)) == [
         "price: missing, and the policy rejects that", order(price=1),
     ]  # fmt: skip
-    assert cleaned('[price]\ninvalid = "keep"', wrong) == ["price: expected `float` >= 0.0"]
+    assert cleaned('[price]\ninvalid = "keep"', wrong) == ["price: expected a number of at least 0"]
     [one] = cleaned('[quantity]\nmissing = "fill"\nvalue = 1', order(price=1))
     assert one == order(price=1, quantity=1.0, filled=["quantity"])
 

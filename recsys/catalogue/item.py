@@ -81,7 +81,7 @@ def decode(key: bytes | None, value: bytes) -> CatalogueItem:
     >>> decode(b"i1", b'{"title": "Red mug", "price": -1}')
     Traceback (most recent call last):
     ...
-    recsys.catalogue.item.BadItem: price: expected `float` >= 0.0
+    recsys.catalogue.item.BadItem: price: expected a number of at least 0
     """
     name = item_id(key)
     wire = _form.read(value)

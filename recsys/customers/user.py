@@ -71,7 +71,7 @@ def decode(key: bytes | None, value: bytes) -> User:
     >>> decode(b"u1", b'{"attributes": {"age": -1}}')
     Traceback (most recent call last):
     ...
-    recsys.customers.user.BadUser: attributes.age: expected `int` >= 0
+    recsys.customers.user.BadUser: attributes.age: expected a whole number of at least 0
     """
     name = user_id(key)
     wire = _form.read(value)
