@@ -60,6 +60,7 @@ def chart_options(title: str, labels: Sequence[str], series: int) -> dict[str, A
         "title": shown(title),
         "x_labels": [shown(label) for label in labels],
         "x_label_rotation": 30 if any(len(label) > 10 for label in labels) else 0,
+        "truncate_label": -1,
         "width": WIDTH,
         "height": HEIGHT,
         "margin": 12,

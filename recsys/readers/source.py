@@ -42,13 +42,18 @@ class Passed(Struct):
     """Lines that were passed over: how many for each reason, and the first of them.
 
     >>> passed = Passed()
-    >>> passed.add(2, "no customer", "536365,85123A,…")
+    >>> for line in (2, 7):
+    ...     passed.add(line, "no customer", "536365,85123A,…")
     >>> passed.total, passed.reasons
-    (1, {'no customer': 1})
+    (2, {'no customer': 2})
+    >>> list(passed.told("left out"))
+    ['2 lines left out, the first is line 2: no customer']
     """
 
     reasons: dict[str, int] = field(default_factory=dict)
     examples: list[Example] = field(default_factory=list)
+    first: dict[str, int] = field(default_factory=dict)
+    """Of each reason, the number of the first line."""
 
     @property
     def total(self) -> int:
@@ -57,8 +62,19 @@ class Passed(Struct):
     def add(self, line: int, reason: str, text: str) -> None:
         key = reason if reason in self.reasons or len(self.reasons) < REASONS else OTHER_REASONS
         self.reasons[key] = self.reasons.get(key, 0) + 1
+        self.first.setdefault(key, line)
         if len(self.examples) < EXAMPLES:
             self.examples.append(Example(line, reason, quoted(text)))
+
+    def told(self, what: str, of: str = "") -> Iterator[str]:
+        """A line for each reason: how many lines (" of the test") are `what` for it ("bad"), and where the first is."""
+        for reason, count in self.reasons.items():
+            line = f"line {self.first[reason]:,}"
+            yield (
+                f"1 line{of} {what}, {line}: {reason}"
+                if count == 1
+                else f"{count:,} lines{of} {what}, the first is {line}: {reason}"
+            )
 
 
 class Source:

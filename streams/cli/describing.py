@@ -190,5 +190,5 @@ def report(produced: Produced, described: Described) -> list[str]:
         + (f"; {produced.deleted:,} of them deleted" if produced.deleted else "")
     ]
     lines += described.unknown.told()
-    lines += [f"{count:,} lines bad: {reason}" for reason, count in bad.reasons.items()]
+    lines += bad.told("bad")
     return lines + [f"  line {each.line}: {each.text} ({each.reason})" for each in bad.examples]
