@@ -149,10 +149,10 @@ def decode(value: bytes | None, recorded_ms: int) -> Event:
 
     >>> decode(b'{"event_type": "view", "user_id": 7, "item_id": "i1"}', 1_700_000_000_000).user_id
     '7'
-    >>> decode(b'{"event_type": "click", "user_id": "", "item_id": "i1"}', 1_700_000_000_000)
+    >>> decode(b'{"event_type": "click", "user_id": [7], "item_id": "i1"}', 1_700_000_000_000)
     Traceback (most recent call last):
     ...
-    recsys.events.InvalidEvent: user_id: expected a text that is not empty
+    recsys.events.InvalidEvent: user_id: expected a whole number or a text, got a list
     """
     wire = _form.read(value)
     if wire.event_type is None:

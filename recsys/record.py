@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Annotated, Any, Generic, TypeVar
@@ -49,6 +50,9 @@ BOUNDS_IN_WORDS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], st
     (re.compile(r"\d{5,}$"), lambda found: f"{int(found[0]):,}"),
 )
 """What msgspec says of lengths and bounds."""
+_STEP = re.compile(r"\.(\w+)|\[(\d+|\.\.\.)\]")
+"""Of a path; of what is in an object with names of its own msgspec does not say where."""
+UTF_16 = (BOM_UTF16_LE, BOM_UTF16_BE)
 _TYPES = re.compile(r"`(\w+(?: \| \w+)*)`")
 
 T = TypeVar("T")
@@ -79,7 +83,11 @@ class Form(Generic[T]):
         self._nested = {name: msgspec.json.Decoder(kind) for name, kind in (nested or {}).items()}
 
     def read(self, value: bytes | None) -> T:
-        """The struct in a record's value. Raises the refusal, its message the reason, the field first where one is at fault."""
+        """The struct in a record's value.
+
+        Raises the refusal, its message the reason, the field first where one is at fault. Reasons are counted, so the value at
+        fault is no part of one but a note on it, see `with_given`.
+        """
         if not value:
             raise self._refusal("the record has no value")
         if len(value) > MAX_BYTES:
@@ -92,10 +100,15 @@ class Form(Generic[T]):
                 raise self._refusal(f"{deep or f'not {self._noun}'}: nested deeper than {DEEPEST}")
             return self._decoded(value)
         except msgspec.ValidationError as error:
-            raise self._refusal(self._field_first(str(error))) from None
+            refusal = self._refusal(self._field_first(str(error)))
+            note_given(refusal, _given(value, str(error).rpartition(" - at `$")[2]))
+            raise refusal from None
         except UnicodeDecodeError as error:
-            raise self._refusal(f"not UTF-8: byte {error.start} cannot be decoded") from None
+            as_16 = ", it is UTF-16" if value.startswith(UTF_16) else ""
+            raise self._refusal(f"not UTF-8: byte {error.start} cannot be decoded{as_16}") from None
         except msgspec.DecodeError as error:
+            if value.startswith(BOM_UTF8):
+                raise self._refusal("not JSON: a byte order mark stands before it") from None
             raise self._refusal(_diagnosis(value) or f"not JSON: {str(error)[:200]}") from None
 
     def _decoded(self, value: bytes) -> T:
@@ -116,6 +129,37 @@ class Form(Generic[T]):
         if not found:
             return f"not {self._noun}: {in_words(message)}"
         return f"{path.strip('`').lstrip('.')}: {in_words(reason)}"
+
+
+def with_given(refusal: ValueError) -> str:
+    """The reason, with what was given in place of what is wanted where that is a short value.
+
+    >>> try:
+    ...     Form(msgspec.defstruct("Cup", [("litres", Amount)]), "a cup", ValueError).read(b'{"litres": "half"}')
+    ... except ValueError as error:
+    ...     str(error), with_given(error)
+    ('litres: expected a number, got a text', "litres: expected a number, got a text; it is 'half'")
+    """
+    return "; ".join([str(refusal), *getattr(refusal, "__notes__", ())])
+
+
+def note_given(refusal: ValueError, content: object) -> None:
+    """Notes on a refusal what was given in place of what is wanted, if that is a text, a number, true or false."""
+    if isinstance(content, str):
+        refusal.add_note(f"it is {quoted(content)}")
+    elif isinstance(content, int | float):
+        refusal.add_note(f"it is {quoted(json.dumps(content))[1:-1]}")
+
+
+def _given(value: bytes, path: str) -> object:
+    """What is at a path of msgspec's, ".items[0].price`"; None where that is not found."""
+    try:
+        found: Any = json.loads(value)
+        for name, place in _STEP.findall(path):
+            found = found[name] if name else found[int(place)]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return None
+    return found
 
 
 def key_id(key: bytes | None, noun: str, refusal: type[ValueError]) -> str:

@@ -327,6 +327,34 @@ def test_wait_includes_what_is_forwarded_meanwhile(replay: Replay, redis: Client
     assert steps == ["forwarded one is processed", "replay returned"]
 
 
+@pytest.mark.parametrize(
+    ("content", "todo"),
+    [
+        ('{"event_type": "click", "user_id": "é", "item_id": "a"}'.encode("latin-1"), "iconv -f LATIN1 -t UTF-8"),
+        ('{"event_type": "click", "user_id": "é", "item_id": "a"}'.encode("utf-16"), "iconv -f UTF-16 -t UTF-8"),
+        (b'[{"event_type": "click", "user_id": "u", "item_id": "a"}]', "jq -c '.[]'"),
+    ],
+)
+def test_a_file_that_is_nearly_right_is_refused_with_what_mends_it(
+    replay: Replay, tmp_path: Path, content: bytes, todo: str
+) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(content)
+    result = replay(path, "--format", "jsonl")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert todo in result.stderr
+
+
+def test_a_table_with_other_separators_is_refused_with_what_mends_it(replay: Replay, tmp_path: Path) -> None:
+    path = tmp_path / "retail.csv"
+    header = "InvoiceNo;StockCode;Description;Quantity;InvoiceDate;UnitPrice;CustomerID;Country\n"
+    for content, todo in ((header.encode(), "not semicolons"), (header.encode("utf-16"), "iconv -f UTF-16")):
+        path.write_bytes(content)
+        result = replay(path, "--format", "online-retail")
+        assert result.exit_code == 1
+        assert todo in result.stderr
+
+
 def test_nobody_waits_for_a_state_that_is_counted_from_another_topic(
     replay: Replay, redis: Client, namespace: Settings, tmp_path: Path
 ) -> None:

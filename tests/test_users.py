@@ -238,7 +238,7 @@ def test_the_last_good_record_of_each_user_holds(log: Log) -> None:
         assert {(letter.partition, letter.value) for letter in desk.rejected} == {
             (partition, b'{"attributes": {"age": -1}}') for partition in (0, 1)
         }
-        assert dict(desk.rejected[0].headers)["reason"] == b"attributes.age: expected a whole number of at least 0"
+        assert dict(desk.rejected[0].headers)["reason"] == b"attributes.age: expected a whole number of at least 0; it is -1"
         bad = [record for partition in log.partitions for record in partition if b"-1" in (record.value or b"")]
         assert len(desk.rejected) == len(bad) > 0
         one.task.cancel()

@@ -3,7 +3,7 @@
 import click
 from rich.table import Table
 
-from recsys.cold.contexts import EVERYBODY
+from recsys.cold.contexts import COUNTRY, EVERYBODY
 from recsys.cold.lists import decode
 from recsys.keys import Keys
 from streams.cli.failure import Failure
@@ -23,6 +23,8 @@ def cold(context: str, as_json: bool) -> None:
     recommendations.
     """
     settings = read_settings()
+    if context.startswith(COUNTRY):
+        context = context.upper().replace(COUNTRY.upper(), COUNTRY)
     stored = get(settings, Keys(settings.key_prefix).cold(context))
     if stored is None and context:
         raise Failure(
