@@ -40,6 +40,7 @@ TYPES_IN_WORDS = {
     "date": "a day",
 }
 BOUNDS_IN_WORDS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
+    (re.compile(r"^[Ii]nvalid RFC3339 encoded date(time)?$"), "expected a time or a day in RFC 3339, as 2024-10-04"),
     (re.compile(r" of length >= 1$"), " that is not empty"),
     (re.compile(r"(a text) of length <= (\d+)"), r"\1 of at most \2 characters"),
     (re.compile(r" of length <= "), " of at most "),

@@ -63,7 +63,7 @@ def test_a_good_user_is_taken_and_what_is_null_is_left_out() -> None:
         (b"u", {"attributes": {"gender": ""}}, "attributes.gender: expected a text that is not empty"),
         (b"u", {"attributes": {"country": "France"}}, "attributes.country: expected two capital letters, as DE (ISO 3166-1)"),
         (b"u", {"attributes": {"city": "x" * 257}}, "attributes.city: expected a text of at most 256 characters"),
-        (b"u", {"attributes": {"registered_at": "2020-02-30"}}, "attributes.registered_at: invalid"),
+        (b"u", {"attributes": {"registered_at": "2020-02-30"}}, "attributes.registered_at: expected a time or a day"),
         (b"u", {"attributes": {"registered_at": "2020-02-29T10:00:00"}}, "attributes.registered_at: expected a time with"),
         (b"u", {"attributes": {"x": {}}}, "attributes[...]: expected"),
         (b"u", {"attributes": {"x": "x" * 257}}, "attributes.x: 'xxx"),
