@@ -23,7 +23,7 @@ import math
 import tomllib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 import msgspec
 from msgspec import Meta, Struct
@@ -32,7 +32,7 @@ from recsys.customers.money import NO_CURRENCY
 from recsys.events import Event, InvalidEvent, Kind, decode, kind_of
 from recsys.interpolation import Curves
 from recsys.readers import Record, Refused
-from recsys.record import Amount, Currency
+from recsys.record import Amount, Currency, in_words
 
 FILLED = "filled"
 PAYING = frozenset((Kind.PURCHASE, Kind.REFUND))
@@ -99,9 +99,20 @@ def read_policy(text: str) -> Policy:
         try:
             policy[name] = msgspec.convert(table, Rule)
         except msgspec.ValidationError as error:
-            raise BadPolicy(f"{name}: {error}") from None
+            raise BadPolicy(_fault(name, table, str(error))) from None
         _check(name, policy[name])
     return policy
+
+
+def _fault(name: str, table: Any, said: str) -> str:
+    """What msgspec says of a table, in words, with what is allowed."""
+    reason, found, entry = said.rstrip("`").rpartition(" - at `$.")
+    if not found:
+        allowed = f": {', '.join(Rule.__struct_fields__)} are allowed" if "unknown field" in said else ""
+        return f"{name}: {in_words(said)}{allowed}"
+    if "enum value" in reason:
+        return f"{name}: {entry} is {table[entry]!r}, none of {', '.join(get_args(Rule.__annotations__[entry]))}"
+    return f"{name}: {entry}: {in_words(reason)}"
 
 
 def _check(name: str, rule: Rule) -> None:
@@ -111,7 +122,8 @@ def _check(name: str, rule: Rule) -> None:
     if rule.by == "interpolation" and name != "price":
         raise BadPolicy(f"{name}: interpolation is for prices")
     if fills and rule.by == "value" and not _is_valid(name, rule, rule.value):
-        raise BadPolicy(f"{name}: a value to fill it with is wanted, and {rule.value!r} is none")
+        given = "there is no `value`" if rule.value is None else f"`value` is {rule.value!r}, which is none"
+        raise BadPolicy(f"{name}: a value to fill it with is wanted, and {given}")
 
 
 def _is_valid(name: str, rule: Rule, content: Any) -> bool:

@@ -3,7 +3,8 @@
 import json
 import math
 import re
-from collections.abc import Mapping
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -12,11 +13,14 @@ from msgspec import Meta
 
 MAX_BYTES = 65_536
 MAX_ID = 128
+LARGEST = 10_000_000_000
+"""The largest price, quantity or worth that is believed: one slip of a producer must not spoil a shop's sums, which end at nine
+thousand billion and never forget."""
 DEEPEST = 500
 """Arrays and objects inside one another, the record's own object among them."""
 
 Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID)] | int
-Amount = Annotated[float, Meta(ge=0)]
+Amount = Annotated[float, Meta(ge=0, le=LARGEST)]
 Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z")]
 Country = Annotated[str, Meta(pattern=r"^[A-Z]{2}\Z")]
 IN_WORDS = {
@@ -24,6 +28,33 @@ IN_WORDS = {
     r"^[A-Z]{2}\Z": "two capital letters, as DE (ISO 3166-1)",
 }
 """What patterns want."""
+TYPES_IN_WORDS = {
+    "str": "a text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "an object",
+    "null": "null",
+    "datetime": "a time",
+    "date": "a day",
+}
+BOUNDS_IN_WORDS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
+    (re.compile(r"^[Ii]nvalid RFC3339 encoded date(time)?$"), "expected a time or a day in RFC 3339, as 2024-10-04"),
+    (re.compile(r" of length >= 1$"), " that is not empty"),
+    (re.compile(r"(a text) of length <= (\d+)"), r"\1 of at most \2 characters"),
+    (re.compile(r" of length <= "), " of at most "),
+    (re.compile(r" of length >= "), " of at least "),
+    (re.compile(r" >= "), " of at least "),
+    (re.compile(r" <= "), " of at most "),
+    (re.compile(r"(\d)\.0$"), r"\1"),
+    (re.compile(r"\d{5,}$"), lambda found: f"{int(found[0]):,}"),
+)
+"""What msgspec says of lengths and bounds."""
+_STEP = re.compile(r"\.(\w+)|\[(\d+|\.\.\.)\]")
+"""Of a path; of what is in an object with names of its own msgspec does not say where."""
+UTF_16 = (BOM_UTF16_LE, BOM_UTF16_BE)
+_TYPES = re.compile(r"`(\w+(?: \| \w+)*)`")
 
 T = TypeVar("T")
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -53,7 +84,11 @@ class Form(Generic[T]):
         self._nested = {name: msgspec.json.Decoder(kind) for name, kind in (nested or {}).items()}
 
     def read(self, value: bytes | None) -> T:
-        """The struct in a record's value. Raises the refusal, its message the reason, the field first where one is at fault."""
+        """The struct in a record's value.
+
+        Raises the refusal, its message the reason, the field first where one is at fault. Reasons are counted, so the value at
+        fault is no part of one but a note on it, see `with_given`.
+        """
         if not value:
             raise self._refusal("the record has no value")
         if len(value) > MAX_BYTES:
@@ -66,10 +101,15 @@ class Form(Generic[T]):
                 raise self._refusal(f"{deep or f'not {self._noun}'}: nested deeper than {DEEPEST}")
             return self._decoded(value)
         except msgspec.ValidationError as error:
-            raise self._refusal(self._field_first(str(error))) from None
+            refusal = self._refusal(self._field_first(str(error)))
+            note_given(refusal, _given(value, str(error).rpartition(" - at `$")[2]))
+            raise refusal from None
         except UnicodeDecodeError as error:
-            raise self._refusal(f"not UTF-8: byte {error.start} cannot be decoded") from None
+            as_16 = ", it is UTF-16" if value.startswith(UTF_16) else ""
+            raise self._refusal(f"not UTF-8: byte {error.start} cannot be decoded{as_16}") from None
         except msgspec.DecodeError as error:
+            if value.startswith(BOM_UTF8):
+                raise self._refusal("not JSON: a byte order mark stands before it") from None
             raise self._refusal(_diagnosis(value) or f"not JSON: {str(error)[:200]}") from None
 
     def _decoded(self, value: bytes) -> T:
@@ -88,8 +128,39 @@ class Form(Generic[T]):
         """msgspec's message with the field in front: "Expected `int` - at `$.position`" → "position: expected `int`"."""
         reason, found, path = message.rpartition(" - at `$")
         if not found:
-            return f"not {self._noun}: {message[0].lower()}{message[1:]}"
+            return f"not {self._noun}: {in_words(message)}"
         return f"{path.strip('`').lstrip('.')}: {in_words(reason)}"
+
+
+def with_given(refusal: ValueError) -> str:
+    """The reason, with what was given in place of what is wanted where that is a short value.
+
+    >>> try:
+    ...     Form(msgspec.defstruct("Cup", [("litres", Amount)]), "a cup", ValueError).read(b'{"litres": "half"}')
+    ... except ValueError as error:
+    ...     str(error), with_given(error)
+    ('litres: expected a number, got a text', "litres: expected a number, got a text; it is 'half'")
+    """
+    return "; ".join([str(refusal), *getattr(refusal, "__notes__", ())])
+
+
+def note_given(refusal: ValueError, content: object) -> None:
+    """Notes on a refusal what was given in place of what is wanted, if that is a text, a number, true or false."""
+    if isinstance(content, str):
+        refusal.add_note(f"it is {quoted(content)}")
+    elif isinstance(content, int | float):
+        refusal.add_note(f"it is {quoted(json.dumps(content))[1:-1]}")
+
+
+def _given(value: bytes, path: str) -> object:
+    """What is at a path of msgspec's, ".items[0].price`"; None where that is not found."""
+    try:
+        found: Any = json.loads(value)
+        for name, place in _STEP.findall(path):
+            found = found[name] if name else found[int(place)]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return None
+    return found
 
 
 def key_id(key: bytes | None, noun: str, refusal: type[ValueError]) -> str:
@@ -110,14 +181,30 @@ def key_id(key: bytes | None, noun: str, refusal: type[ValueError]) -> str:
 
 
 def in_words(reason: str) -> str:
-    r"""msgspec's reason as the end of a sentence, with words for patterns.
+    r"""msgspec's reason as the end of a sentence, with words for types, bounds and patterns.
 
     >>> in_words("Expected `str` matching regex '^[A-Z]{2}\\\\Z'")
     'expected two capital letters, as DE (ISO 3166-1)'
+    >>> in_words("Expected `int | str | null`, got `float`"), in_words("Expected `float` >= 0.0")
+    ('expected a whole number or a text, got a number', 'expected a number of at least 0')
     """
     for pattern, words in IN_WORDS.items():
         reason = reason.replace(f"`str` matching regex {pattern!r}", words)
+    reason = _TYPES.sub(_types_in_words, reason)
+    for bound, said in BOUNDS_IN_WORDS:
+        reason = bound.sub(said, reason)
     return f"{reason[0].lower()}{reason[1:]}"
+
+
+def _types_in_words(types: re.Match[str]) -> str:
+    """Types between backticks; a name between backticks stays as it is. That it may be null goes without saying."""
+    names = types[1].split(" | ")
+    if not TYPES_IN_WORDS.keys() >= set(names):
+        return types[0]
+    unsaid = {"null"} if len(names) > 1 else set()
+    if "float" in names:
+        unsaid.add("int")
+    return " or ".join(TYPES_IN_WORDS[name] for name in names if name not in unsaid)
 
 
 def id_text(name: str, given: str | int, refusal: type[ValueError]) -> str:

@@ -24,6 +24,7 @@ th, td { padding: .4rem .4rem; border-bottom: 1px solid var(--rule); text-align:
   font-weight: normal; vertical-align: baseline }
 thead th { color: var(--soft); font-size: .85rem }
 th:first-child { text-align: left; white-space: normal; overflow-wrap: anywhere; min-width: 7rem }
+.methods th:first-child { overflow-wrap: normal }
 .methods tbody tr:first-child { background: var(--ours) }
 .methods tbody tr:first-child th, .highest { font-weight: 650 }
 small { display: block; color: var(--soft); font-size: .68rem; font-weight: normal; max-width: 7rem;

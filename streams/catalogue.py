@@ -22,6 +22,7 @@ from recsys.catalogue.last_words import LastWords
 from recsys.hashing import hash_item
 from recsys.keys import Keys
 from recsys.marks import START
+from recsys.record import with_given
 from recsys.store import Store, Swap
 from streams import topics
 from streams.counting import fitting
@@ -160,7 +161,7 @@ class CatalogueStream:
             except BadItem as bad:
                 part.read = max(part.read, record.offset)
                 if has_effects:
-                    rejected.append(Rejected(record, str(bad)))
+                    rejected.append(Rejected(record, with_given(bad)))
                 continue
             item = told if isinstance(told, str) else told.item_id
             was_hidden = self._words.is_hidden(item)

@@ -10,6 +10,7 @@ from aiokafka.partitioner import murmur2
 from recsys.batch import Arrival
 from recsys.customers import joins
 from recsys.events import InvalidEvent, decode
+from recsys.record import with_given
 from streams.seal import FORWARDED, JOINING, Origin, Seal
 
 
@@ -83,7 +84,7 @@ def sort_records(records: Iterable[ConsumerRecord], partition: int, seal: Seal, 
         try:
             event = decode(record.value, origin.timestamp_ms if origin else record.timestamp)
         except InvalidEvent as invalid:
-            found.rejected.append(Rejected(record, str(invalid)))
+            found.rejected.append(Rejected(record, with_given(invalid)))
             continue
         home = home_partition(event.home_id, seal.partitions)
         if home == partition:

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import msgspec
 from msgspec import Meta, Struct, field
 
+from recsys.record import in_words
 from recsys.rules import Hideable, Rules
 from streams.brokers import Brokers, Mechanism, Security, Unusable, check_readable, hosts
 from streams.weights import action_weights, rates
@@ -188,7 +189,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
     >>> read_settings({"FRESHET_WINDOW": "many"})  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
-    streams.settings.SettingsError: FRESHET_WINDOW is 'many': expected `int`, got `str`. It is: earlier ... paired with
+    streams.settings.SettingsError: FRESHET_WINDOW is 'many': expected a whole number. It is: earlier ... paired with
     """
     environ = os.environ if environ is None else environ
     given = {}
@@ -223,11 +224,19 @@ def checked(name: str, value: str) -> object:
         if name in ("broker", "redis"):
             check_address(name, value)
     except msgspec.ValidationError as error:
-        reason = "expected true or false" if "`bool`" in str(error) else str(error)
-        reason = f"{reason[0].lower()}{reason[1:]}" if reason[1:2].islower() else reason
+        reason = "expected true or false" if "`bool`" in str(error) else wanted(str(error))
         said = f"{PREFIX}{name.upper()} is {shown(name, value)!r}: {reason}"
         raise SettingsError(f"{said}. It is: {description(info.type)}") from None
     return result
+
+
+def wanted(said: str) -> str:
+    """What msgspec says, in words; that a variable is a text to begin with tells nobody anything.
+
+    >>> wanted("Expected `int`, got `str`"), wanted("FRESHET_X is missing")
+    ('expected a whole number', 'FRESHET_X is missing')
+    """
+    return in_words(said.removesuffix(", got `str`")) if said[1:2].islower() else said
 
 
 def description(type_info: object) -> str:

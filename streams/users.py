@@ -23,6 +23,7 @@ from recsys.customers.consent import Refusals
 from recsys.customers.user import BadUser, User, decode, encode, user_id
 from recsys.keys import Keys
 from recsys.marks import START
+from recsys.record import with_given
 from recsys.store import Store, Swap
 from streams import topics
 from streams.catalogue import FETCH_WAIT_MS, LOOK_S, POLL_MS, RECORDS
@@ -118,7 +119,7 @@ class UserStream:
             try:
                 name, user = told_by(record)
             except BadUser as bad:
-                letters.append(Letter(part.number % self._rejected_partitions, *fitting(Rejected(record, str(bad)))))
+                letters.append(Letter(part.number % self._rejected_partitions, *fitting(Rejected(record, with_given(bad)))))
             else:
                 values[self._keys.described(name)] = None if user is None else encode(user)
                 changed |= part.refusals.hear(name, None if user is None else user.consent)

@@ -58,7 +58,7 @@ def expected(events: Sequence[Parsed], session_gap_ms: float) -> Expected:
         days(events),
         sum(begins(a, b, session_gap_ms) for a, b in zip([None, *interactions], interactions, strict=False)),
         Counter(event.kind for event in events),
-        Counter(event.fields["source"] for event in events if event.fields.get("source") is not None),
+        Counter(event.fields["source"] for event in events if event.fields.get("source")),
         Counter(moment(event).hour for event in interactions),
         Counter(moment(event).weekday() for event in interactions),
         len(purchases),

@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
@@ -20,7 +22,7 @@ from recsys.events import Event, Kind, Line
 from recsys.keys import VIEWED, Keys
 from recsys.layout import claim, layout_of
 from recsys.marks import user_mark
-from recsys.recommendation import encode
+from recsys.recommendation import Neighbours, encode
 from recsys.store import Entry
 from streams.cli import main
 from streams.settings import Settings
@@ -100,6 +102,35 @@ def test_an_unknown_user_or_item_is_a_failure_of_one_line(run: Run, namespace: S
     assert failed.stdout == ""
     assert len(failed.stderr.splitlines()) == 1
     assert failed.stderr.startswith("freshet: ")
+
+
+def test_what_another_program_wrote_is_a_failure_of_one_line(run: Run, counted: Settings) -> None:
+    keys = Keys(counted.key_prefix)
+    with open_client(counted.redis) as client:
+        client.set(keys.recs("stranger"), b'{"a": 1}', ex=60)
+        client.set(keys.customer("stranger"), b"\xff no JSON", ex=60)
+    for command in ("recommend", "customer"):
+        failed = run(command, "stranger")
+        assert (failed.exit_code, failed.stdout, len(failed.stderr.splitlines())) == (1, "", 1)
+        assert "another program wrote" in failed.stderr
+
+
+def test_an_empty_list_is_told_in_words(run: Run, counted: Settings) -> None:
+    empty = Neighbours("2026-11-23T10:00:00.000Z", [], "a")
+    with open_client(counted.redis) as client:
+        client.set(Keys(counted.key_prefix).together("a"), msgspec.json.encode(empty), ex=60)
+    assert run("together", "a").stdout == "a: bought together with it: nothing so far (2026-11-23T10:00:00.000Z)\n"
+
+
+def test_a_reader_that_goes_ends_a_table_as_it_ends_all_else(counted: Settings, variables: Mapping[str, str]) -> None:  # noqa: ARG001
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "streams", "trending"]
+    try:
+        ended = subprocess.run(command, env={**os.environ, **variables}, stdout=writing, stderr=subprocess.PIPE, check=False)
+    finally:
+        os.close(writing)
+    assert (ended.returncode, ended.stderr) == (141, b"")
 
 
 @BOTH

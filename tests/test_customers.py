@@ -161,14 +161,19 @@ def test_a_segment_that_changed_is_said_with_the_one_before(monkeypatch: pytest.
     assert asyncio.run(of([log[0]._replace(offset=2)])).previous_segment is None
 
 
-@pytest.mark.parametrize("price", [2e13, 1e300, 1.7e308])
-def test_no_amount_ends_a_worker_and_none_is_above_the_largest(price: float) -> None:
-    line = {"item_id": "a", "price": price, "quantity": 1e18}
-    order = {"event_type": "order", "user_id": "u", "items": [line, line], "event_time": NOW_MS}
-    log = [Record(0, n, NOW_MS, None, encoded(order)) for n in range(2)]
-    said = told(log)["u"]
-    assert said["spent"] == {"XXX": float(money.decimal(money.MOST))}
-    assert said["rfm"] == {"recency": 5, "frequency": 1, "monetary": 1}
+@pytest.mark.parametrize("slip", [{"price": 1e300}, {"quantity": 1e18, "price": 1}, {"price": 1e6, "quantity": 1e6}])
+def test_an_order_of_an_amount_that_cannot_be_is_refused_and_spoils_no_sum(slip: dict[str, float]) -> None:
+    order = {"event_type": "order", "user_id": "u", "item_id": "a", "event_time": NOW_MS}
+    slipped, right = ({**order, **paid} for paid in (slip, {"price": 2.5}))
+    said = told([Record(0, n, NOW_MS, None, encoded(event)) for n, event in enumerate([slipped, right])])["u"]
+    assert (said["orders"], said["spent"]) == (1, {"XXX": 2.5})
+
+
+def test_the_largest_amount_is_taken_and_no_sum_is_above_the_largest_one() -> None:
+    kept = Account(spent={"XXX": money.MOST - 1}, refunded={}, units=money.MOST - 1)
+    event = {"event_type": "order", "user_id": "u", "item_id": "a", "price": 1e10, "quantity": 1, "event_time": NOW_MS}
+    account.count(kept, decode(encoded(event), NOW_MS), NONE, begins_session=True)
+    assert (kept.spent, kept.units) == ({"XXX": money.MOST}, money.MOST)
 
 
 def test_clocks_that_are_wrong_by_thousands_of_years_do_not_make_an_account_large() -> None:

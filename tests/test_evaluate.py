@@ -254,7 +254,7 @@ def test_what_is_wrong_in_the_test_is_told(run: Run, sessions: Path, tmp_path: P
     test = tmp_path / "test.tsv"
     test.write_text("t1\ta b\nrubbish\n", encoding="utf-8")
     options = ("--format", "sessions", "--test", test, "--test-format", "sessions", "--baselines", "none")
-    assert "1 lines of the test bad: not one tab" in run(sessions, *options).stdout
+    assert "1 line of the test bad, line 2: not one tab" in run(sessions, *options).stdout
     assert json.loads(run(sessions, *options, "--json").stdout)["test"]["bad"]["lines"] == 1
 
 
@@ -267,7 +267,7 @@ def test_people_get_a_table_with_what_was_passed_over(run: Run, tmp_path: Path) 
     found = run(path, "--format", "jsonl", "--baselines", "most_popular,v_sknn")
     assert found.exit_code == 0
     assert "next-item, prequential: 10 predictions of 20 items" in found.stdout
-    for word in ("freshet", "most_popular", "v_sknn", *METRICS["next-item"], "1 lines bad"):
+    for word in ("freshet", "most_popular", "v_sknn", *METRICS["next-item"], "1 line bad"):
         assert word in found.stdout
     assert all(len(line) <= 80 for line in found.stdout.splitlines()[1:9])
 

@@ -68,7 +68,7 @@ def test_a_file_is_produced_line_by_line_and_bad_lines_are_counted_by_reason(
     said = json.loads(result.stdout)
     assert (said["topic"], said["items"], said["deleted"]) == (namespace.topic(ITEMS), 4, 1)
     assert said["bad"]["reasons"]["item_id: required field is missing"] == 1
-    assert said["bad"]["reasons"]["price: expected `float` >= 0.0"] == 2
+    assert said["bad"]["reasons"]["price: expected a number of at least 0"] == 2
     assert said["bad"]["reasons"]["deleted: true or false is wanted"] == 1
     assert said["bad"]["lines"] == 5
     assert [each["line"] for each in said["bad"]["examples"]] == [3, 4, 6]
@@ -84,7 +84,7 @@ def test_a_file_is_produced_line_by_line_and_bad_lines_are_counted_by_reason(
     assert "1 line has an unknown field 'Brand' (is 'brand' meant?)" in table
     assert "1 line has an unknown field 'shelf': nothing" in table
     assert "1 of them deleted" in table
-    assert "2 lines bad: price: expected" in table
+    assert "2 lines bad, the first is line 4: price: expected" in table
 
 
 def test_a_limit_is_kept_and_the_last_line_of_an_item_holds(run: Run, namespace: Settings, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from kafka.partitioner.default import murmur2
 
 from recsys.connection import Client, open_client
 from recsys.keys import Keys
+from recsys.layout import layout_of
 from streams.cli import main
 from streams.cli import replay as replay_module
 from streams.lag import NOTHING, Span, behind, read_published, read_spans, total_behind
@@ -164,7 +165,7 @@ def test_the_summary_says_what_was_left_out_and_what_is_bad(replay: Replay, tmp_
     assert shown["bad"]["reasons"] == {"Quantity is not a whole number": 1}
     assert shown["bad"]["examples"][0]["line"] == 4
     plain = replay(path, "--format", "online-retail").stdout
-    assert "1 lines left out: no customer" in plain
+    assert "1 line left out, line 3: no customer" in plain
     assert "line 4: '3,85123A" in plain
 
 
@@ -324,6 +325,45 @@ def test_wait_includes_what_is_forwarded_meanwhile(replay: Replay, redis: Client
         assert replay(path, "--format", "jsonl", "--limit", "0", "--wait").exit_code == 0
         steps.append("replay returned")
     assert steps == ["forwarded one is processed", "replay returned"]
+
+
+@pytest.mark.parametrize(
+    ("content", "todo"),
+    [
+        ('{"event_type": "click", "user_id": "é", "item_id": "a"}'.encode("latin-1"), "iconv -f LATIN1 -t UTF-8"),
+        ('{"event_type": "click", "user_id": "é", "item_id": "a"}'.encode("utf-16"), "iconv -f UTF-16 -t UTF-8"),
+        (b'[{"event_type": "click", "user_id": "u", "item_id": "a"}]', "jq -c '.[]'"),
+    ],
+)
+def test_a_file_that_is_nearly_right_is_refused_with_what_mends_it(
+    replay: Replay, tmp_path: Path, content: bytes, todo: str
+) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(content)
+    result = replay(path, "--format", "jsonl")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert todo in result.stderr
+
+
+def test_a_table_with_other_separators_is_refused_with_what_mends_it(replay: Replay, tmp_path: Path) -> None:
+    path = tmp_path / "retail.csv"
+    header = "InvoiceNo;StockCode;Description;Quantity;InvoiceDate;UnitPrice;CustomerID;Country\n"
+    for content, todo in ((header.encode(), "not semicolons"), (header.encode("utf-16"), "iconv -f UTF-16")):
+        path.write_bytes(content)
+        result = replay(path, "--format", "online-retail")
+        assert result.exit_code == 1
+        assert todo in result.stderr
+
+
+def test_nobody_waits_for_a_state_that_is_counted_from_another_topic(
+    replay: Replay, redis: Client, namespace: Settings, tmp_path: Path
+) -> None:
+    layout = layout_of("other.events", namespace.partitions, namespace.rules)
+    redis.set(Keys(namespace.key_prefix).state, msgspec.json.encode(layout), ex=60)
+    result = replay(clicks(tmp_path, 1), "--format", "jsonl", "--wait")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "is counted from the topic 'other.events'" in result.stderr
+    assert "FRESHET_KEY_PREFIX" in result.stderr
 
 
 def test_wait_gives_up_when_nothing_moves(

@@ -78,10 +78,10 @@ def decode(key: bytes | None, value: bytes) -> CatalogueItem:
 
     >>> decode(b"i1", b'{"title": "Red mug", "categories": "Home > Kitchen", "price": 4.5, "availability": "in_stock"}').title
     'Red mug'
-    >>> decode(b"i1", b'{"title": "Red mug", "price": -1}')
+    >>> decode(b"i1", b'{"title": "Red mug", "price": [4.5]}')
     Traceback (most recent call last):
     ...
-    recsys.catalogue.item.BadItem: price: expected `float` >= 0.0
+    recsys.catalogue.item.BadItem: price: expected a number, got a list
     """
     name = item_id(key)
     wire = _form.read(value)

@@ -138,7 +138,7 @@ def count(account: Account, event: Event, session: int, *, begins_session: bool)
     account.last_ms = time_ms if is_first else max(account.last_ms, time_ms)
     account.days = with_day(account.days, day_of(time_ms))
     account.kinds[kind] = account.kinds.get(kind, 0) + 1
-    if event.source is not None:
+    if event.source:
         _add(account.sources, event.source[:LONGEST_NAME], 1)
     if kind.is_interaction:
         account.sessions += begins_session

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from recsys.record import Country, Form, Id, id_text, in_words, key_id, quoted
+from recsys.record import Country, Form, Id, id_text, in_words, key_id, note_given, quoted
 
 MAX_NAME = 64
 """Characters of an attribute's name."""
@@ -68,10 +68,10 @@ def decode(key: bytes | None, value: bytes) -> User:
 
     >>> decode(b"u1", b'{"attributes": {"age": 34, "country": "FR"}, "consent": {"personalise": false}}').attributes
     {'age': 34, 'country': 'FR'}
-    >>> decode(b"u1", b'{"attributes": {"age": -1}}')
+    >>> decode(b"u1", b'{"attributes": ["age", 34]}')
     Traceback (most recent call last):
     ...
-    recsys.customers.user.BadUser: attributes.age: expected `int` >= 0
+    recsys.customers.user.BadUser: attributes: expected an object, got a list
     """
     name = user_id(key)
     wire = _form.read(value)
@@ -113,7 +113,9 @@ def _checked(name: str, content: Attribute) -> Attribute:
                 content, date if name == "registered_at" and len(str(content)) == len("2024-10-04") else KNOWN[name]
             )
         except msgspec.ValidationError as error:
-            raise BadUser(f"attributes.{name}: {in_words(str(error))}") from None
+            refusal = BadUser(f"attributes.{name}: {in_words(str(error))}")
+            note_given(refusal, content)
+            raise refusal from None
         return content
     texts = content if isinstance(content, list) else [content] if isinstance(content, str) else []
     if len(texts) > MAX_LIST:

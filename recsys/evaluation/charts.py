@@ -60,6 +60,7 @@ def chart_options(title: str, labels: Sequence[str], series: int) -> dict[str, A
         "title": shown(title),
         "x_labels": [shown(label) for label in labels],
         "x_label_rotation": 30 if any(len(label) > 10 for label in labels) else 0,
+        "truncate_label": -1,
         "width": WIDTH,
         "height": HEIGHT,
         "margin": 12,
@@ -110,14 +111,24 @@ def _point(part: Slice | None) -> dict[str, Any] | None:
         return None
     point: dict[str, Any] = {"value": part.mean}
     if part.half_width is not None:
-        point["ci"] = {"low": part.mean - part.half_width, "high": part.mean + part.half_width}
+        point["ci"] = dict(zip(("low", "high"), ends(part), strict=True))
     return point
+
+
+def ends(part: Slice) -> tuple[float, float]:
+    """Of the interval as it is drawn: what is divided are shares, and of few questions it would reach beyond 0 and 1.
+
+    >>> ends(Slice("Monday", 2, 0.5, 0.25)), ends(Slice("Sunday", 2, 0.5, 0.98))
+    ((0.25, 0.75), (0.0, 1.0))
+    """
+    half = part.half_width or 0.0
+    return max(0.0, part.mean - half), min(1.0, part.mean + half)
 
 
 def _range(parts: list[Slice]) -> tuple[float, float]:
     """From the lowest to the highest end of an interval."""
-    low = min((part.mean - (part.half_width or 0.0) for part in parts), default=0.0)
-    high = max((part.mean + (part.half_width or 0.0) for part in parts), default=1.0)
+    low = min((ends(part)[0] for part in parts), default=0.0)
+    high = max((ends(part)[1] for part in parts), default=1.0)
     return (low, high) if low < high else (low - 0.01, high + 0.01)
 
 

@@ -138,7 +138,8 @@ def funnel(of_what: str, found: Mapping[str, Figures]) -> Table:
         for label, each in found.items()
         for by, reach in (("sessions", each.sessions), ("customers", each.customers))
     ]
-    return Table("funnel", "From view to purchase", [of_what, "by", *FUNNEL], rows)
+    title = "From view to purchase" if of_what == "all" else f"From view to purchase by {of_what}"
+    return Table("funnel", title, [of_what, "by", *FUNNEL], rows)
 
 
 def steps(reach: Reach) -> list[Value]:

@@ -66,7 +66,8 @@ def _charts(quality: Quality) -> Iterable[str]:
         begins = range(0, len(days), step)
         title = "events a day with any" if step == 1 else f"events in each {step} days with any"
         labels = [days[n] if k % 10 == 0 else "" for k, n in enumerate(begins)]
-        over_time = pygal.Line(**chart_options(title, labels, 1), dots_size=2, show_legend=False)
+        options = chart_options(title, labels, 1) | {"x_label_rotation": 30}  # lying, all but the narrowest are cut to "…"
+        over_time = pygal.Line(**options, dots_size=2, show_legend=False)
         over_time.uuid = "1"
         counts = list(quality.days.values())
         over_time.add("events", [sum(counts[n : n + step]) for n in begins])

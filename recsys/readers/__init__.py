@@ -157,11 +157,7 @@ class Reader:
             good = True
             yield each
         if not good and self.bad.total:
-            first = self.bad.examples[0]
-            raise FormatError(
-                f"{self._source.path}: none of its lines is an event in the format {self._format}; "
-                f"line {first.line} is {first.text}: {first.reason}"
-            )
+            raise self._source.nothing_good(f"an event in the format {self._format}")
 
 
 def read(path: Path, format_name: str, now_ms: int | None = None, step: Step | None = None) -> Reader:

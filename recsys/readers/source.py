@@ -24,6 +24,16 @@ REASONS = 50
 """Different reasons that are told apart; reasons name values, so a hostile file could have a million."""
 OTHER_REASONS = "other reasons"
 NOT_UTF8 = "not UTF-8"
+UTF_16_HERE = ("\udcff\udcfe", "\udcfe\udcff")
+"""How UTF-16 begins where it is read as text."""
+FROM_UTF_16 = "; it is UTF-16: iconv -f UTF-16 -t UTF-8 makes it readable"
+WITH_COMMAS = "; save it with commas or tabs between the columns, not semicolons"
+TODO = {
+    "it is UTF-16": ": iconv -f UTF-16 -t UTF-8 makes it readable",
+    NOT_UTF8: ": if it is Latin-1, iconv -f LATIN1 -t UTF-8 makes it readable",
+    "got a list": "; one object a line is wanted: jq -c '.[]' makes these of a list",
+}
+"""What mends a file of which no line is right, by a part of the first reason; the first that fits."""
 
 
 class FormatError(ValueError):
@@ -42,13 +52,18 @@ class Passed(Struct):
     """Lines that were passed over: how many for each reason, and the first of them.
 
     >>> passed = Passed()
-    >>> passed.add(2, "no customer", "536365,85123A,…")
+    >>> for line in (2, 7):
+    ...     passed.add(line, "no customer", "536365,85123A,…")
     >>> passed.total, passed.reasons
-    (1, {'no customer': 1})
+    (2, {'no customer': 2})
+    >>> list(passed.told("left out"))
+    ['2 lines left out, the first is line 2: no customer']
     """
 
     reasons: dict[str, int] = field(default_factory=dict)
     examples: list[Example] = field(default_factory=list)
+    first: dict[str, int] = field(default_factory=dict)
+    """Of each reason, the number of the first line."""
 
     @property
     def total(self) -> int:
@@ -57,8 +72,19 @@ class Passed(Struct):
     def add(self, line: int, reason: str, text: str) -> None:
         key = reason if reason in self.reasons or len(self.reasons) < REASONS else OTHER_REASONS
         self.reasons[key] = self.reasons.get(key, 0) + 1
+        self.first.setdefault(key, line)
         if len(self.examples) < EXAMPLES:
             self.examples.append(Example(line, reason, quoted(text)))
+
+    def told(self, what: str, of: str = "") -> Iterator[str]:
+        """A line for each reason: how many lines (" of the test") are `what` for it ("bad"), and where the first is."""
+        for reason, count in self.reasons.items():
+            line = f"line {self.first[reason]:,}"
+            yield (
+                f"1 line{of} {what}, {line}: {reason}"
+                if count == 1
+                else f"{count:,} lines{of} {what}, the first is {line}: {reason}"
+            )
 
 
 class Source:
@@ -148,7 +174,14 @@ class Source:
 
     def wrong(self, found: str, expected: str) -> FormatError:
         shown = f"it begins with {quoted(found)}" if found else "it is empty"
-        return FormatError(f"{self.path}: {shown}; expected {expected}")
+        todo = FROM_UTF_16 if found.startswith(UTF_16_HERE) else WITH_COMMAS if ";" in found and "," not in found else ""
+        return FormatError(f"{self.path}: {shown}; expected {expected}{todo}")
+
+    def nothing_good(self, what: str) -> FormatError:
+        """For a file of which no line is what it should be; some lines must be bad. Says what to do where that is plain."""
+        first = self.bad.examples[0]
+        todo = next((todo for sign, todo in TODO.items() if sign in first.reason), "")
+        return FormatError(f"{self.path}: none of its lines is {what}; line {first.line} is {first.text}: {first.reason}{todo}")
 
     def _unpacked(self) -> Iterator[bytes]:
         packed = self._raw.peek(len(GZIP_MAGIC)).startswith(GZIP_MAGIC)

@@ -3,11 +3,12 @@
 import click
 from rich.table import Table
 
-from recsys.cold.contexts import EVERYBODY
+from recsys.cold.contexts import COUNTRY, EVERYBODY
 from recsys.cold.lists import decode
 from recsys.keys import Keys
 from streams.cli.failure import Failure
-from streams.cli.lookup import as_json, console, get, printable
+from streams.cli.lookup import as_json, get, printable
+from streams.cli.terminal import Terminal
 from streams.settings import read_settings
 
 
@@ -22,6 +23,8 @@ def cold(context: str, as_json: bool) -> None:
     recommendations.
     """
     settings = read_settings()
+    if context.startswith(COUNTRY):
+        context = context.upper().replace(COUNTRY.upper(), COUNTRY)
     stored = get(settings, Keys(settings.key_prefix).cold(context))
     if stored is None and context:
         raise Failure(
@@ -43,14 +46,14 @@ def cold(context: str, as_json: bool) -> None:
         [reason] = item.reasons
         why, count = ("trending", f"{reason.count:,}") if reason.kind == "trending" else ("new", "")
         table.add_row(printable(item.item_id), why, f"{item.score:.4f}", count, *learned(item.shown, item.clicked))
-    console().print(table)
+    Terminal().draw(table)
     if message.explored:
         table = Table("new item", title="learned of the new items")
         for heading in ("shown", "clicked", "share"):
             table.add_column(heading, justify="right")
         for each in message.explored:
             table.add_row(printable(each.item_id), *learned(each.shown, each.clicked))
-        console().print(table)
+        Terminal().draw(table)
 
 
 def learned(shown: int, clicked: int) -> tuple[str, str, str]:

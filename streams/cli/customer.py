@@ -1,6 +1,7 @@
 """`freshet customer`: what is known of one, as a table for people."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 import click
@@ -16,7 +17,8 @@ from recsys.customers.outlook import Outlook, Rhythm, Unreadable, outlooks, unpa
 from recsys.customers.user import Attribute, Consent
 from recsys.keys import Keys
 from streams.cli.failure import Failure
-from streams.cli.lookup import as_json, console, printable
+from streams.cli.lookup import as_json, printable, understood
+from streams.cli.terminal import Terminal
 from streams.settings import Settings, read_settings
 
 
@@ -35,7 +37,7 @@ def customer(user: str, as_json: bool) -> None:
         stored, fitted, by_shop = read_values(client, [keys.customer(user), keys.lifetimes, keys.described(user)])
     if stored is None:
         raise Failure(_unknown(user, settings, by_shop))
-    known = msgspec.json.decode(stored, type=Customer)
+    known = understood(stored, Customer)
     expected = known.outlook if fitted is None else outlook_of(known, fitted)
     if as_json:
         newer = expected is not None and expected != known.outlook
@@ -46,7 +48,7 @@ def customer(user: str, as_json: bool) -> None:
     table.add_column(overflow="fold")
     for name, text in (*lines(known), *(outlook_lines(expected) if expected is not None else ())):
         table.add_row(name, printable(text))
-    console().print(table)
+    Terminal().draw(table)
 
 
 def outlook_of(known: Customer, fitted: bytes) -> Outlook | None:
@@ -79,14 +81,15 @@ def lines(found: Customer) -> Iterator[tuple[str, str]]:
     if found.segment is not None and found.rfm is not None:
         scores = f"R {found.rfm.recency}, F {found.rfm.frequency}, M {found.rfm.monetary}"
         yield "segment", f"{found.segment} ({scores})"
-    yield "seen", f"{found.first_seen} to {found.last_seen}, on {found.days_active:,} days in {found.sessions:,} sessions"
+    often = f"on {many(found.days_active, 'day')} in {many(found.sessions, 'session')}"
+    yield "seen", f"{found.first_seen} to {found.last_seen}, {often}"
     yield "events", counts(found.events)
     if found.sources:
         yield "from", counts(found.sources)
     if found.best_hour is not None:
         yield "most active", f"{found.best_weekday}s; at {found.best_hour}:00"
     if found.orders:
-        yield "orders", f"{found.orders:,}, {found.units or 0:,} units"
+        yield "orders", f"{found.orders:,}, {many(found.units or 0, 'unit')}"
         yield "spent", amounts(found.spent) or "unknown: orders came without prices"
         if found.average_order:
             yield "average order", amounts(found.average_order)
@@ -116,6 +119,14 @@ def lines(found: Customer) -> Iterator[tuple[str, str]]:
     if found.recommendations is not None:
         answers = found.recommendations
         yield "recommendations", f"{answers.shown:,} shown, {answers.clicked:,} clicked, {answers.bought:,} bought"
+
+
+def many(count: Decimal | int, noun: str) -> str:
+    """
+    >>> many(1, "day"), many(1200, "day")
+    ('1 day', '1,200 days')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def shares(liked: Sequence[Favourite]) -> str:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import Struct
 
-from recsys.readers.source import FormatError, Source
+from recsys.readers.source import Source
 from streams.bulk import open_bulk
 from streams.cli.failure import Failure
 from streams.cli.progress import Progress
@@ -121,8 +121,7 @@ def lines_told(
             unknown.look(line)
         yield found
     if not good and source.bad.total:
-        first = source.bad.examples[0]
-        raise FormatError(f"{source.path}: none of its lines is {noun}; line {first.line} is {first.text}: {first.reason}")
+        raise source.nothing_good(noun)
 
 
 def opened(file: Path) -> Source:
@@ -190,5 +189,5 @@ def report(produced: Produced, described: Described) -> list[str]:
         + (f"; {produced.deleted:,} of them deleted" if produced.deleted else "")
     ]
     lines += described.unknown.told()
-    lines += [f"{count:,} lines bad: {reason}" for reason, count in bad.reasons.items()]
+    lines += bad.told("bad")
     return lines + [f"  line {each.line}: {each.text} ({each.reason})" for each in bad.examples]

@@ -2,13 +2,12 @@
 
 import click
 import msgspec
-from rich.console import Console
 from rich.table import Table
 
 from streams.cli.failure import Failure
+from streams.cli.terminal import Terminal
 from streams.settings import read_settings
 
-PLAIN_COLUMNS = 160
 COLOURS = {"ok": "green", "warning": "yellow", "failure": "red"}
 
 
@@ -28,10 +27,7 @@ def doctor(as_json: bool) -> None:
         for finding in findings:
             status = f"[{COLOURS[finding.status]}]{finding.status}[/]"
             table.add_row(finding.area, finding.what, status, _plain(finding.found), _plain(finding.todo))
-        console = Console(highlight=False)
-        if not console.is_terminal:
-            console.width = PLAIN_COLUMNS
-        console.print(table)
+        Terminal(markup=True).print(table)
     failures = [finding for finding in findings if finding.status == "failure"]
     if failures:
         first = failures[0]

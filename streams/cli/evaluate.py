@@ -8,7 +8,6 @@ from typing import IO
 
 import click
 import msgspec
-from rich.console import Console
 from rich.table import Table
 
 from recsys.catalogue.catalogue import Catalogue
@@ -29,6 +28,7 @@ from streams.cli.items import JSONL, catalogue_of
 from streams.cli.progress import Progress
 from streams.cli.reading import Reading, oddities
 from streams.cli.replay import opened, passed
+from streams.cli.terminal import Terminal
 from streams.settings import Settings, read_settings
 
 PREFIXES = "prefixes"
@@ -318,7 +318,7 @@ def written(path: Path) -> Iterator[IO[str]]:
 
 def show(result: Result, readers: Sequence[Reader]) -> None:
     """The result as a table for a terminal of 80 columns."""
-    console = Console(markup=False, highlight=False)
+    console = Terminal()
     if result.task == "rating":
         what = f"{result.predictions:,} predictions, in stars; precision of each user's first {result.at}, in per cent"
     else:
@@ -363,5 +363,5 @@ def summary_lines(result: Result, readers: Sequence[Reader]) -> list[str]:
     )
     for reader, of in zip(readers, ("", " of the test"), strict=False):
         for what, found in (("left out", reader.left_out), ("bad", reader.bad)):
-            lines += [f"{count:,} lines{of} {what}: {reason}" for reason, count in found.reasons.items()]
+            lines += found.told(what, of)
     return lines

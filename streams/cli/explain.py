@@ -4,7 +4,6 @@ import asyncio
 
 import click
 import msgspec
-from rich.console import Console
 from rich.table import Table
 
 from recsys.explanation import Explanation, clauses
@@ -12,6 +11,7 @@ from recsys.onlooker import Unknown
 from recsys.recommendation import Reason
 from streams.cli.failure import Failure
 from streams.cli.lookup import as_json, counted, kind_of, printable
+from streams.cli.terminal import Terminal
 from streams.looking import NothingToSee, looking
 from streams.settings import Settings, read_settings
 
@@ -46,17 +46,17 @@ async def _explain(settings: Settings, user: str, item: str) -> Explanation:
 
 def show(e: Explanation) -> None:
     """The sentence for a shopper, then the numbers."""
-    console = Console(markup=False, highlight=False)
-    console.print(printable(e.sentence), soft_wrap=True)
+    terminal = Terminal()
+    terminal.print(printable(e.sentence), soft_wrap=True)
     if e.score is not None:
         table = Table("why", "counted")
         for heading in ("share", f"of the score {e.score:g}"):
             table.add_column(heading, justify="right")
         for reason in e.reasons:
             table.add_row(kind_of(reason), counted(reason), f"{reason.share * 100:.2f} %", f"{reason.share * e.score:.3g}")
-        console.print(table)
+        terminal.draw(table)
     for line in numbers(e):
-        console.print(line, soft_wrap=True)
+        terminal.print(line, soft_wrap=True)
 
 
 def numbers(e: Explanation) -> list[str]:

@@ -105,8 +105,10 @@ def read_line(line: bytes) -> Told:
             raise BadItem("deleted: true or false is wanted") from None
         decode(b"-", line)  # it says more exactly what is wrong, if that is wrong in an item, too
         raise BadItem(f"not an item: {error}") from None
-    if head.item_id in (None, ""):
+    if head.item_id is None:
         raise BadItem("item_id: required field is missing")
+    if head.item_id == "":
+        raise BadItem("item_id: expected a text that is not empty")
     key = str(head.item_id).encode()
     if head.deleted:
         return Told(item_id(key), None)

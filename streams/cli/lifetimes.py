@@ -20,10 +20,11 @@ from recsys.events import Kind
 from recsys.keys import Keys
 from recsys.readers import FORMATS, FormatError
 from streams.cli.failure import Failure
-from streams.cli.lookup import as_json, console
+from streams.cli.lookup import as_json
 from streams.cli.progress import Progress
 from streams.cli.reading import Reading
 from streams.cli.replay import opened
+from streams.cli.terminal import Terminal
 from streams.live import live_keys
 from streams.settings import Settings, read_settings
 
@@ -190,4 +191,4 @@ def show(found: Found) -> None:
         )
     for name, text in lines.items():
         table.add_row(name, text)
-    console().print(table)
+    Terminal().draw(table)

@@ -3,11 +3,10 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 import msgspec
-from rich.console import Console
 from rich.table import Table
 
 from recsys.catalogue.item import decode
@@ -15,11 +14,13 @@ from recsys.connection import open_client
 from recsys.keys import Keys
 from recsys.onlooker import Unknown
 from recsys.recommendation import Neighbours, Reason, Recommendation
+from recsys.record import quoted
 from recsys.strategies import STRATEGIES
 from recsys.words import visits
 from streams.catalogue_copy import CatalogueUnread, Shown
 from streams.cli.failure import Failure
 from streams.cli.progress import Progress
+from streams.cli.terminal import Terminal
 from streams.looking import NothingToSee, looking
 from streams.settings import Settings, read_settings
 
@@ -35,6 +36,7 @@ COUNTED = {
 }
 """What the count of a reason says."""
 
+T = TypeVar("T")
 as_json = click.option("--json", "as_json", is_flag=True, help="Print the stored JSON.")
 
 
@@ -58,7 +60,7 @@ def recommend(user: str, strategy: str | None, as_json: bool) -> None:
     if as_json:
         click.echo(stored)
         return
-    message = msgspec.json.decode(stored, type=Recommendation)
+    message = understood(stored, Recommendation)
     if not message.items:
         click.echo(
             f"nothing to recommend to {printable(user)} yet: what is known has no neighbours or is hidden (FRESHET_HIDE)"
@@ -69,7 +71,7 @@ def recommend(user: str, strategy: str | None, as_json: bool) -> None:
         table.add_column(heading, justify=justify, overflow="fold")  # type: ignore[arg-type]
     for item in message.items:
         table.add_row(printable(item.item_id), f"{item.score:.4f}", ", ".join(map(in_words, item.reasons)))
-    console().print(table)
+    Terminal().draw(table)
 
 
 def published(settings: Settings, user: str) -> bytes:
@@ -210,7 +212,7 @@ def item(item: str, as_json: bool) -> None:
     for name, text in lines.items():
         if text:
             table.add_row(name, printable(text))
-    console().print(table)
+    Terminal().draw(table)
 
 
 def in_words(reason: Reason) -> str:
@@ -246,7 +248,10 @@ def _show(stored: bytes, title: str, count: str, *, as_json: bool) -> None:
     if as_json:
         click.echo(stored)
         return
-    message = msgspec.json.decode(stored, type=Neighbours)
+    message = understood(stored, Neighbours)
+    if not message.items:
+        click.echo(f"{title}: nothing so far ({message.updated_at})")
+        return
     table = Table("item", title=f"{title} ({message.updated_at})")
     table.add_column("score", justify="right")
     table.add_column(count, justify="right")
@@ -255,7 +260,18 @@ def _show(stored: bytes, title: str, count: str, *, as_json: bool) -> None:
     for row in message.items:
         lift = [f"{row.lift:.2f}"] if row.lift is not None else []
         table.add_row(printable(row.item_id), f"{row.score:.4f}", str(row.count), *lift)
-    console().print(table)
+    Terminal().draw(table)
+
+
+def understood(stored: bytes, kind: type[T]) -> T:
+    """A public message. Raises `Failure` where another program has written something else in its place."""
+    try:
+        return msgspec.json.decode(stored, type=kind)
+    except msgspec.DecodeError as error:
+        raise Failure(
+            f"{quoted(stored.decode(errors='replace'))} stands where a {kind.__name__} should ({error}): another program wrote "
+            "there. Give Freshet a Redis, or a FRESHET_KEY_PREFIX, of its own; the next event of the same writes it anew"
+        ) from None
 
 
 def get(settings: Settings, key: str) -> bytes | None:
@@ -263,8 +279,3 @@ def get(settings: Settings, key: str) -> bytes | None:
     with open_client(settings.redis) as client:
         value: Any = client.get(key)
         return bytes(value) if value is not None else None
-
-
-def console() -> Console:
-    """Where tables go; texts of strangers are no markup."""
-    return Console(markup=False, highlight=False)

@@ -10,9 +10,10 @@ from rich.table import Table
 from recsys.preprocessing import Cleaner
 from recsys.readers import FORMATS, FormatError
 from streams.cli.failure import Failure
-from streams.cli.lookup import as_json, console, printable
+from streams.cli.lookup import as_json, printable
 from streams.cli.progress import Progress
 from streams.cli.replay import SHOW_EVERY, cleaned, cleaner_of, opened
+from streams.cli.terminal import Terminal
 
 if TYPE_CHECKING:
     from recsys.quality.profile import Quality
@@ -95,17 +96,17 @@ def show(found: "Quality") -> None:
     """The same for people."""
     from recsys.quality.words import sheets, summary
 
-    out = console()
+    out = Terminal()
     table = Table(show_header=False, box=None, pad_edge=False)
     for name, text in summary(found):
         table.add_row(name, printable(text))
-    out.print(table)
+    out.draw(table)
     for sheet in sheets(found):
         table = Table(title=sheet.title, title_justify="left")
         for n, head in enumerate(sheet.heads):
             is_number = n > 0 and all(row[n][:1].isdigit() for row in sheet.rows)
-            table.add_column(head, justify="right" if is_number else "left", overflow="fold", no_wrap=is_number)
+            table.add_column(head, justify="right" if is_number else "left", overflow="fold")
         for row in sheet.rows:
             table.add_row(*map(printable, row))
-        out.print(table)
+        out.draw(table)
         out.print(sheet.note, style="dim")

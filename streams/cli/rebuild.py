@@ -7,11 +7,11 @@ from typing import Any
 import click
 import msgspec
 from redis import Redis
-from rich.console import Console
 from rich.table import Table
 
 from streams.cli.failure import Failure
 from streams.cli.logs import silence_libraries
+from streams.cli.terminal import Terminal
 from streams.settings import Settings, read_settings
 
 ROWS = ("items", "interactions", "users", "pairs", "baskets", "rejected", "forwarded", "lost")
@@ -100,7 +100,7 @@ def show(compared: Any) -> None:
         column.justify = "right"
     for row in ROWS:
         table.add_row(row, *(in_words(getattr(compared.totals[name], row)) for name in (compared.live, compared.new)))
-    Console(highlight=False).print(table)
+    Terminal().draw(table)
     if compared.recount:
         said = "equal" if compared.recount.equal else f"{compared.recount.differences:,} differences"
         click.echo(

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 from msgspec import Struct
 
-from recsys.connection import Client, open_client
+from recsys.connection import Client, open_client, read_values
+from recsys.layout import Layout
 from recsys.preprocessing import BadPolicy, Cleaner, read_policy
 from recsys.readers import FORMATS, FormatError, Passed, Reader, Record, Step, read
 from streams.bulk import open_bulk
@@ -74,7 +76,7 @@ def replay(
     step = cleaner.clean if cleaner else None
     with refusals_told(), open_client(settings.redis) as redis, opened(file, format_name, step) as reader:
         if wait:
-            redis.ping()  # better now than after the whole file
+            check_counted(settings, redis)  # better now than after the whole file
         produced, seconds = produce(settings, reader, rate, limit)
         waited = wait_until_processed(settings, redis) if wait else None
     result = Result(produced, seconds, waited)
@@ -179,6 +181,17 @@ async def _produce(settings: Settings, records: Iterator[Record], rate: float | 
     return count
 
 
+def check_counted(settings: Settings, redis: Client) -> None:
+    """Raises `Failure` where the state is not of the topic that is written to: nobody's progress there would say anything."""
+    [stored] = read_values(redis, [live_keys(redis, settings.key_prefix).state])
+    counted = None if stored is None else msgspec.json.decode(stored, type=Layout).topic
+    if counted not in (None, settings.topic(EVENTS)):
+        raise Failure(
+            f"the state under {settings.key_prefix!r} is counted from the topic {counted!r}, and the events would go to "
+            f"{settings.topic(EVENTS)!r}: set FRESHET_KEY_PREFIX, too, or FRESHET_TOPIC_PREFIX as the workers have it"
+        )
+
+
 def wait_until_processed(settings: Settings, redis: Client) -> float:
     """Waits until everything that is on the topic now has been processed; the seconds it took.
 
@@ -241,6 +254,6 @@ def report(result: Result, reader: Reader) -> list[str]:
     if result.waited is not None:
         lines.append(f"all of them processed {result.waited:.1f} s later")
     for what, found in (("left out", reader.left_out), ("bad", reader.bad)):
-        lines += [f"{count:,} lines {what}: {reason}" for reason, count in found.reasons.items()]
+        lines += found.told(what)
         lines += [f"  line {each.line}: {each.text} ({each.reason})" for each in found.examples]
     return lines

@@ -16,7 +16,8 @@ from recsys.ledger.moves import LAST_DAYS
 from recsys.ledger.tables import Table, text
 from streams.bookkeeping import Bookkeeping, bookkeeping
 from streams.cli.failure import Failure
-from streams.cli.lookup import console, printable
+from streams.cli.lookup import printable
+from streams.cli.terminal import Terminal
 from streams.looking import NothingToSee
 from streams.settings import read_settings
 
@@ -156,8 +157,10 @@ def write(out: Path, found: list[Table]) -> None:
 
     try:
         out.write_text(page(found), encoding="utf-8")
-    except (ModuleNotFoundError, OSError) as error:
+    except ModuleNotFoundError as error:
         raise Failure(str(error)) from None
+    except OSError as error:
+        raise Failure(f"{out} cannot be written: {error.strerror or error}: look at its folder, or name another") from None
     click.echo(f"wrote {out}", err=True)
 
 
@@ -183,12 +186,15 @@ def show(table: Table, *, as_json: bool, as_csv: bool) -> None:
     elif as_csv:
         click.echo(in_csv(table), nl=False)
     else:
+        rows = table.rows[-SHOWN:] if table.name in BY_TIME else table.rows[:SHOWN]
+        columns = [n for n, column in enumerate(table.columns) if column != "title" or any(row[n] for row in rows)]
         drawn = rich_table.Table(title=table.title)
-        for n, column in enumerate(table.columns):
-            drawn.add_column(column, justify="right" if n else "left", overflow="fold")
-        for row in table.rows[-SHOWN:] if table.name in BY_TIME else table.rows[:SHOWN]:
-            drawn.add_row(*(printable(text(column, value)) for column, value in zip(table.columns, row, strict=True)))
-        console().print(drawn)
+        for n in columns:
+            words = n == 0 or any(isinstance(row[n], str) for row in rows)
+            drawn.add_column(table.columns[n], justify="left" if words else "right", overflow="fold")
+        for row in rows:
+            drawn.add_row(*(printable(text(table.columns[n], row[n])) for n in columns))
+        Terminal().draw(drawn)
 
 
 def in_csv(table: Table) -> str:

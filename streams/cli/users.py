@@ -81,8 +81,10 @@ def read_line(line: bytes) -> Told:
             raise BadUser("deleted: true or false is wanted") from None
         decode(b"-", line)  # it says more exactly what is wrong, if that is wrong in a user, too
         raise BadUser(f"not a user: {error}") from None
-    if head.user_id in (None, ""):
+    if head.user_id is None:
         raise BadUser("user_id: required field is missing")
+    if head.user_id == "":
+        raise BadUser("user_id: expected a text that is not empty")
     key = str(head.user_id).encode()
     if head.deleted:
         return Told(user_id(key), None)
