@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from recsys.record import LARGEST, MAX_ID, Amount, Currency, Form, Id, id_text, quoted
+from recsys.record import MAX_ID, Amount, Currency, Form, Id, id_text, quoted
 from recsys.sentiment import sentiment
 
 MAX_AHEAD_MS = 10 * 60 * 1000
@@ -251,20 +251,11 @@ def _lines(wire: _Wire, kind: Kind) -> tuple[Line, ...]:
             Line(id_text(f"items[{n}].item_id", line.item_id, InvalidEvent), line.quantity, line.price)
             for n, line in enumerate(wire.items)
         )
-        _check_worth("items", lines)
     elif one is not None:
         lines = (Line(one, wire.quantity, wire.price),)
-        if wire.price is not None and wire.quantity is not None:
-            _check_worth("price", lines)
     elif kind not in WITHOUT_ITEMS:
         raise InvalidEvent("item_id: required field is missing (or give items)")
     return () if kind in WITHOUT_ITEMS else lines
-
-
-def _check_worth(name: str, lines: tuple[Line, ...]) -> None:
-    worth = sum(line.price * (1 if line.quantity is None else line.quantity) for line in lines if line.price is not None)
-    if worth > LARGEST:
-        raise InvalidEvent(f"{name}: times quantity that is {worth:g}, at most {LARGEST:,} is allowed")
 
 
 def _check_identifies(wire: _Wire) -> None:

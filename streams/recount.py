@@ -23,6 +23,8 @@ from streams.seal import FORWARDED, JOINING, Origin, Seal
 MILLIONTH = Decimal("0.000001")
 MOST = Decimal(2**63 - 1) * MILLIONTH
 """What is known of amounts at most."""
+BELIEVED = Decimal(10**10)
+"""The largest quantity, worth of a line or `value` that is counted."""
 MOST_VISITORS = 20
 """Who join one customer."""
 DAY_MS = 86_400_000
@@ -323,13 +325,18 @@ def asks(asked: dict[str, int], visitor: str, event: Event) -> bool:
 
 
 def value_of(event: Event) -> Decimal:
-    """What an event is worth: its lines with a price, or where none has one its `value`; to the millionth, and `MOST`."""
+    """What an event is worth: its lines with a price, or where none has one its `value`; to the millionth, and nothing where
+    that is more than `BELIEVED`."""
     prices = [
-        capped(capped(Decimal(str(line.price))) * Decimal(str(1 if line.quantity is None else line.quantity)))
+        believable(capped(Decimal(str(line.price))) * Decimal(str(1 if line.quantity is None else line.quantity)))
         for line in event.lines
         if line.price is not None
     ]
-    return min(sum(prices, Decimal(0)), MOST) if prices else capped(Decimal(str(event.value or 0)))
+    return sum(prices, Decimal(0)) if prices else believable(Decimal(str(event.value or 0)))
+
+
+def believable(number: Decimal) -> Decimal:
+    return capped(number) if capped(number) <= BELIEVED else Decimal(0)
 
 
 def capped(number: Decimal) -> Decimal:

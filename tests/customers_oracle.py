@@ -117,6 +117,12 @@ def lines(event: Parsed) -> list[dict[str, Any]]:
 
 
 def quantity(line: dict[str, Any]) -> Decimal:
+    """As it is counted."""
+    return believable(written(line))
+
+
+def written(line: dict[str, Any]) -> Decimal:
+    """The quantity as it was written."""
     return Decimal(1) if line.get("quantity") is None else decimal(line["quantity"])
 
 
@@ -128,15 +134,19 @@ def decimal(number: float) -> Decimal:
 def paid(events: Sequence[Parsed]) -> dict[str, Decimal]:
     found: dict[str, Decimal] = {}
     for event in events:
-        prices = [
-            capped(capped(decimal(line["price"])) * quantity(line)) for line in lines(event) if line.get("price") is not None
-        ]
+        priced = [line for line in lines(event) if line.get("price") is not None]
+        prices = [believable(capped(decimal(line["price"])) * written(line)) for line in priced]
         value = event.fields.get("value")
-        worth = sum(prices) if prices else Decimal(0) if value is None else capped(decimal(value))
+        worth = sum(prices) if prices else Decimal(0) if value is None else believable(decimal(value))
         currency = event.fields.get("currency") or "XXX"
         if worth:
             found[currency] = min(found.get(currency, Decimal(0)) + worth, MOST)
     return found
+
+
+def believable(number: Decimal) -> Decimal:
+    """To the millionth; nothing of more than ten thousand millions."""
+    return capped(number) if capped(number) <= 10**10 else Decimal(0)
 
 
 def capped(number: Decimal) -> Decimal:

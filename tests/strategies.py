@@ -54,7 +54,7 @@ def without(name: str, **fields: Any) -> dict[str, Any]:
 
 DEEP = "[" * 20_000
 NO_TEXT: list[Any] = [7, 1.5, True, [], {}]
-NO_AMOUNT: list[Any] = ["1", True, [], {}, -1, -0.001, 10**10 + 1, 2e13, 1e308, 10**400]
+NO_AMOUNT: list[Any] = ["1", True, [], {}, -1, -0.001, 10**400]
 NO_ID: list[Any] = [1.5, 1e3, True, [], {}]
 NO_BASKET: list[Any] = ["a", 1, True, {}, ["a"], [None]]
 NO_LINE: list[Any] = [{}, {"item_id": None}, {"item_id": ""}, {"item_id": "x" * 129}, {"item_id": 10**128}]
@@ -144,8 +144,6 @@ BAD = [
         for name in ("quantity", "price", "value")
         for content in NO_AMOUNT
     ),
-    bad("price", "times quantity too large", click(event_type="purchase", price=1e9, quantity=11)),
-    bad("items", "worth too much together", without("item_id", items=[{"item_id": n, "price": 9e9} for n in range(2)])),
     BadInput("price: 1e999", raw("price", "1e999"), "price"),
     *(bad("currency", repr(content), click(currency=content)) for content in NO_CURRENCY),
     bad("user_id", "missing to identify", without("user_id", event_type="identify", anonymous_id="v1")),
@@ -233,8 +231,8 @@ def events(draw: st.DrawFn, now_ms: int = NOW_MS) -> dict[str, Any]:
         event["currency"] = draw(st.sampled_from([None, "EUR", "EUR", "JPY"]))
         event["value"] = draw(st.sampled_from([None, 12.34, 0]))
         if "items" not in event:
-            event["price"] = draw(st.sampled_from([None, 0.1, 9.99, 1e9]))
-            event["quantity"] = draw(st.sampled_from([None, 3, 0.25, 10]))
+            event["price"] = draw(st.sampled_from([None, 0.1, 9.99, 1e10, 2e13, 1e308]))
+            event["quantity"] = draw(st.sampled_from([None, 3, 0.25, 1e18, 1e300]))
     return {name: content for name, content in event.items() if content is not None or draw(st.booleans())}
 
 

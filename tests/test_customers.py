@@ -162,11 +162,11 @@ def test_a_segment_that_changed_is_said_with_the_one_before(monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("slip", [{"price": 1e300}, {"quantity": 1e18, "price": 1}, {"price": 1e6, "quantity": 1e6}])
-def test_an_order_of_an_amount_that_cannot_be_is_refused_and_spoils_no_sum(slip: dict[str, float]) -> None:
+def test_an_amount_that_cannot_be_spoils_no_sum(slip: dict[str, float]) -> None:
     order = {"event_type": "order", "user_id": "u", "item_id": "a", "event_time": NOW_MS}
     slipped, right = ({**order, **paid} for paid in (slip, {"price": 2.5}))
     said = told([Record(0, n, NOW_MS, None, encoded(event)) for n, event in enumerate([slipped, right])])["u"]
-    assert (said["orders"], said["spent"]) == (1, {"XXX": 2.5})
+    assert (said["orders"], said["spent"]) == (2, {"XXX": 2.5})
 
 
 def test_the_largest_amount_is_taken_and_no_sum_is_above_the_largest_one() -> None:

@@ -8,7 +8,7 @@ from msgspec import Struct
 from recsys.calendar import HOUR_MS, MONDAY
 from recsys.customers.days import NO_DAYS, Days, day_of, with_day
 from recsys.customers.feedback import NO_FEEDBACK, Feedback, merged, of_event
-from recsys.customers.money import MOST, NO_CURRENCY, amount, micros
+from recsys.customers.money import MOST, NO_CURRENCY, amount, units
 from recsys.customers.trade import Trade
 from recsys.events import Event, Kind
 from recsys.hashing import NONE
@@ -148,8 +148,7 @@ def count(account: Account, event: Event, session: int, *, begins_session: bool)
     if kind is Kind.PURCHASE:
         account.orders += 1
         account.order_days = with_day(account.order_days, day_of(time_ms))
-        units = sum(micros(1.0 if line.quantity is None else line.quantity) for line in event.lines)
-        account.units = min(account.units + units, MOST)
+        account.units = min(account.units + sum(map(units, event.lines)), MOST)
         _pay(account.spent, event)
     elif kind is Kind.REFUND:
         _pay(account.refunded, event)

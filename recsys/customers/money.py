@@ -1,15 +1,18 @@
 """Money: amounts as whole millionths of a unit, so that sums are exact, and written as decimal numbers.
 
-No amount and no sum is above `MOST`: what is more stays there.
+No sum is above `MOST`: what is more stays there. An amount above `BELIEVED` is a slip of its producer, and counts as nothing: a
+single price of 1e300 would fill the sums of its customer and of the shop for good.
 """
 
 from decimal import ROUND_HALF_EVEN, Decimal
 
-from recsys.events import Event
+from recsys.events import Event, Line
 
 MICROS = 1_000_000
 MOST = 2**63 - 1
 """Nine billion thousands: the largest number that is stored."""
+BELIEVED = 10_000_000_000 * MICROS
+"""The largest quantity, and the largest worth of a line or of a `value`, that is counted."""
 NO_CURRENCY = "XXX"
 """ISO 4217's code for no currency: of amounts that came without one."""
 _EXACT = 1e9
@@ -30,12 +33,26 @@ def micros(amount: float) -> int:
 def times(price: float, quantity: float) -> int:
     """The millionths of what so many cost, at a price that is taken to the millionth.
 
-    >>> times(0.1, 3), times(1.99, 0.5)
-    (300000, 995000)
+    >>> times(0.1, 3), times(1.99, 0.5), times(1e300, 1)
+    (300000, 995000, 0)
     """
     if int(quantity) == quantity:
-        return min(micros(price) * int(quantity), MOST)
-    return whole(micros(price) * Decimal(repr(quantity)))
+        return believed(micros(price) * int(quantity))
+    return believed(whole(micros(price) * Decimal(repr(quantity))))
+
+
+def units(line: Line) -> int:
+    """How many of an item, in millionths; one where that is not said.
+
+    >>> units(Line("a")), units(Line("a", quantity=2.5)), units(Line("a", quantity=1e300))
+    (1000000, 2500000, 0)
+    """
+    return MICROS if line.quantity is None else believed(micros(line.quantity))
+
+
+def believed(micros: int) -> int:
+    """An amount that can be, or nothing."""
+    return micros if micros <= BELIEVED else 0
 
 
 def whole(micros: Decimal) -> int:
@@ -58,8 +75,8 @@ def amount(event: Event) -> int:
     priced = [(line.price, line.quantity) for line in event.lines if line.price is not None]
     found = [times(price, 1.0 if quantity is None else quantity) for price, quantity in priced]
     if found:
-        return min(sum(found), MOST)
-    return 0 if event.value is None else micros(event.value)
+        return sum(found)
+    return 0 if event.value is None else believed(micros(event.value))
 
 
 def decimal(amount: int) -> Decimal:

@@ -7,7 +7,7 @@ from recsys.calendar import HOUR_MS, MINUTE_MS
 from recsys.customers import firsts
 from recsys.customers.account import Account
 from recsys.customers.firsts import Firsts
-from recsys.customers.money import MOST, NO_CURRENCY, amount, micros, times
+from recsys.customers.money import NO_CURRENCY, amount, times, units
 from recsys.events import Event, Kind, Line
 from recsys.ledger import scopes
 from recsys.ledger.figures import Figures, Hour, Paid, Reach, Subject, Value, Week
@@ -102,8 +102,7 @@ def whole(event: Event) -> Paid | None:
     Paid(currency='EUR', spent=0, refunded=2500000, units=0)
     """
     if event.kind is Kind.PURCHASE:
-        units = sum(micros(1.0 if line.quantity is None else line.quantity) for line in event.lines)
-        return Paid(event.currency or NO_CURRENCY, spent=amount(event), units=min(units, MOST))
+        return Paid(event.currency or NO_CURRENCY, spent=amount(event), units=sum(map(units, event.lines)))
     if event.kind is Kind.REFUND:
         return Paid(event.currency or NO_CURRENCY, refunded=amount(event))
     return None
@@ -112,12 +111,11 @@ def whole(event: Event) -> Paid | None:
 def of_line(event: Event, line: Line) -> Paid:
     """The same of a line of a purchase or refund. A `value` for several items is worth nothing to any of them."""
     currency = event.currency or NO_CURRENCY
-    quantity = 1.0 if line.quantity is None else line.quantity
     worth = 0
     if line.price is not None:
-        worth = times(line.price, quantity)
+        worth = times(line.price, 1.0 if line.quantity is None else line.quantity)
     elif len(event.lines) == 1:
         worth = amount(event)
     if event.kind is Kind.REFUND:
         return Paid(currency, refunded=worth)
-    return Paid(currency, spent=worth, units=micros(quantity))
+    return Paid(currency, spent=worth, units=units(line))
