@@ -92,10 +92,14 @@ class Desk:
                 said = dict(letter.headers)
                 self.rejected[int(said["partition"]), int(said["offset"])] = letter
 
-    async def publish(self, topic: str, messages: Iterable[tuple[bytes, bytes, Sequence[tuple[str, bytes]]]]) -> None:
+    async def publish(self, topic: str, messages: Iterable[tuple[bytes, bytes | None, Sequence[tuple[str, bytes]]]]) -> None:
         for user, value, headers in messages:
             assert size(user, value, headers) < LARGEST_MESSAGE
-            if topic == topics.RECOMMENDATIONS:
+            if topic != topics.RECOMMENDATIONS:
+                continue
+            if value is None:
+                self.recommended.pop(user.decode(), None)
+            else:
                 self.recommended[user.decode()] = value
 
 
