@@ -76,7 +76,8 @@ def replay(
     step = cleaner.clean if cleaner else None
     with refusals_told(), open_client(settings.redis) as redis, opened(file, format_name, step) as reader:
         if wait:
-            check_counted(settings, redis)  # better now than after the whole file
+            redis.ping()  # better now than after the whole file
+            check_counted(settings, redis)
         produced, seconds = produce(settings, reader, rate, limit)
         waited = wait_until_processed(settings, redis) if wait else None
     result = Result(produced, seconds, waited)
