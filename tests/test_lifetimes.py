@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from oracle import Record
@@ -81,6 +81,7 @@ SOME = st.builds(Parameters, st.floats(0.3, 3), st.floats(2, 60), st.floats(0.3,
 
 @settings(max_examples=60)
 @given(SOME, st.integers(0, 12), st.floats(0, 1), st.floats(1, 50), st.floats(1, 50))
+@example(Parameters(1.0, 2.0, 0.5, 0.5), 0, 0.0, 1.0, 1.0)
 def test_the_formulas_are_what_integration_over_all_customers_gives(
     of: Parameters, x: int, part: float, age: float, within: float
 ) -> None:

@@ -13,6 +13,8 @@ from recsys.compiled import F64, compiled, compiled_maker
 
 AWAY_FROM_ONE = 1e-5
 """The formula of what is expected is 0/0 where `a` is 1."""
+AWAY_FROM_ZERO = 1e-8
+"""It is 0 times infinity where `a` and `b` are 1 together, of those who never ordered again."""
 LARGE = 1e100
 """What is larger is told apart from its scale."""
 ENOUGH = 1e-14
@@ -89,6 +91,8 @@ def _while_there(of: Parameters, frequency: F64, age: F64, within: float) -> F64
     for n in range(len(age)):
         x, ahead = frequency[n], within / (alpha + age[n] + within)
         c = a + b + x - 1
+        if abs(c) < AWAY_FROM_ZERO:
+            c = AWAY_FROM_ZERO
         found[n] = c / (a - 1) * (1 - hypergeometric(r + x, b + x, c, ahead, (r + x) * np.log1p(-ahead)))
     return found
 
