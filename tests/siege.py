@@ -58,7 +58,7 @@ def besiege(settings: Settings, worker: Worker, seed: int, inputs: int, told: To
         said = dict(record.headers)
         desk.rejected[int(said["partition"]), int(said["offset"])] = Letter(0, record.key, record.value, record.headers)
     for record in sorted(asyncio.run(read(settings, "recommendations")), key=lambda r: r.offset):
-        desk.recommended[record.key.decode()] = record.value
+        desk.recommend(record.key, record.value)
     truth = recount(topic.as_recounted(), PARTITIONS, topic=settings.topic("events"))
     differences = list(compare(truth, topic, desk))
     if truth.arrived != set(truth.forwarded):

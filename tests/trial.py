@@ -95,12 +95,15 @@ class Desk:
     async def publish(self, topic: str, messages: Iterable[tuple[bytes, bytes | None, Sequence[tuple[str, bytes]]]]) -> None:
         for user, value, headers in messages:
             assert size(user, value, headers) < LARGEST_MESSAGE
-            if topic != topics.RECOMMENDATIONS:
-                continue
-            if value is None:
-                self.recommended.pop(user.decode(), None)
-            else:
-                self.recommended[user.decode()] = value
+            if topic == topics.RECOMMENDATIONS:
+                self.recommend(user, value)
+
+    def recommend(self, user: bytes, value: bytes | None) -> None:
+        """Keeps the newest; an empty record says that nothing is recommended any more."""
+        if value is None:
+            self.recommended.pop(user.decode(), None)
+        else:
+            self.recommended[user.decode()] = value
 
 
 class Reader:

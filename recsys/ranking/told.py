@@ -12,7 +12,7 @@ from recsys.ranking.rank import Ranked
 
 WHOLE = 1000
 """Shares are whole thousandths."""
-KIND_SHARE = 0.4
+KIND_SHARE = 0.3
 """Kinds of the user's own are told from so much less on than one recent item among others; that an item is popular says least,
 and is told like these."""
 
