@@ -15,7 +15,7 @@ from trial import Reader
 from recsys.customers.consent import Refusals
 from recsys.engine import Engine
 from recsys.marks import START
-from recsys.recommendation import Recommendation
+from recsys.recommendation import Written
 from recsys.store import MemoryStore
 from streams import consent, lease, publishing
 from streams.driver import ChunkConsumer, Records
@@ -110,17 +110,18 @@ def test_what_was_ranked_before_the_lease_was_over_is_not_sent_but_done_again(mo
     async def test() -> None:
         store, desk = MemoryStore(), Desk()
         worker = Late(store, desk)
-        recommend = worker.engine.recommend
+        answers = worker.engine.answers
 
-        async def slowly(*arguments: Any) -> list[tuple[Any, Recommendation]]:
+        async def slowly(*arguments: Any) -> list[tuple[Any, Written]]:
             clock[0] += LEASE_S
-            return await recommend(*arguments)
+            return await answers(*arguments)
 
-        monkeypatch.setattr(worker.engine, "recommend", slowly)
+        monkeypatch.setattr(worker.engine, "answers", slowly)
         task = await worker.begin()
-        while not worker.consumer.sought:
-            assert not task.done()
-            await asyncio.sleep(0.002)
+        async with asyncio.timeout(PATIENCE_S):
+            while not worker.consumer.sought:
+                assert not task.done()
+                await asyncio.sleep(0.002)
         assert worker.consumer.sought == [frozenset({WHERE})]
         assert desk.topics == {"recommendations": [], "customers": []}
         assert KEYS.recs("u1") not in store.values
