@@ -12,13 +12,13 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from recsys.compiled import F64, I32, I64, U8, U64, Bools, compiled
+from recsys.compiled import I32, I64, U8, U64, compiled
 from recsys.hashing import NONE
 from recsys.index import NOWHERE, Index, find, index
 from recsys.ranking.features import ALIKE_TERMS, ALSO_BOUGHT_TERM, BOUGHT_AGAIN_TERM, REPEAT_TERM, TERMS, TRENDING_TERM
 from recsys.ranking.rank import Ranked
 from recsys.ranking.told import WHOLE, Told, told
-from recsys.recommendation import DIGITS, SMALLEST, RecommendedItem
+from recsys.recommendation import DIGITS, Digits, RecommendedItem, in_digits
 
 LEAST_SHARE = 0.5
 """Recent items, and popularity, that add less of a score are not told one by one, or reasons would fill the message; other
@@ -79,7 +79,7 @@ def listed(ranked: Ranked, names: Mapping[int, str], least: float = LEAST_SHARE)
     reasons = told(ranked, least)
     where = index(np.fromiter(names, np.uint64, len(names)))
     quoted = texts([_quoted(name) for name in names.values()])
-    scores = written_scores(ranked.score)
+    scores = in_digits(ranked.score)
     longest = int(np.diff(quoted.begin).max(initial=0))
     largest = len(FRAME.text) + NUMBERS_BYTES + longest + int(np.diff(KINDS.begin).max())
     out = np.empty(2 * len(ranked.item) + (ranked.item.size + len(reasons.term)) * largest, np.uint8)
@@ -91,62 +91,21 @@ def listed(ranked: Ranked, names: Mapping[int, str], least: float = LEAST_SHARE)
     return [whole[begin:end] for begin, end in pairwise(ends.tolist())]
 
 
-class Scores(NamedTuple):
-    """Scores as they are written: `DIGITS` digits from the first that is not 0, so that small ones keep their order."""
-
-    digits: I64
-    """A whole number of `DIGITS` digits; 0 of scores below `SMALLEST`, of items that were popular a thousand half-lives ago."""
-    exponent: I32
-    """The power of ten of the first digit."""
-    tied: Bools
-    """By user, whether neighbours in the order are written alike."""
-
-
-def written_scores(scores: F64) -> Scores:
-    """Scores (users × items, falling) as they are written.
-
-    >>> written_scores(np.array([[12.0, 0.61234567, 1.2345678e-9]])).digits
-    array([[120000, 612346, 123457]])
-    """
-    found = Scores(np.zeros(scores.shape, np.int64), np.zeros(scores.shape, np.int32), np.zeros(len(scores), np.bool_))
-    _round(scores, found)
-    return found
-
-
-def _by_score(item: U64, scores: Scores, names: Mapping[int, str]) -> I32:
-    """By user, the places of the items in the order in which they are written."""
+def _by_score(item: U64, scores: Digits, names: Mapping[int, str]) -> I32:
+    """By user, the places of the items in the order in which they are written; the scores fall, but may be written alike."""
     order = np.tile(np.arange(item.shape[1], dtype=np.int32), (len(item), 1))
-    for u in np.flatnonzero(scores.tied).tolist():
-        written = zip(
-            (-scores.exponent[u]).tolist(), (-scores.digits[u]).tolist(), (names.get(each, "") for each in item[u].tolist()),
-            strict=True,
-        )  # fmt: skip
-        told = list(written)
-        order[u] = sorted(range(len(told)), key=told.__getitem__)
+    digits, exponent = scores
+    alike = (digits[:, 1:] == digits[:, :-1]) & (exponent[:, 1:] == exponent[:, :-1])
+    for u in np.flatnonzero(alike.any(axis=1)).tolist():
+        ids = (names.get(each, "") for each in item[u].tolist())
+        places = list(zip((-exponent[u]).tolist(), (-digits[u]).tolist(), ids, strict=True))
+        order[u] = sorted(range(len(places)), key=places.__getitem__)
     return order
 
 
 @compiled
-def _round(scores: F64, found: Scores) -> None:
-    most = 10**DIGITS
-    for u in range(scores.shape[0]):
-        for i in range(scores.shape[1]):
-            score = scores[u, i]
-            digits, exponent = 0, -400
-            if score >= SMALLEST:
-                exponent = int(np.floor(np.log10(score)))
-                digits = int(np.rint(score * 10.0 ** (DIGITS - 1 - exponent)))
-                if digits >= most:
-                    digits //= 10
-                    exponent += 1
-            found.digits[u, i], found.exponent[u, i] = digits, exponent
-            if i and digits == found.digits[u, i - 1] and exponent == found.exponent[u, i - 1]:
-                found.tied[u] = True
-
-
-@compiled
 def _write(
-    item: U64, scores: Scores, order: I32, reasons: Told, begins: I64, where: Index, names: Texts, frame: Texts, kinds: Texts,
+    item: U64, scores: Digits, order: I32, reasons: Told, begins: I64, where: Index, names: Texts, frame: Texts, kinds: Texts,
     out: U8, ends: I64,
 ) -> None:  # fmt: skip
     at = 0

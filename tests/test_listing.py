@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from recsys.hashing import NONE, hash_id
-from recsys.listing import LEAST_SHARE, listed, recommended, written_scores
+from recsys.listing import LEAST_SHARE, listed, recommended
 from recsys.ranking.features import ALIKE_TERMS, ALSO_BOUGHT_TERM, BOUGHT_AGAIN_TERM, REPEAT_TERM, TERMS, TRENDING_TERM
 from recsys.ranking.rank import Ranked, room_for
 from recsys.ranking.told import told
-from recsys.recommendation import Reason, RecommendedItem, rounded
+from recsys.recommendation import Reason, RecommendedItem, in_digits, rounded
 
 NAMES = ["plain", "a b", 'quo"te', "back\\slash", "\x00\x1f", "日本語", "é", "🛒", "/", "0", "x" * 128, "\x7f", "\u2028"]
 KINDS = {
@@ -101,7 +101,7 @@ def test_a_score_is_written_with_six_digits(score: float, written: str) -> None:
 
 def test_scores_of_all_sizes_read_back_as_they_were_rounded() -> None:
     scores = 10.0 ** np.random.default_rng(3).uniform(-20, 12, (1, 20_000))
-    found = written_scores(scores)
+    found = in_digits(scores)
     read = [float(f"{d}e{e - 5}") for d, e in zip(found.digits[0].tolist(), found.exponent[0].tolist(), strict=True)]
     assert read == pytest.approx(rounded(scores)[0].tolist(), rel=1e-15)
 
