@@ -41,6 +41,16 @@ def times(price: float, quantity: float) -> int:
     return believed(whole(micros(price) * Decimal(repr(quantity))))
 
 
+def worth(line: Line) -> int:
+    """What a line with a price is worth, in millionths; one item where it is not said how many.
+
+    >>> worth(Line("a", price=2.5)), worth(Line("a", price=2.5, quantity=2))
+    (2500000, 5000000)
+    """
+    assert line.price is not None, "it has no price"
+    return times(line.price, 1.0 if line.quantity is None else line.quantity)
+
+
 def units(line: Line) -> int:
     """How many of an item, in millionths; one where that is not said.
 
@@ -72,10 +82,9 @@ def amount(event: Event) -> int:
     >>> of('"item_id": 1, "price": 2.5, "quantity": 2, "value": 9'), of('"item_id": 1, "value": 9'), of('"item_id": 1')
     (5000000, 9000000, 0)
     """
-    priced = [(line.price, line.quantity) for line in event.lines if line.price is not None]
-    found = [times(price, 1.0 if quantity is None else quantity) for price, quantity in priced]
-    if found:
-        return sum(found)
+    priced = [line for line in event.lines if line.price is not None]
+    if priced:
+        return sum(map(worth, priced))
     return 0 if event.value is None else believed(micros(event.value))
 
 

@@ -7,7 +7,7 @@ from recsys.calendar import HOUR_MS, MINUTE_MS
 from recsys.customers import firsts
 from recsys.customers.account import Account
 from recsys.customers.firsts import Firsts
-from recsys.customers.money import NO_CURRENCY, amount, times, units
+from recsys.customers.money import NO_CURRENCY, amount, units, worth
 from recsys.events import Event, Kind, Line
 from recsys.ledger import scopes
 from recsys.ledger.figures import Figures, Hour, Paid, Reach, Subject, Value, Week
@@ -111,11 +111,11 @@ def whole(event: Event) -> Paid | None:
 def of_line(event: Event, line: Line) -> Paid:
     """The same of a line of a purchase or refund. A `value` for several items is worth nothing to any of them."""
     currency = event.currency or NO_CURRENCY
-    worth = 0
+    paid = 0
     if line.price is not None:
-        worth = times(line.price, 1.0 if line.quantity is None else line.quantity)
+        paid = worth(line)
     elif len(event.lines) == 1:
-        worth = amount(event)
+        paid = amount(event)
     if event.kind is Kind.REFUND:
-        return Paid(currency, refunded=worth)
-    return Paid(currency, spent=worth, units=units(line))
+        return Paid(currency, refunded=paid)
+    return Paid(currency, spent=paid, units=units(line))
