@@ -8,7 +8,7 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence, Set
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence, Set
 from contextlib import asynccontextmanager, suppress
 from typing import NamedTuple
 
@@ -213,10 +213,8 @@ class Publishing:
             (self._recommendations, self._keys.recs, [each.user for each in gone if each.unrecommended]),
             (self._customers, self._keys.customer, [each.user for each in gone if each.untold and self._keeps_accounts]),
         ):
-            await self._outbox.publish(topic, [(user.encode(), None, ()) for user in users])
-            keys = [key(user) for user in users]
-            there = zip(keys, await self._store.read([[name] for name in keys]), strict=True)
-            await self._store.replace([Replacement(name, value, None) for name, [value] in there if value is not None])
+            if users:
+                await untell(self._outbox, self._store, topic, key, users)
         for partition in {each.partition for each in gone}:
             await self._engine.erasure.sweep(partition, [each.user for each in gone if each.partition == partition])
 
@@ -286,6 +284,14 @@ class Publishing:
             self._engine.take_out([popular], hidden)
             self._trending_known = True
             await self._store.put([Entry(self._keys.trending, encode(popular), version=popular.version)])
+
+
+async def untell(outbox: Outbox, store: Store, topic: str, key: Callable[[str], str], users: Sequence[str]) -> None:
+    """Has the topic say nothing of these users any more, and then takes their public keys away; in a batch, or between them."""
+    await outbox.publish(topic, [(user.encode(), None, ()) for user in users])
+    keys = [key(user) for user in users]
+    there = zip(keys, await store.read([[name] for name in keys]), strict=True)
+    await store.replace([Replacement(name, value, None) for name, [value] in there if value is not None])
 
 
 def within_a_record(message: Written) -> bytes:

@@ -13,12 +13,12 @@ from recsys.customers.consent import Refusals
 from recsys.engine import Engine
 from recsys.keys import Keys
 from recsys.recommendation import Recommendation, encode, instant
-from recsys.store import Entry, Replacement, Store
+from recsys.store import Entry, Store
 from streams import topics
 from streams.counting import Counting
 from streams.lease import Lease
 from streams.outbox import Outbox
-from streams.publishing import Publishing
+from streams.publishing import Publishing, untell
 from streams.rebuild.publication import source
 from streams.settings import Settings
 
@@ -89,15 +89,7 @@ class Withdrawal:
             pass  # what was begun before they refused is counted, so that it is seen
         async with self._publishing.between_batches():
             self._lease.check()
-            await self._outbox.publish(self._customers, [(user.encode(), None, ()) for user in users])
-            told = await self._store.read([[self._keys.customer(user)] for user in users])
-            gone = [
-                Replacement(self._keys.customer(user), value, None)
-                for user, [value] in zip(users, told, strict=True)
-                if value is not None
-            ]
-            if gone:
-                await self._store.replace(gone)
+            await untell(self._outbox, self._store, self._customers, self._keys.customer, users)
         kept = await self._engine.erasure.having_accounts(partition, users)
         if kept:
             async with self._counting.between_batches():
