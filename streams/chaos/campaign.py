@@ -222,7 +222,7 @@ def come_to_rest(field: Field) -> list[str]:
         field.check()
         time.sleep(1.0)
     until = time.monotonic() + WITHDRAWN_S
-    while personal(field, refusing := refusing_now(field)) or any(customers_of(field, refusing.analyse).values()):
+    while left_of_refusers(field):
         if time.monotonic() > until:
             break  # the accounts say what it is
         field.check()
@@ -230,16 +230,23 @@ def come_to_rest(field: Field) -> list[str]:
     return []
 
 
+def left_of_refusers(field: Field) -> bool:
+    """Whether something of those who refuse is still to be taken back."""
+    refusing = refusing_now(field)
+    told = personal(field, refusing, customers_told(field.settings))
+    return bool(told) or any(customers_of(field, refusing.analyse).values())
+
+
 def refusing_now(field: Field) -> Refused:
     """Who refuses, by the whole topic of users."""
     return refused(record for _, record in read_topic(field.settings.brokers, field.settings.topic(USERS)))
 
 
-def personal(field: Field, refusing: Refused) -> list[str]:
-    """What these users were told or recommended in spite of it, a line each."""
+def personal(field: Field, refusing: Refused, told: Mapping[str, bytes | None]) -> list[str]:
+    """What these users were told or recommended in spite of it, a line each; `told` is the newest of each customer."""
     kept = stored(field.client, Keys(field.settings.key_prefix).recs, refusing.personalise)
     recommended = {user: newest.value for user, newest in field.watcher.newest.items()}
-    return list(refusal_differences(refusing, kept, recommended, customers_told(field.settings)))
+    return list(refusal_differences(refusing, kept, recommended, told))
 
 
 def customers_told(settings: Settings) -> dict[str, bytes | None]:
@@ -267,13 +274,13 @@ def account(field: Field, folder: Path, unsettling: list[str]) -> tuple[Recount,
     wrong = list(differences(recount, exported(settings)))
     refusing = refusing_now(field)
     customers = customers_of(field, recount.customers.keys() | recount.forgotten)
-    recommended = stored(field.client, keys.recs, recount.forgotten)
+    recommended, told_last = stored(field.client, keys.recs, recount.forgotten), customers_told(settings)
     found = findings(
         wrong,
         chain(
             customer_differences(recount, customers, refusing),
-            personal(field, refusing),
-            forgotten_differences(recount, recommended, customers_told(settings)),
+            personal(field, refusing, told_last),
+            forgotten_differences(recount, recommended, told_last),
         ),
         recount.last,
         field.watcher.newest,
