@@ -37,6 +37,19 @@ class Told(NamedTuple):
     value: bytes | None
 
 
+def key_given(name: str, given: str | int | None, refusal: type[ValueError]) -> bytes:
+    """The id that a line gives under a name, as the record's key. Raises the refusal where it gives none.
+
+    >>> key_given("item_id", 7, ValueError)
+    b'7'
+    """
+    if given is None:
+        raise refusal(f"{name}: required field is missing")
+    if given == "":
+        raise refusal(f"{name}: expected a text that is not empty")
+    return str(given).encode()
+
+
 class Unknown:
     """The fields of lines that are none of the known ones, and in how many lines each is.
 

@@ -13,7 +13,7 @@ from recsys.catalogue.catalogue import Catalogue
 from recsys.catalogue.item import FIELDS, BadItem, decode, item_id
 from recsys.readers import read_items
 from recsys.readers.source import Source
-from streams.cli.describing import Described, Told, Unknown, lines_told, opened, produce, report, summary
+from streams.cli.describing import Described, Told, Unknown, key_given, lines_told, opened, produce, report, summary
 from streams.cli.failure import Failure
 from streams.cli.producing import judge, refusals_told
 from streams.roles import CATALOGUE
@@ -105,11 +105,7 @@ def read_line(line: bytes) -> Told:
             raise BadItem("deleted: true or false is wanted") from None
         decode(b"-", line)  # it says more exactly what is wrong, if that is wrong in an item, too
         raise BadItem(f"not an item: {error}") from None
-    if head.item_id is None:
-        raise BadItem("item_id: required field is missing")
-    if head.item_id == "":
-        raise BadItem("item_id: expected a text that is not empty")
-    key = str(head.item_id).encode()
+    key = key_given("item_id", head.item_id, BadItem)
     if head.deleted:
         return Told(item_id(key), None)
     return Told(decode(key, line).item_id, line)

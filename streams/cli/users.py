@@ -13,7 +13,7 @@ from recsys.customers.user import FIELDS, BadUser, decode, user_id
 from recsys.readers import USERS as FORMATS
 from recsys.readers.movielens import users_file
 from recsys.readers.source import Source
-from streams.cli.describing import Described, Told, Unknown, lines_told, opened, produce, report, summary
+from streams.cli.describing import Described, Told, Unknown, key_given, lines_told, opened, produce, report, summary
 from streams.cli.producing import judge, refusals_told
 from streams.roles import REGISTRY
 from streams.settings import read_settings
@@ -81,11 +81,7 @@ def read_line(line: bytes) -> Told:
             raise BadUser("deleted: true or false is wanted") from None
         decode(b"-", line)  # it says more exactly what is wrong, if that is wrong in a user, too
         raise BadUser(f"not a user: {error}") from None
-    if head.user_id is None:
-        raise BadUser("user_id: required field is missing")
-    if head.user_id == "":
-        raise BadUser("user_id: expected a text that is not empty")
-    key = str(head.user_id).encode()
+    key = key_given("user_id", head.user_id, BadUser)
     if head.deleted:
         return Told(user_id(key), None)
     return Told(decode(key, line).user_id, line)
