@@ -18,8 +18,7 @@ from recsys.keys import Keys
 from streams import topics
 from streams.demo.sender import Sender
 from streams.home import home_partition
-from streams.lag import Span, read_published, read_spans, total_behind
-from streams.live import live_keys
+from streams.lag import Span, read_spans, read_total_behind
 from streams.settings import Settings
 
 POLL_S = 0.1
@@ -143,15 +142,14 @@ def done(settings: Settings, client: Client, asked: Asked) -> bool:
 
 
 def _over(settings: Settings, client: Client, spans: Mapping[int, Span]) -> bool:
-    return moves_to_nothing(lambda: total_behind(spans, read_published(client, live_keys(client, settings.key_prefix), spans)))
+    return moves_to_nothing(lambda: read_total_behind(client, settings.key_prefix, spans))
 
 
-def moves_to_nothing(left: Callable[[], int], stalled_s: float | None = None) -> bool:
-    """Waits until nothing is left; False where it does not get less for a while."""
-    patience_s = STALLED_S if stalled_s is None else stalled_s
+def moves_to_nothing(left: Callable[[], int]) -> bool:
+    """Waits until nothing is left; False where it does not get less for `STALLED_S`."""
     least, moved = left(), time.monotonic()
     while least:
-        if time.monotonic() - moved > patience_s:
+        if time.monotonic() - moved > STALLED_S:
             return False
         time.sleep(POLL_S)
         now = left()

@@ -9,6 +9,7 @@ from msgspec import Struct
 from recsys.connection import Client, read_values
 from recsys.keys import Keys
 from streams.brokers import Brokers
+from streams.live import live_keys
 from streams.topics import ANSWER_MS
 
 NOTHING = -1
@@ -38,6 +39,11 @@ def total_behind(spans: Mapping[int, Span], published: Mapping[int, int]) -> int
     2
     """
     return sum(behind(span, published[partition]) for partition, span in spans.items())
+
+
+def read_total_behind(client: Client, prefix: str, spans: Mapping[int, Span]) -> int:
+    """The same now, by the generation of the state that is live now."""
+    return total_behind(spans, read_published(client, live_keys(client, prefix), spans))
 
 
 def read_spans(brokers: Brokers, topic: str) -> dict[int, Span]:

@@ -21,7 +21,7 @@ from streams.bulk import open_bulk
 from streams.cli.failure import Failure
 from streams.cli.producing import judge, refusals_told
 from streams.cli.progress import Progress
-from streams.lag import read_published, read_spans, total_behind
+from streams.lag import read_spans, read_total_behind
 from streams.live import live_keys
 from streams.roles import PRODUCER, demand
 from streams.settings import Settings, read_settings
@@ -210,13 +210,13 @@ def wait_until_processed(settings: Settings, redis: Client) -> float:
 def _wait_until_published(settings: Settings, redis: Client, progress: Progress) -> None:
     prefix = settings.key_prefix
     spans = read_spans(settings.brokers, settings.topic(EVENTS))
-    at_first = left = total_behind(spans, read_published(redis, live_keys(redis, prefix), spans))
+    at_first = left = read_total_behind(redis, prefix, spans)
     moved = time.monotonic()
     hinted = False
     while left:
         progress.show(1 - left / at_first, at_first - left)
         time.sleep(POLL_S)
-        now_left = total_behind(spans, read_published(redis, live_keys(redis, prefix), spans))
+        now_left = read_total_behind(redis, prefix, spans)
         if now_left < left:
             moved = time.monotonic()
         elif not hinted and time.monotonic() - moved > HINT_S:
