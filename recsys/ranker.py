@@ -304,7 +304,7 @@ class Ranker:
 
 
 async def beside(users: int, compute: Callable[..., R], *arguments: Any) -> R:
-    """Computes something for so many users: for many in a thread, so that the next batch is counted meanwhile."""
+    """Computes something for so many users: for many in a thread, so that the event loop goes on meanwhile."""
     return await asyncio.to_thread(compute, *arguments) if users >= MANY else compute(*arguments)
 
 

@@ -53,9 +53,13 @@ class Counting:
         await self._waiting.put(chunk)
 
     async def run(self, consumer: ChunkConsumer, publishing: Publishing) -> None:
-        """Counts what was taken and hands it on, for ever: much of what waits at once, so that many are cheaper than few."""
+        """Counts what was taken and hands it on, for ever: much of what waits at once, so that many are cheaper than few.
+
+        Waits for the messages of the batch before: two that compute take turns, so both are later, and smaller, and so dearer.
+        """
         while True:
             taken = [await self._waiting.get()]
+            await publishing.all_made()
             while not self._waiting.empty() and sum(len(chunk.records) for chunk in taken) < BATCH_RECORDS:
                 taken.append(self._waiting.get_nowait())
             # A stale chunk is passed over: its records come again, here or elsewhere.

@@ -27,8 +27,6 @@ from streams.outbox import Headers, Outbox
 from streams.published import PublishedMarks
 from streams.settings import Settings
 
-BATCHES_WAITING = 1
-"""Counted batches that wait to be published; then counting waits."""
 ROUND_S = 0.25
 """How often neighbour lists, what is popular and the published marks are written: an item that is met often is written once."""
 BUSY_ROUND_S = 2.0
@@ -81,7 +79,9 @@ class Publishing:
         self._store = store
         self._outbox = outbox
         self._lease = lease
-        self._waiting: asyncio.Queue[Outcome] = asyncio.Queue(BATCHES_WAITING)
+        self._waiting: asyncio.Queue[Outcome] = asyncio.Queue()
+        self._made = asyncio.Event()
+        self._made.set()
         self._lists = {
             VIEWED: (engine.similar, keys.similar),
             TOGETHER: (engine.baskets.together, keys.together),
@@ -97,8 +97,13 @@ class Publishing:
         self.cold = ColdLists(settings, keys, engine, store, self.marks.offsets.keys())
 
     async def take(self, outcome: Outcome) -> None:
-        """Takes a counted batch, as soon as there is room for it."""
+        """Takes a counted batch."""
+        self._made.clear()
         await self._waiting.put(outcome)
+
+    async def all_made(self) -> None:
+        """Returns when the messages of what was taken are made: nothing of it computes any more, and they are on their way."""
+        await self._made.wait()
 
     async def run(self) -> None:
         """Publishes the recommendations of what was taken, for ever."""
@@ -106,6 +111,7 @@ class Publishing:
             outcome = await self._waiting.get()
             async with self._one_batch:
                 await self._publish(outcome)
+            self._made.set()
             self._waiting.task_done()
 
     async def run_rounds(self, consumer: ChunkConsumer) -> None:
@@ -182,6 +188,7 @@ class Publishing:
         if not holds(begun):  # others may know better by now: who refuses, for one
             await self._note(outcome, ends, {})
             return
+        self._made.set()
         with self._engine.stages.timed("publish"):
             await asyncio.gather(
                 self._store.put(entries),

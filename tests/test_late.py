@@ -69,11 +69,14 @@ class Late:
         self.consumer = Seeking()
 
     async def begin(self) -> "asyncio.Task[None]":
+        await self.count()
+        return asyncio.create_task(self.publishing.run())
+
+    async def count(self) -> None:
         order = record(0, event_type="purchase", price=2, currency="EUR")._replace(partition=HOME)
         counted = await self.engine.count(chunk(HOME, 0, 0, [order], 2))
         chunks = [Records(WHERE, 0, [], 0)]
         await self.publishing.take(Outcome(cast(ChunkConsumer, self.consumer), chunks, counted))
-        return asyncio.create_task(self.publishing.run())
 
 
 def test_what_a_late_worker_leaves_on_the_topics_alone_is_taken_back_a_while_later(
@@ -138,5 +141,24 @@ def test_who_overslept_sends_nothing_more_whatever_wakes_first() -> None:
         with pytest.raises(Overslept):
             await asyncio.wait_for(task, PATIENCE_S)
         assert desk.topics == {"recommendations": [], "customers": []}
+
+    asyncio.run(test())
+
+
+def test_the_next_batch_is_counted_once_the_messages_of_this_one_are_made_and_not_only_when_they_are_out() -> None:
+    async def test() -> None:
+        desk = Desk()
+        slow = Slow(desk.topics)
+        worker = Late(MemoryStore(), slow)
+        await worker.publishing.all_made()
+        await worker.count()
+        made = asyncio.create_task(worker.publishing.all_made())
+        await asyncio.sleep(0)
+        assert not made.done()
+        task = asyncio.create_task(worker.publishing.run())
+        await asyncio.wait_for(made, PATIENCE_S)
+        await asyncio.wait_for(slow.sending.wait(), PATIENCE_S)
+        assert desk.topics == {"recommendations": [], "customers": []}
+        task.cancel()
 
     asyncio.run(test())
