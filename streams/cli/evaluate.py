@@ -23,7 +23,7 @@ from recsys.evaluation.result import Method, Result, as_json, side_by_side
 from recsys.evaluation.strategies import DESCRIBED, STRATEGIES
 from recsys.readers import FORMATS, ITEMS, FormatError, Reader, read_prefixes
 from recsys.rules import Rules
-from streams.cli.failure import Failure
+from streams.cli.failure import Failure, demand_folder, reads, writes
 from streams.cli.items import JSONL, catalogue_of
 from streams.cli.progress import Progress
 from streams.cli.reading import Reading, oddities
@@ -132,8 +132,8 @@ def evaluate(
         file = Path("/dev/stdin")
     with ExitStack() as stack:
         out = stack.enter_context(written(predictions)) if predictions else None
-        if report is not None and not report.parent.is_dir():
-            raise Failure(f"{report} cannot be written: {report.parent} is no folder")
+        if report is not None:
+            demand_folder(report)
         try:
             with opened(file, format_name) as reader:
                 readings.append(Reading(file, reader, "reading", limit))
@@ -150,10 +150,8 @@ def evaluate(
     for line in oddities(readings) if task == "next-item" else ():
         click.echo(f"freshet: {line}", err=True)
     if report is not None:
-        try:
+        with writes(report):
             write_report(report, result)
-        except OSError as error:
-            raise Failure(f"{report} cannot be written: {error.strerror or error}") from None
     if json_wanted:
         readers = [reading.reader for reading in readings]
         of_files = [{"left_out": passed(reader.left_out), "bad": passed(reader.bad)} for reader in readers]
@@ -178,10 +176,8 @@ def next_item(
     if test is None:
         events = prequential(reading, rules)
     elif test_format == PREFIXES:
-        try:
+        with reads(test):
             questions = list(read_prefixes(test))
-        except OSError as error:
-            raise Failure(f"{test} cannot be read: {error.strerror or error}") from None
         events = frozen(reading, questions, rules)
     else:
         with opened(test, str(test_format)) as tested:
@@ -307,11 +303,10 @@ def written(path: Path) -> Iterator[IO[str]]:
     """A file that is there when all of it is written, and not before."""
     part = path.with_name(path.name + ".part")
     try:
-        with part.open("w", encoding="utf-8") as file:
-            yield file
-        part.replace(path)
-    except OSError as error:
-        raise Failure(f"{path} cannot be written: {error.strerror or error}") from None
+        with writes(path):
+            with part.open("w", encoding="utf-8") as file:
+                yield file
+            part.replace(path)
     finally:
         part.unlink(missing_ok=True)
 

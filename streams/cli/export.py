@@ -14,7 +14,7 @@ import msgspec
 from recsys.connection import open_client
 from recsys.export import count_items, export_items
 from recsys.item_shards import DamagedState
-from streams.cli.failure import Failure
+from streams.cli.failure import Failure, writes
 from streams.cli.progress import Progress
 from streams.live import live_keys
 from streams.settings import read_settings
@@ -50,10 +50,10 @@ def opened(path: Path | None) -> Iterator[IO[bytes]]:
 
     What is no regular file, a pipe or a device, is written to as it stands.
     """
-    try:
-        if path is None or str(path) == "-":
-            yield sys.stdout.buffer
-            return
+    if path is None or str(path) == "-":
+        yield sys.stdout.buffer
+        return
+    with writes(path):
         target = path.resolve()
         if target.exists() and not target.is_file():
             with target.open("wb") as out:
@@ -68,10 +68,6 @@ def opened(path: Path | None) -> Iterator[IO[bytes]]:
             except BaseException:
                 os.unlink(partial.name)
                 raise
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise Failure(f"{path or 'the output'} cannot be written: {error.strerror or error}") from error
 
 
 def _umask() -> int:

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from recsys.preprocessing import Cleaner
 from recsys.readers import FORMATS, FormatError
-from streams.cli.failure import Failure
+from streams.cli.failure import Failure, demand_folder, writes
 from streams.cli.lookup import as_json, printable
 from streams.cli.progress import Progress
 from streams.cli.replay import SHOW_EVERY, cleaned, cleaner_of, opened
@@ -50,8 +50,7 @@ def check(report: Path, file: Path) -> None:
         raise click.BadParameter(f"a report is .html, not {report.name}", param_hint="--report")
     if report.exists() and file.exists() and report.samefile(file):
         raise click.UsageError(f"{report} is read: write to another file")
-    if not report.absolute().parent.is_dir():
-        raise Failure(f"{report} cannot be written: {report.parent} is no folder")
+    demand_folder(report)
     from recsys.evaluation.charts import chart_library
 
     try:
@@ -86,10 +85,8 @@ def profiled(file: Path, format_name: str, limit: int | None, cleaner: Cleaner |
 def write(report: Path, found: "Quality") -> None:
     from recsys.quality.page import page
 
-    try:
+    with writes(report):
         report.write_text(page(found), encoding="utf-8")
-    except OSError as error:
-        raise Failure(f"{report} cannot be written: {error.strerror or error}") from None
 
 
 def show(found: "Quality") -> None:

@@ -18,7 +18,7 @@ from recsys.layout import Layout
 from recsys.preprocessing import BadPolicy, Cleaner, read_policy
 from recsys.readers import FORMATS, FormatError, Passed, Reader, Record, Step, read
 from streams.bulk import open_bulk
-from streams.cli.failure import Failure
+from streams.cli.failure import Failure, reads
 from streams.cli.producing import judge, refusals_told
 from streams.cli.progress import Progress
 from streams.lag import read_spans, read_total_behind
@@ -92,9 +92,8 @@ def replay(
 def cleaner_of(policy: Path, file: Path, format_name: str) -> Cleaner:
     """What puts the events of a file right by a policy."""
     try:
-        cleaner = Cleaner(read_policy(policy.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise Failure(f"{policy} cannot be read: {error.strerror or error}") from None
+        with reads(policy):
+            cleaner = Cleaner(read_policy(policy.read_text(encoding="utf-8")))
     except (BadPolicy, UnicodeDecodeError) as error:
         raise Failure(f"{policy}: {error}") from None
     if cleaner.looks_ahead:
@@ -131,10 +130,8 @@ def cleaned(cleaner: Cleaner) -> dict[str, dict[str, int]]:
 
 
 def opened(file: Path, format_name: str, step: Step | None = None) -> Reader:
-    try:
+    with reads(file):
         return read(file, format_name, step=step)
-    except OSError as error:
-        raise Failure(f"{file} cannot be read: {error.strerror or error}") from None
 
 
 def produce(settings: Settings, reader: Reader, rate: float | None, limit: int | None) -> tuple[int, float]:

@@ -15,7 +15,7 @@ from recsys.ledger import tables
 from recsys.ledger.moves import LAST_DAYS
 from recsys.ledger.tables import Table, text
 from streams.bookkeeping import Bookkeeping, bookkeeping
-from streams.cli.failure import Failure
+from streams.cli.failure import Failure, writes
 from streams.cli.lookup import printable
 from streams.cli.terminal import Terminal
 from streams.looking import NothingToSee
@@ -156,11 +156,10 @@ def write(out: Path, found: list[Table]) -> None:
     from recsys.ledger.page import page
 
     try:
-        out.write_text(page(found), encoding="utf-8")
+        with writes(out):
+            out.write_text(page(found), encoding="utf-8")
     except ModuleNotFoundError as error:
         raise Failure(str(error)) from None
-    except OSError as error:
-        raise Failure(f"{out} cannot be written: {error.strerror or error}: look at its folder, or name another") from None
     click.echo(f"wrote {out}", err=True)
 
 
