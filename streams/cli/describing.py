@@ -16,7 +16,7 @@ from recsys.readers.source import Source
 from streams.bulk import open_bulk
 from streams.cli.failure import reads
 from streams.cli.progress import Progress
-from streams.cli.replay import passed
+from streams.cli.reading import given, passed
 from streams.roles import Role, demand
 from streams.settings import Settings
 from streams.topics import create_missing
@@ -140,7 +140,7 @@ def lines_told(
 def opened(file: Path) -> Source:
     """The file, or stdin for `-`."""
     with reads(file):
-        return Source(Path("/dev/stdin") if str(file) == "-" else file)
+        return Source(given(file))
 
 
 def produce(settings: Settings, described: Described, limit: int | None) -> Produced:

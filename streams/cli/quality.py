@@ -1,5 +1,6 @@
 """`freshet quality`: how good the events of a file are; needs no broker and no Redis."""
 
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,11 +9,11 @@ import msgspec
 from rich.table import Table
 
 from recsys.preprocessing import Cleaner
-from recsys.readers import FORMATS, FormatError
+from recsys.readers import FORMATS
+from streams.cli.cleaning import cleaned, cleaner_of
 from streams.cli.failure import Failure, demand_folder, writes
 from streams.cli.lookup import as_json, printable
-from streams.cli.progress import Progress
-from streams.cli.replay import SHOW_EVERY, cleaned, cleaner_of, opened
+from streams.cli.reading import given, judged, opened
 from streams.cli.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def quality(*, file: Path, format_name: str, limit: int | None, clean: Path | No
     """
     if report is not None:
         check(report, file)
-    file = Path("/dev/stdin") if str(file) == "-" else file
+    file = given(file)
     found = profiled(file, format_name, limit, cleaner_of(clean, file, format_name) if clean is not None else None)
     if report is not None:
         write(report, found)
@@ -64,17 +65,10 @@ def profiled(file: Path, format_name: str, limit: int | None, cleaner: Cleaner |
     from recsys.quality.profile import Profile
 
     profile = Profile()
-    try:
-        with opened(file, format_name, cleaner.clean if cleaner else None) as reader, Progress("reading", "events") as progress:
-            for n, judged in enumerate(reader.judged(), 1):
-                profile.take(judged)
-                if n % SHOW_EVERY == 0:
-                    progress.show(reader.progress, n)
-                if n == limit:
-                    break
-            bad, left_out = reader.bad, reader.left_out
-    except FormatError as error:
-        raise Failure(str(error)) from None
+    with opened(file, format_name, cleaner.clean if cleaner else None) as reader:
+        for each in islice(judged(reader, "reading"), limit):
+            profile.take(each)
+        bad, left_out = reader.bad, reader.left_out
     if not profile.taken and not bad.total:
         raise Failure(f"{file} has no events")
     found = profile.told(file.name, bad, left_out)

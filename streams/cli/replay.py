@@ -15,12 +15,13 @@ from msgspec import Struct
 
 from recsys.connection import Client, open_client, read_values
 from recsys.layout import Layout
-from recsys.preprocessing import BadPolicy, Cleaner, read_policy
-from recsys.readers import FORMATS, FormatError, Passed, Reader, Record, Step, read
+from recsys.readers import FORMATS, Reader, Record
 from streams.bulk import open_bulk
-from streams.cli.failure import Failure, reads
+from streams.cli.cleaning import cleaned, cleaned_lines, cleaner_of
+from streams.cli.failure import Failure
 from streams.cli.producing import judge, refusals_told
 from streams.cli.progress import Progress
+from streams.cli.reading import given, opened, passed
 from streams.lag import read_spans, read_total_behind
 from streams.live import live_keys
 from streams.roles import PRODUCER, demand
@@ -31,7 +32,6 @@ FLUSH_S = 0.1
 """No event waits longer than this for others to be sent with."""
 AHEAD_S = 0.01
 """A paced replay sleeps when it is this far ahead: shorter sleeps cost more than they are worth."""
-SHOW_EVERY = 5_000
 POLL_S = 0.2
 HINT_S = 5.0
 """Without any progress for this long, `--wait` asks whether a worker runs."""
@@ -69,8 +69,7 @@ def replay(
     """
     if rate is not None and not math.isfinite(rate):
         raise click.BadParameter("a number of events a second is wanted", param_hint="--rate")
-    if str(file) == "-":
-        file = Path("/dev/stdin")
+    file = given(file)
     settings = read_settings()
     cleaner = cleaner_of(clean, file, format_name) if clean is not None else None
     step = cleaner.clean if cleaner else None
@@ -87,51 +86,6 @@ def replay(
     else:
         click.echo("\n".join(report(result, reader) + (cleaned_lines(cleaner) if cleaner else [])))
     judge(produced, reader.bad, "events", cleaner.rejected.total() if cleaner else 0)
-
-
-def cleaner_of(policy: Path, file: Path, format_name: str) -> Cleaner:
-    """What puts the events of a file right by a policy."""
-    try:
-        with reads(policy):
-            cleaner = Cleaner(read_policy(policy.read_text(encoding="utf-8")))
-    except (BadPolicy, UnicodeDecodeError) as error:
-        raise Failure(f"{policy}: {error}") from None
-    if cleaner.looks_ahead:
-        look_through(cleaner, file, format_name)
-    return cleaner
-
-
-def look_through(cleaner: Cleaner, file: Path, format_name: str) -> None:
-    """Shows a cleaner the whole file, before it is read once more."""
-    if not file.is_file():
-        raise Failure(f"interpolation reads the file twice, and {file} can be read once: write it to a file first")
-    try:
-        with opened(file, format_name) as reader, Progress("looking through", "events") as progress:
-            for n, judged in enumerate(reader.judged(), 1):
-                cleaner.look(judged)
-                if n % SHOW_EVERY == 0:
-                    progress.show(reader.progress, n)
-    except FormatError as error:
-        raise Failure(str(error)) from None
-
-
-def cleaned_lines(cleaner: Cleaner) -> list[str]:
-    """What was put right, a line each."""
-    return [
-        f"{count:,} × {name} {what.replace('_', ' ')}"
-        for what, by_field in cleaned(cleaner).items()
-        for name, count in by_field.items()
-    ]
-
-
-def cleaned(cleaner: Cleaner) -> dict[str, dict[str, int]]:
-    """What was put right, by field; of events that a limit cut off, too, if they were read."""
-    return {"filled": dict(cleaner.filled), "left_out": dict(cleaner.left_out), "rejected": dict(cleaner.rejected)}
-
-
-def opened(file: Path, format_name: str, step: Step | None = None) -> Reader:
-    with reads(file):
-        return read(file, format_name, step=step)
 
 
 def produce(settings: Settings, reader: Reader, rate: float | None, limit: int | None) -> tuple[int, float]:
@@ -238,11 +192,6 @@ def summary(result: Result, reader: Reader, topic: str) -> dict[str, Any]:
         "left_out": passed(reader.left_out),
         "bad": passed(reader.bad),
     }
-
-
-def passed(lines: Passed) -> dict[str, Any]:
-    examples = [{"line": each.line, "reason": each.reason, "text": each.text} for each in lines.examples]
-    return {"lines": lines.total, "reasons": lines.reasons, "examples": examples}
 
 
 def report(result: Result, reader: Reader) -> list[str]:
