@@ -20,7 +20,7 @@ from recsys.events import Kind
 from recsys.keys import Keys
 from recsys.readers import FORMATS
 from streams.cli.failure import Failure
-from streams.cli.lookup import as_json
+from streams.cli.options import as_json
 from streams.cli.progress import Progress
 from streams.cli.reading import Reading, given, opened
 from streams.cli.terminal import Terminal

@@ -12,9 +12,9 @@ from recsys.preprocessing import Cleaner
 from recsys.readers import FORMATS
 from streams.cli.cleaning import cleaned, cleaner_of
 from streams.cli.failure import Failure, demand_folder, writes
-from streams.cli.lookup import as_json, printable
+from streams.cli.options import as_json
 from streams.cli.reading import given, judged, opened
-from streams.cli.terminal import Terminal
+from streams.cli.terminal import Terminal, printable
 
 if TYPE_CHECKING:
     from recsys.quality.profile import Quality

@@ -19,6 +19,7 @@ from recsys.readers import FORMATS, Reader, Record
 from streams.bulk import open_bulk
 from streams.cli.cleaning import cleaned, cleaned_lines, cleaner_of
 from streams.cli.failure import Failure
+from streams.cli.options import as_json
 from streams.cli.producing import judge, refusals_told
 from streams.cli.progress import Progress
 from streams.cli.reading import given, opened, passed
@@ -56,7 +57,7 @@ class Result(Struct, frozen=True):
 @click.option("--limit", type=click.IntRange(0), help="Events at most.")
 @click.option("--clean", type=click.Path(path_type=Path), help="Put events right by this policy, a TOML file.")
 @click.option("--wait", is_flag=True, help="Return when every event has been processed.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@as_json
 def replay(
     *, file: Path, format_name: str, rate: float | None, limit: int | None, clean: Path | None, wait: bool, as_json: bool
 ) -> None:

@@ -16,8 +16,8 @@ from recsys.ledger.moves import LAST_DAYS
 from recsys.ledger.tables import Table, text
 from streams.bookkeeping import Bookkeeping, bookkeeping
 from streams.cli.failure import Failure, writes
-from streams.cli.lookup import printable
-from streams.cli.terminal import Terminal
+from streams.cli.options import as_json
+from streams.cli.terminal import Terminal, printable
 from streams.looking import NothingToSee
 from streams.settings import read_settings
 
@@ -27,7 +27,6 @@ SHOWN = 40
 BY_TIME = ("months", "days", "hours", "minutes", "moves", "active customers")
 """Tables of which these are the last ones."""
 
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 as_csv = click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 

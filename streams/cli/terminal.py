@@ -52,6 +52,15 @@ class Terminal(Console):
             self.width = usual
 
 
+def printable(text: str) -> str:
+    """An id as a terminal may have it: events come from strangers.
+
+    >>> printable("a\x1b[31m")
+    'a\\\\x1b[31m'
+    """
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 def widths(words: Sequence[int], lines: Sequence[int], room: int) -> list[int]:
     """How wide each column is: its longest word at least; what room is left those get first that need the least to have their
     longest line whole.
