@@ -47,6 +47,12 @@ def judged(reader: Reader, verb: str) -> Iterator[Record | Refused]:
                 progress.show(reader.progress, n)
 
 
+def no_events(reader: Reader) -> Failure:
+    """For a file of which no line is an event, nor bad; with what its format leaves out."""
+    left_out = "; ".join(reader.left_out.told("left out"))
+    return Failure(f"{reader.path} has no events{': ' * bool(left_out)}{left_out}")
+
+
 def passed(lines: Passed) -> dict[str, Any]:
     """Lines that were passed over, as JSON has them."""
     examples = [{"line": each.line, "reason": each.reason, "text": each.text} for each in lines.examples]

@@ -22,7 +22,7 @@ from streams.cli.failure import Failure
 from streams.cli.options import as_json
 from streams.cli.producing import judge, refusals_told
 from streams.cli.progress import Progress
-from streams.cli.reading import given, opened, passed
+from streams.cli.reading import given, no_events, opened, passed
 from streams.lag import read_spans, read_total_behind
 from streams.live import live_keys
 from streams.roles import PRODUCER, demand
@@ -63,7 +63,8 @@ def replay(
 ) -> None:
     """Produce the events of FILE (- is stdin), plain or gzip, to the `events` topic.
 
-    Bad events are passed over and told; where they are more than half of the file, it ends with 1.
+    Bad events are passed over and told; where they are more than half of the file, or nothing in it is an event,
+    it ends with 1.
 
     A file that is replayed twice counts twice, unless its events carry ids. What a policy can do stands in
     recsys/preprocessing.py; what it fills is named in the event's field `filled`.
@@ -90,12 +91,14 @@ def replay(
 
 
 def produce(settings: Settings, reader: Reader, rate: float | None, limit: int | None) -> tuple[int, float]:
-    """Produces the reader's events; how many, and in how many seconds.
+    """Produces the reader's events; how many, and in how many seconds. Raises `Failure` where it has none.
 
     The first event is read before anything is done to Kafka, so a file of another format leaves no traces.
     """
     with Progress("producing", "events") as progress:
         first = list(itertools.islice(reader, 1))
+        if not first:
+            raise no_events(reader)
         demand(settings, PRODUCER)
         create_missing(settings, {EVENTS})
         records = itertools.islice(itertools.chain(first, reader), limit)
