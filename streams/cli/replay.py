@@ -23,7 +23,7 @@ from streams.cli.options import as_json
 from streams.cli.producing import judge, refusals_told
 from streams.cli.progress import Progress
 from streams.cli.reading import given, no_events, opened, passed
-from streams.lag import read_spans, read_total_behind
+from streams.lag import falling, read_spans, read_total_behind
 from streams.live import live_keys
 from streams.roles import PRODUCER, demand
 from streams.settings import Settings, read_settings
@@ -163,26 +163,20 @@ def wait_until_processed(settings: Settings, redis: Client) -> float:
 
 
 def _wait_until_published(settings: Settings, redis: Client, progress: Progress) -> None:
-    prefix = settings.key_prefix
     spans = read_spans(settings.brokers, settings.topic(EVENTS))
-    at_first = left = read_total_behind(redis, prefix, spans)
-    moved = time.monotonic()
+    at_first = 0
     hinted = False
-    while left:
+    for left, idle_s in falling(lambda: read_total_behind(redis, settings.key_prefix, spans), POLL_S):
+        at_first = at_first or left
         progress.show(1 - left / at_first, at_first - left)
-        time.sleep(POLL_S)
-        now_left = read_total_behind(redis, prefix, spans)
-        if now_left < left:
-            moved = time.monotonic()
-        elif not hinted and time.monotonic() - moved > HINT_S:
+        if idle_s > HINT_S and not hinted:
             hinted = True
             click.echo("nothing is being processed: does a worker run (freshet worker)?", err=True)
-        elif time.monotonic() - moved > STALLED_S:
+        if idle_s > STALLED_S:
             raise Failure(
                 f"nothing was processed for {STALLED_S:.0f} s, {left:,} of {at_first:,} events are left: "
                 "look whether a worker runs (freshet worker) and what it says"
             )
-        left = now_left
 
 
 def summary(result: Result, reader: Reader, topic: str) -> dict[str, Any]:
