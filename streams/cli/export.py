@@ -13,8 +13,7 @@ import msgspec
 
 from recsys.connection import open_client
 from recsys.export import count_items, export_items
-from recsys.item_shards import DamagedState
-from streams.cli.failure import Failure, writes
+from streams.cli.failure import writes
 from streams.cli.progress import Progress
 from streams.live import live_keys
 from streams.settings import read_settings
@@ -34,14 +33,11 @@ def export(file: Path | None, as_json: bool) -> None:  # noqa: ARG001 (every com
         if not total:
             click.echo(f"nothing is counted under {keys.prefix!r} in this Redis", err=True)
         with opened(file) as out, Progress("exporting", "items") as progress:
-            try:
-                for n, item in enumerate(export_items(client, keys, settings.rules.half_life_ms), start=1):
-                    out.write(msgspec.json.encode(item) + b"\n")
-                    if n % SHOW_EVERY == 0:
-                        progress.show(n / max(n, total), n)
-                out.flush()
-            except DamagedState as error:
-                raise Failure(str(error)) from error
+            for n, item in enumerate(export_items(client, keys, settings.rules.half_life_ms), start=1):
+                out.write(msgspec.json.encode(item) + b"\n")
+                if n % SHOW_EVERY == 0:
+                    progress.show(n / max(n, total), n)
+            out.flush()
 
 
 @contextmanager

@@ -61,7 +61,7 @@ def explained(error: Exception) -> str | None:
     from streams.local.errors import LocalError
     from streams.settings import SettingsError
 
-    if isinstance(error, (SettingsError, LocalError, *loaded("streams.access", "Refused"))):
+    if isinstance(error, (SettingsError, LocalError, *(kind for each in OWN.items() for kind in loaded(*each)))):
         return str(error)
     if isinstance(error, loaded("redis.exceptions", "AuthenticationError", "AuthorizationError", "NoPermissionError")):
         return no_right(error)
@@ -91,6 +91,18 @@ def explained(error: Exception) -> str | None:
         return no_answer("Kafka", "broker", error)
     return None
 
+
+OWN = {
+    "recsys.engine": "LostPartition",
+    "recsys.generations": "StateReplaced",
+    "recsys.layout": "LayoutChanged",
+    "recsys.merging": "DamagedState",
+    "streams.access": "Refused",
+    "streams.lease": "Overslept",
+    "streams.positions": "LostRecords",
+    "streams.watchdog": "NoProgress",
+}
+"""Our own errors that say in words what is wrong and what to do, by module."""
 
 UNAUTHORISED = {
     "TopicAuthorizationFailedError": "a right on the topic",
