@@ -10,9 +10,10 @@ from recsys import marks
 from recsys.baskets import lift
 from recsys.catalogue.catalogue import Catalogue
 from recsys.compiled import F64, I64, U64
+from recsys.damage import missing_row
 from recsys.hashing import NONE
 from recsys.index import among, distinct
-from recsys.item_shards import ItemShards, missing_row
+from recsys.item_shards import ItemShards
 from recsys.keys import AFTER, TOGETHER, Keys
 from recsys.neighbour_lists import lists_of, strength, strongest
 from recsys.recommendation import Neighbours

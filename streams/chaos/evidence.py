@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 from redis import Redis
 
-from recsys.item_shards import ITEM_SHARDS
 from recsys.keys import Keys
+from recsys.sharding import ITEM_SHARDS
 from streams.chaos.strikes import Strikes
 from streams.chaos.verdict import Findings
 from streams.recount import Record

@@ -96,7 +96,7 @@ OWN = {
     "recsys.engine": "LostPartition",
     "recsys.generations": "StateReplaced",
     "recsys.layout": "LayoutChanged",
-    "recsys.merging": "DamagedState",
+    "recsys.damage": "DamagedState",
     "streams.access": "Refused",
     "streams.lease": "Overslept",
     "streams.positions": "LostRecords",
