@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from recsys.compiled import I64
-from recsys.merging import ITEM_SHARDS
+from recsys.sharding import ITEM_SHARDS
 from recsys.stages import Stages
 from streams.bench.measured import Measured
 from streams.bench.usage import Usage

@@ -10,11 +10,13 @@ from recsys import marks
 from recsys.baskets import lift
 from recsys.catalogue.catalogue import Catalogue
 from recsys.compiled import F64, I64, U64
+from recsys.damage import missing_row
 from recsys.hashing import NONE
 from recsys.index import among, distinct
-from recsys.item_shards import ItemShards, missing_row
+from recsys.item_shards import ItemShards
 from recsys.keys import AFTER, TOGETHER, Keys
-from recsys.recommendation import Neighbours, listed, strength, strongest
+from recsys.neighbour_lists import lists_of, strength, strongest
+from recsys.recommendation import Neighbours
 from recsys.rows import Rows, without_neighbours, worth
 from recsys.rules import Rules
 from recsys.store import Store
@@ -58,7 +60,7 @@ class BasketLists:
         shown.other[each == 0.0] = NONE
         own = loaded.interactions[:, None].astype(np.float64)
         lifts = lift(shown.counts.astype(np.float64), await self._baskets(), own, np.maximum(each, 1.0))
-        return list(listed(loaded, shown, strength(loaded, self._rules), names, version, lifts))
+        return list(lists_of(loaded, shown, strength(loaded, self._rules), names, version, lifts))
 
     async def bought_after(self, items: Sequence[int]) -> list[Neighbours]:
         """What was bought after those of the items (hashes) after which something was.
@@ -71,7 +73,7 @@ class BasketLists:
         viewed, _ = await self._items.load(loaded.item)
         if len(viewed.item) < len(loaded.item):
             raise missing_row(int(np.setdiff1d(loaded.item, viewed.item)[0]))
-        return list(listed(loaded, shown, self._after_strength(loaded, viewed), names, version))
+        return list(lists_of(loaded, shown, self._after_strength(loaded, viewed), names, version))
 
     async def _load(self, items: Sequence[int], table: str) -> tuple[Rows, I64]:
         """The rows of those of the items (hashes) that have one and may be shown, without the neighbours that may not."""

@@ -16,8 +16,9 @@ from recsys import popularity
 from recsys.catalogue.catalogue import Catalogue
 from recsys.item_shards import ItemShards
 from recsys.keys import Keys
+from recsys.neighbour_lists import trending
 from recsys.popularity import ENTRY, Popular
-from recsys.recommendation import Neighbours, trending
+from recsys.recommendation import Neighbours
 from recsys.rows import Rows
 from recsys.rules import Rules
 from recsys.store import Store, Swap

@@ -29,30 +29,21 @@ from recsys.customers.consent import Refusals
 from recsys.customers.joins import Post
 from recsys.customers.message import Customer
 from recsys.customers.standings import Known, Standings
+from recsys.damage import damaged
 from recsys.erasure import Erasure
 from recsys.events import Event, Kind
+from recsys.given import Given
 from recsys.hashing import NONE, hash_item
 from recsys.histories import Histories
 from recsys.index import among, distinct
-from recsys.item_shards import ItemShards, StateMoved, damaged
+from recsys.item_shards import ItemShards, StateMoved
 from recsys.keys import AFTER, TOGETHER, VIEWED, Keys
-from recsys.listing import listed
+from recsys.listing import hashes_to_name, listed
 from recsys.marks import UserMark
-from recsys.merging import Given
+from recsys.neighbour_lists import neighbours, strongest, trending
 from recsys.ranker import Ranker, asked, beside
 from recsys.ranking.rank import recent_items
-from recsys.recommendation import (
-    Neighbours,
-    Reason,
-    Recommendation,
-    RecommendedItem,
-    Written,
-    hashes_to_name,
-    instant,
-    neighbours,
-    strongest,
-    trending,
-)
+from recsys.recommendation import Neighbours, Reason, Recommendation, RecommendedItem, Written, instant
 from recsys.rows import without_neighbours
 from recsys.rules import Rules
 from recsys.shards import Shards

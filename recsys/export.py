@@ -9,10 +9,11 @@ from msgspec import Struct
 
 from recsys import rows
 from recsys.connection import Client, read_values
-from recsys.item_shards import missing_row, row_key
+from recsys.damage import missing_row
 from recsys.keys import AFTER, TOGETHER, VIEWED, Keys, literal
 from recsys.record import MAX_ID
 from recsys.rows import worth
+from recsys.sharding import row_key
 
 BATCH = 500
 PATIENCE_S = 15.0

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 
 from recsys import rows
 from recsys.keys import Keys
-from recsys.merging import row_key
 from recsys.rows import Rows
+from recsys.sharding import row_key
 from recsys.store import Store
 
 REMEMBERED = 500_000

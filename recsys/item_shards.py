@@ -7,32 +7,20 @@ import numpy as np
 
 from recsys import marks, popularity, rows
 from recsys.compiled import I64, U64, Bools
+from recsys.damage import DamagedState
+from recsys.given import Given, merged_rows, merged_sales, merged_visitors, reached_by_shard
 from recsys.index import distinct
 from recsys.item_names import ItemNames
 from recsys.keys import SALES, VIEWED, VISITORS, Keys
-from recsys.merging import (
-    ITEM_SHARDS,
-    DamagedState,
-    Given,
-    counted_by_shard,
-    damaged,
-    merged_rows,
-    merged_sales,
-    merged_visitors,
-    missing_row,
-    places_by_shard,
-    row_key,
-)
 from recsys.popularity import Popular
 from recsys.returning import sales
 from recsys.returning.sales import Sales, Sold
 from recsys.rows import Rows
 from recsys.rules import Rules
+from recsys.sharding import ITEM_SHARDS, places_by_shard
 from recsys.shards import Shards
 from recsys.stages import Stages
 from recsys.store import NO_COMMIT, NO_GUARDS, Commit, Guards, Store, Swap
-
-__all__ = ["ITEM_SHARDS", "DamagedState", "ItemShards", "Merged", "StateMoved", "damaged", "missing_row", "row_key"]
 
 Packed = Sequence[bytes | None]
 
@@ -208,21 +196,21 @@ class ItemShards:
         shards, replies, unproved, found = await self._read([*of_rows.values(), of_sales, of_visitors])
         *packed, packed_sales, packed_visitors = found
         item_marks = {shard: marks.item_mark(reply[0]) for shard, reply in replies.items()}
-        counted = counted_by_shard(item_marks, given.givings)
+        reached = reached_by_shard(item_marks, given.givings)
         loaded: dict[str, Rows] = {}
         with self._stages.timed("merge"):
             written: dict[int, dict[str, bytes]] = {shard: {} for shard in shards}
             for (table, wanted), values in zip(of_rows.items(), packed, strict=True):
-                loaded[table], changed = merged_rows(given, table, wanted.items, values, counted, self._rules)
+                loaded[table], changed = merged_rows(given, table, wanted.items, values, reached, self._rules)
                 places = {shard: at[changed[at]] for shard, at in wanted.places.items()}
                 self._pack_rows(written, table, loaded[table], places)
                 if table == VIEWED:
                     self._pack_tops(written, loaded[table], places, replies)
-            sold, resold = merged_sales(given, pending.sales, packed_sales, counted)
+            sold, resold = merged_sales(given, pending.sales, packed_sales, reached)
             for shard, at in of_sales.places.items():
                 for r in at[resold[at]].tolist():
                     written[shard][self._keys.sales(shard, int(pending.sales[r]))] = sales.pack(sold, r)
-            came = merged_visitors(given, pending.visitors, packed_visitors, counted, self._rules)
+            came = merged_visitors(given, pending.visitors, packed_visitors, reached, self._rules)
             for shard, at in of_visitors.places.items():
                 for r, item in zip(at.tolist(), pending.visitors[at].tolist(), strict=True):
                     if (value := came[r]) is not None:

@@ -6,9 +6,9 @@ from hashlib import blake2b
 import msgspec
 from msgspec import Struct
 
-from recsys.item_shards import ITEM_SHARDS
 from recsys.keys import Keys
 from recsys.rules import Rules
+from recsys.sharding import ITEM_SHARDS
 from recsys.store import Store, Swap
 
 FORMAT = 4

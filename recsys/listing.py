@@ -13,12 +13,13 @@ import msgspec
 import numpy as np
 
 from recsys.compiled import I32, I64, U8, U64, compiled
+from recsys.digits import DIGITS, Digits, in_digits
 from recsys.hashing import NONE
-from recsys.index import NOWHERE, Index, find, index
+from recsys.index import NOWHERE, Index, distinct, find, index
 from recsys.ranking.features import ALIKE_TERMS, ALSO_BOUGHT_TERM, BOUGHT_AGAIN_TERM, REPEAT_TERM, TERMS, TRENDING_TERM
 from recsys.ranking.rank import Ranked
 from recsys.ranking.told import WHOLE, Told, told
-from recsys.recommendation import DIGITS, Digits, RecommendedItem, in_digits
+from recsys.recommendation import RecommendedItem
 
 LEAST_SHARE = 0.5
 """Recent items, and popularity, that add less of a score are not told one by one, or reasons would fill the message; other
@@ -64,6 +65,11 @@ KINDS = texts([msgspec.json.encode(kind) for kind in _kinds.tolist()])
 
 _quoted = lru_cache(1 << 16)(msgspec.json.encode)
 _items = msgspec.json.Decoder(list[RecommendedItem])
+
+
+def hashes_to_name(ranked: Ranked) -> set[int]:
+    """The hashes of all items that stand in these recommendations and their reasons."""
+    return set(distinct(np.concatenate((ranked.item, ranked.recent, ranked.source), axis=None)).tolist()) - {NONE}
 
 
 def recommended(ranked: Ranked, names: Mapping[int, str], least: float = LEAST_SHARE) -> list[list[RecommendedItem]]:

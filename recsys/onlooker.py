@@ -18,12 +18,12 @@ from recsys.hashing import NONE, hash_item
 from recsys.histories import Histories
 from recsys.item_shards import ItemShards
 from recsys.keys import Keys
-from recsys.listing import recommended
+from recsys.listing import hashes_to_name, recommended
 from recsys.popularity import Popular
 from recsys.ranker import Asked, Ranker, asked
 from recsys.ranking.past import past, session_start
 from recsys.ranking.rank import recent_items
-from recsys.recommendation import Recommendation, RecommendedItem, hashes_to_name, instant
+from recsys.recommendation import Recommendation, RecommendedItem, instant
 from recsys.returning import once, purchases
 from recsys.returning.purchases import fade
 from recsys.returning.sales import HALF_LIFE_MS

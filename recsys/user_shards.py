@@ -13,12 +13,12 @@ from recsys.customers.accounts import Settled, Stored, settle
 from recsys.customers.consent import Refusals
 from recsys.deltas import Deltas
 from recsys.fold import FIRST_OTHER, FORGET, fold
+from recsys.given import Giving, given_after
 from recsys.hashing import hash_item
 from recsys.histories import Histories
 from recsys.keys import Keys
 from recsys.ledger.scopes import scopes
 from recsys.marks import UserMark
-from recsys.merging import Giving, given_after
 from recsys.returning import basket_fold, purchases, repurchase
 from recsys.returning.purchases import Purchases
 from recsys.returning.repurchase import Repurchase

@@ -12,13 +12,15 @@ import numpy as np
 
 from recsys import histories
 from recsys.compiled import F64, I32, U64
+from recsys.digits import rounded
 from recsys.hashing import NONE
 from recsys.histories import Histories
-from recsys.item_shards import ITEM_SHARDS, ItemShards
+from recsys.item_shards import ItemShards
 from recsys.keys import Keys
 from recsys.popularity import Popular
 from recsys.ranking.rank import FILL, level_of
-from recsys.recommendation import Reason, RecommendedItem, rounded
+from recsys.recommendation import Reason, RecommendedItem
+from recsys.sharding import ITEM_SHARDS
 from recsys.store import Store
 from recsys.strategies.user_based import LINES, POPULARITY_NORM, Near, VisitorTable, desk, neighbours, no_neighbours, score
 from recsys.visitors import Visitor, unpack

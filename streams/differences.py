@@ -10,7 +10,8 @@ from msgspec import Struct
 
 from recsys.customers.message import Visitor
 from recsys.events import ANONYMOUS
-from streams.recount import Pair, Recount, Refused
+from streams.recount import Pair, Recount
+from streams.refused import Refused
 
 EXAMPLES = 10
 """Differences that are told in words."""

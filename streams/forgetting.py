@@ -18,7 +18,7 @@ from recsys.keys import Keys
 from streams import topics
 from streams.demo.sender import Sender
 from streams.home import home_partition
-from streams.lag import Span, read_spans, read_total_behind
+from streams.lag import Span, falling, read_spans, read_total_behind
 from streams.settings import Settings
 
 POLL_S = 0.1
@@ -147,12 +147,4 @@ def _over(settings: Settings, client: Client, spans: Mapping[int, Span]) -> bool
 
 def moves_to_nothing(left: Callable[[], int]) -> bool:
     """Waits until nothing is left; False where it does not get less for `STALLED_S`."""
-    least, moved = left(), time.monotonic()
-    while least:
-        if time.monotonic() - moved > STALLED_S:
-            return False
-        time.sleep(POLL_S)
-        now = left()
-        if now < least:
-            least, moved = now, time.monotonic()
-    return True
+    return all(idle_s <= STALLED_S for _, idle_s in falling(left, POLL_S))

@@ -1,6 +1,7 @@
 """How far the workers are behind: the ends of the partitions of `events` against what was published."""
 
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import UnknownTopicOrPartitionError
@@ -44,6 +45,22 @@ def total_behind(spans: Mapping[int, Span], published: Mapping[int, int]) -> int
 def read_total_behind(client: Client, prefix: str, spans: Mapping[int, Span]) -> int:
     """The same now, by the generation of the state that is live now."""
     return total_behind(spans, read_published(client, live_keys(client, prefix), spans))
+
+
+def falling(left: Callable[[], int], poll_s: float) -> Iterator[tuple[int, float]]:
+    """What is left, asked for until nothing is, and for how many seconds it has not become less.
+
+    >>> [left for left, _ in falling(iter([3, 2, 0]).__next__, 0)]
+    [3, 2]
+    """
+    before, moved = left(), time.monotonic()
+    while before:
+        yield before, time.monotonic() - moved
+        time.sleep(poll_s)
+        now = left()
+        if now < before:
+            moved = time.monotonic()
+        before = now
 
 
 def read_spans(brokers: Brokers, topic: str) -> dict[int, Span]:

@@ -4,36 +4,28 @@ It shares no code with the engine's fold: plain Python, one record after the oth
 """
 
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterable, Iterator, Sequence
-from decimal import ROUND_HALF_EVEN, Decimal
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 import msgspec
-from kafka import KafkaConsumer, TopicPartition
 from kafka.partitioner.default import murmur2
 
-from recsys.customers.user import BadUser, Consent
-from recsys.customers.user import decode as decode_user
 from recsys.events import ANONYMOUS, Event, InvalidEvent, Kind, decode
 from recsys.layout import form_of, layout_of
 from recsys.rules import Rules
 from streams.brokers import Brokers
+from streams.records import Record, read_topic
 from streams.seal import FORWARDED, JOINING, Origin, Seal
+from streams.worth import MOST, value_of
 
-MILLIONTH = Decimal("0.000001")
-MOST = Decimal(2**63 - 1) * MILLIONTH
-"""What is known of amounts at most."""
-BELIEVED = Decimal(10**10)
-"""The largest quantity, worth of a line or `value` that is counted."""
 MOST_VISITORS = 20
 """Who join one customer."""
 DAY_MS = 86_400_000
-POLL_MS = 200
 
 Pair = tuple[str, str]
 Place = tuple[int, int]
 """Partition and offset."""
-Headers = Sequence[tuple[str, bytes]]
 Paid = dict[tuple[str, str], Decimal]
 """What was `spent` and what `refunded`, by currency."""
 
@@ -75,17 +67,6 @@ class Farewell(NamedTuple):
     what: str
     visitor: str
     customer: str
-
-
-class Record(NamedTuple):
-    """What of a Kafka record matters here."""
-
-    partition: int
-    offset: int
-    timestamp: int
-    value: bytes | None
-    headers: Headers = ()
-    key: bytes | None = None
 
 
 class Recount:
@@ -324,25 +305,6 @@ def asks(asked: dict[str, int], visitor: str, event: Event) -> bool:
     return newest is None or day > newest or event.kind is Kind.IDENTIFY
 
 
-def value_of(event: Event) -> Decimal:
-    """What an event is worth: its lines with a price, or where none has one its `value`; to the millionth, and nothing where
-    that is more than `BELIEVED`."""
-    prices = [
-        believable(capped(Decimal(str(line.price))) * Decimal(str(1 if line.quantity is None else line.quantity)))
-        for line in event.lines
-        if line.price is not None
-    ]
-    return sum(prices, Decimal(0)) if prices else believable(Decimal(str(event.value or 0)))
-
-
-def believable(number: Decimal) -> Decimal:
-    return capped(number) if capped(number) <= BELIEVED else Decimal(0)
-
-
-def capped(number: Decimal) -> Decimal:
-    return min(number, MOST).quantize(MILLIONTH, ROUND_HALF_EVEN)
-
-
 def session_of(history: Iterable[Seen], new: Seen, gap_ms: int) -> list[Seen]:
     """The session that the new interaction belongs to, as far as the history reaches, the most recent first."""
     session: list[Seen] = []
@@ -371,26 +333,6 @@ def home(home_id: str, partitions: int) -> int:
     return int(murmur2(home_id.encode()) & 0x7FFFFFFF) % partitions
 
 
-def read_topic(brokers: Brokers, topic: str) -> Iterator[tuple[int, Record]]:
-    """All records of a topic up to its present end, each with the topic's number of partitions."""
-    consumer: Any = KafkaConsumer(**brokers.connection(), group_id=None, enable_auto_commit=False, auto_offset_reset="earliest")
-    try:
-        parts = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
-        consumer.assign(parts)
-        ends = consumer.end_offsets(parts)
-        consumer.seek_to_beginning(*parts)
-        while any(consumer.position(part) < ends[part] for part in parts):
-            for part, records in consumer.poll(timeout_ms=POLL_MS).items():
-                for record in records:
-                    if record.offset < ends[part]:
-                        yield (
-                            len(parts),
-                            Record(record.partition, record.offset, record.timestamp, record.value, record.headers, record.key),
-                        )
-    finally:
-        consumer.close()
-
-
 def recount_topic(brokers: Brokers, topic: str, rules: Rules, secrets: str = "") -> Recount:
     """The recount of a whole topic."""
     result = Recount(rules, 1, topic, secrets)
@@ -398,36 +340,3 @@ def recount_topic(brokers: Brokers, topic: str, rules: Rules, secrets: str = "")
         result.partitions = partitions
         result.take(record)
     return result
-
-
-class Refused(NamedTuple):
-    """Who refuses what, by the topic `users`, and who ever refused to be analysed: of these nothing is known from before."""
-
-    personalise: set[str]
-    analyse: set[str]
-    once: set[str]
-
-
-def refused(records: Iterable[Record]) -> Refused:
-    """Who refuses, each by the last good record of the user on any partition.
-
-    >>> said = Record(0, 0, 0, b'{"consent": {"personalise": false}}', key=b"u1")
-    >>> refused([said]).personalise, refused([said, said._replace(value=None)]).personalise
-    ({'u1'}, set())
-    """
-    words: dict[tuple[int, str], Consent | None] = {}
-    once = set()
-    for record in records:
-        try:
-            user = decode_user(record.key, record.value or b"{}")
-        except BadUser:
-            continue
-        words[record.partition, user.user_id] = user.consent if record.value else None
-        if user.consent is not None and user.consent.analyse is False:
-            once.add(user.user_id)
-    now = [(user, consent) for (_, user), consent in words.items() if consent is not None]
-    return Refused(
-        {user for user, consent in now if consent.personalise is False},
-        {user for user, consent in now if consent.analyse is False},
-        once,
-    )

@@ -21,6 +21,7 @@ TEST_DATA = "FRESHET_TEST_DATA"
 HIDEABLE: tuple[str, ...] = get_args(Hideable)
 CLUSTERS = ("redis+cluster://", "rediss+cluster://")
 HIDDEN = "***"
+MOST_PORT = 65_535
 SECRETS = frozenset({"kafka_password", "secret"})
 """Settings that are never shown. A password in an address is hidden by `without_password`."""
 REDIS_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
@@ -262,6 +263,7 @@ def hidden(text: str) -> frozenset[Hideable]:
 def check_address(name: str, value: str) -> None:
     """The form of an address; whether it answers is found when it is used."""
     if name == "redis" and value.startswith(CLUSTERS):
+        check_ports(value)
         check_cluster_address(value)
         check_query(urlsplit(value).scheme.replace("+cluster", ""), urlsplit(value).query)
         return
@@ -270,6 +272,7 @@ def check_address(name: str, value: str) -> None:
         if name == "broker" and "@" in part:
             raise msgspec.ValidationError("User and password of Kafka stand in FRESHET_KAFKA_USER and FRESHET_KAFKA_PASSWORD")
         address = part.strip() if "://" in part or name == "redis" else f"kafka://{part.strip()}"
+        check_ports(address)
         try:
             url = urlsplit(address)
             wrong = url.scheme not in schemes or not url.hostname or url.port == 0 or "," in url.netloc
@@ -284,6 +287,20 @@ def check_address(name: str, value: str) -> None:
             raise msgspec.ValidationError(f"Expected {form}")
         if name == "redis":
             check_query(url.scheme, url.query)
+
+
+def check_ports(address: str) -> None:
+    """That where a port is a number, it is one there can be. It is not shown: it may be a part of a password.
+
+    >>> check_ports("redis+cluster://a:7001,b:70000")
+    Traceback (most recent call last):
+    ...
+    msgspec.ValidationError: A port is a number between 1 and 65535
+    """
+    hosts = re.split(r"[/?#]", address.rpartition("://")[2], maxsplit=1)[0].rpartition("@")[2]
+    for port in re.findall(r":0*(\d+)(?:,|$)", hosts):
+        if len(port) > len(str(MOST_PORT)) or not 1 <= int(port) <= MOST_PORT:
+            raise msgspec.ValidationError(f"A port is a number between 1 and {MOST_PORT}")
 
 
 def check_query(scheme: str, query: str) -> None:

@@ -21,10 +21,10 @@ from recsys.events import Event, Kind, Line
 from recsys.fold import fold
 from recsys.hashing import hash_id
 from recsys.histories import empty
-from recsys.item_shards import row_key
 from recsys.keys import AFTER, TOGETHER
 from recsys.recommendation import Neighbours
 from recsys.rules import Rules
+from recsys.sharding import row_key
 from recsys.store import MemoryStore
 from streams.cli import main
 from streams.settings import Settings

@@ -10,10 +10,11 @@ from recsys.catalogue.catalogue import Catalogue
 from recsys.catalogue.item import CatalogueItem
 from recsys.categories import KEPT, Categories
 from recsys.hashing import hash_item
-from recsys.item_shards import ItemShards, row_key
+from recsys.item_shards import ItemShards
 from recsys.keys import Keys
 from recsys.rows import Rows
 from recsys.rules import Rules
+from recsys.sharding import row_key
 from recsys.shards import Shards
 from recsys.stages import Stages
 from recsys.store import MemoryStore, Swap

@@ -38,7 +38,8 @@ from streams.differences import Difference
 from streams.local import LocalSystem
 from streams.local.ports import HOST, free_port
 from streams.local.redis import local_redis
-from streams.recount import Last, Record
+from streams.records import Record
+from streams.recount import Last
 
 KIND_NAMES = "kill-worker,end-worker,kill-redis,cut-redis,swallow-reply,delay-replies"
 NOW_MS = 1_800_000_000_000

@@ -16,7 +16,7 @@ from benchmarks.exact import recount
 from benchmarks.footprint import unpacked
 from recsys import fold as folding
 from recsys import growth, histories, rows
-from recsys.batch import Arrival, columns, matters
+from recsys.batch import Arrival, columns
 from recsys.deltas import Deltas
 from recsys.engine import Chunk
 from recsys.events import decode
@@ -40,7 +40,7 @@ def test_no_neighbour_loses_more_than_the_weakest_weight_that_a_cut_left_for_eac
     asyncio.run(count_all(store, cut(log, 0, sizes, 1), rules))
     arrivals = chunk(0, 0, end_of(log, 0), log, 1).arrivals
     users = sorted({arrival.event.user_id for arrival in arrivals})
-    batch = columns([(0, arrival) for arrival in arrivals if matters(arrival.event.kind)], users)
+    batch = columns([(0, arrival) for arrival in arrivals], users)
     deltas = folding.fold(histories.empty(len(users), rules.history), batch, rules).deltas[VIEWED]
     met: dict[int, dict[int, list[tuple[int, float]]]] = defaultdict(lambda: defaultdict(list))
     for time, item, other, weight in zip(*(column.tolist() for column in (deltas[2], *deltas[3:6])), strict=True):

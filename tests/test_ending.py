@@ -2,9 +2,11 @@
 
 import asyncio
 import time
+from importlib import import_module
 
 import pytest
 
+from streams.cli.failure import OWN, explained
 from streams.worker import within
 
 
@@ -60,3 +62,12 @@ def test_who_is_cancelled_while_something_ends_is_cancelled() -> None:
 
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(end())
+
+
+@pytest.mark.parametrize(("module", "name"), OWN.items())
+def test_an_error_of_ours_is_told_without_the_name_of_its_class(module: str, name: str) -> None:
+    kind = getattr(import_module(module), name)
+    assert issubclass(kind, Exception)
+    error = kind.__new__(kind)
+    error.args = ("it is so, and this mends it",)
+    assert explained(error) == "it is so, and this mends it"

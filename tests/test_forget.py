@@ -19,7 +19,7 @@ from test_joins import PARTITIONS, Topic, run, told_last
 from test_laws import RULES, SIZES, FragileStore, chunk, count_all, cut, end_of, state, stored_rows
 from workers import Workers, wait_until
 
-import streams.recount
+import streams.records
 from recsys import visitors
 from recsys.customers import account, rfm
 from recsys.customers.message import encode
@@ -184,7 +184,7 @@ def test_the_recount_forgets_as_the_oracle_does(log: list[Record]) -> None:
     said = asyncio.run(run(topic, MemoryStore()))
     truth, found = topic.recount(), Recount(RULES, PARTITIONS)
     for record in topic.log:
-        found.take(streams.recount.Record(record.partition, record.offset, record.timestamp, record.value, record.headers))
+        found.take(streams.records.Record(record.partition, record.offset, record.timestamp, record.value, record.headers))
     assert found.pairs == truth.pairs
     assert found.forgotten == set(truth.lives)
     assert {user: events.total() for user, events in found.customers.items()} == {
@@ -199,7 +199,7 @@ def test_the_recount_forgets_as_the_oracle_does(log: list[Record]) -> None:
 def test_whoever_was_forgotten_and_is_told_is_found() -> None:
     recount = Recount(RULES, 1)
     for record in LOG:
-        recount.take(streams.recount.Record(record.partition, record.offset, record.timestamp, record.value))
+        recount.take(streams.records.Record(record.partition, record.offset, record.timestamp, record.value))
     assert (recount.forgotten, set(recount.last), set(recount.customers)) == ({"u1", "anon:v"}, {"u2"}, {"u2"})
     told = {"u1": b"{}", "u2": b'{"events": {"click": 2}}'}
     assert list(customer_differences(recount, told)) == ["u1: was forgotten, and the customer is told"]

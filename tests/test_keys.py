@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from redis.crc import key_slot
 
 from recsys.hashing import hash_id
-from recsys.item_shards import ITEM_SHARDS, row_key
 from recsys.keys import AFTER, TOGETHER, VIEWED, Keys
+from recsys.sharding import ITEM_SHARDS, row_key
 from streams.settings import Settings, SettingsError, read_settings
 
 FORMS: dict[str, tuple[Callable[..., Any], int, bool]] = {

@@ -19,16 +19,17 @@ from recsys import fold as folding
 from recsys import growth, histories, marks, rows
 from recsys.batch import Arrival, columns, matters
 from recsys.customers import joins
+from recsys.damage import DamagedState
 from recsys.deltas import Deltas
 from recsys.engine import Chunk, Counted, Engine, LostPartition
 from recsys.events import InvalidEvent, Kind, decode
 from recsys.hashing import NONE, hash_id
 from recsys.histories import REFUNDED_PURCHASE
-from recsys.item_shards import ITEM_SHARDS, DamagedState
 from recsys.keys import AFTER, TOGETHER, VIEWED, Keys
 from recsys.recommendation import Recommendation
 from recsys.rows import Rows
 from recsys.rules import Rules
+from recsys.sharding import ITEM_SHARDS
 from recsys.store import NO_COMMIT, NO_GUARDS, Commit, Guards, MemoryStore, Swap
 
 KEYS = Keys("freshet:")

@@ -7,12 +7,13 @@ import msgspec
 import numpy as np
 import pytest
 
+from recsys.digits import in_digits, rounded
 from recsys.hashing import NONE, hash_id
 from recsys.listing import LEAST_SHARE, listed, recommended
 from recsys.ranking.features import ALIKE_TERMS, ALSO_BOUGHT_TERM, BOUGHT_AGAIN_TERM, REPEAT_TERM, TERMS, TRENDING_TERM
 from recsys.ranking.rank import Ranked, room_for
 from recsys.ranking.told import told
-from recsys.recommendation import Reason, RecommendedItem, in_digits, rounded
+from recsys.recommendation import Reason, RecommendedItem
 
 NAMES = ["plain", "a b", 'quo"te', "back\\slash", "\x00\x1f", "日本語", "é", "🛒", "/", "0", "x" * 128, "\x7f", "\u2028"]
 KINDS = {

@@ -16,7 +16,7 @@ from recsys.events import InvalidEvent, decode
 from recsys.preprocessing import BadPolicy, Cleaner, read_policy
 from recsys.readers import Record, Refused
 from streams.cli import main
-from streams.cli.replay import opened
+from streams.cli.reading import opened
 from streams.topics import EVENTS
 
 NOW_MS = 1_700_000_000_000

@@ -11,10 +11,10 @@ from recsys.batch import Arrival
 from recsys.engine import Chunk, Engine
 from recsys.events import Event, Kind, Line
 from recsys.hashing import hash_id
-from recsys.item_shards import ITEM_SHARDS
 from recsys.keys import VIEWED, Keys
 from recsys.recommendation import Neighbours, Recommendation
 from recsys.rules import ActionWeights, Rules
+from recsys.sharding import ITEM_SHARDS
 from recsys.store import MemoryStore
 
 START_MS = 1_700_000_000_000

@@ -14,7 +14,9 @@ import pytest
 from recsys.rules import Rules
 from streams.demo.mishaps import sendings
 from streams.differences import compare, customer_differences, refusal_differences
-from streams.recount import Record, Recount, Refused, home, refused
+from streams.records import Record
+from streams.recount import Recount, home
+from streams.refused import Refused, refused
 from streams.shop.catalogue import build_catalogue
 from streams.shop.shoppers import crowd
 from streams.shop.traffic import events

@@ -174,12 +174,14 @@ def test_the_summary_says_what_was_left_out_and_what_is_bad(replay: Replay, tmp_
     [
         (("nowhere.csv", "--format", "rees46"), "nowhere.csv cannot be read"),
         (("clicks.jsonl", "--format", "rees46"), "expected REES46"),
+        (("empty.jsonl", "--format", "jsonl"), "empty.jsonl has no events"),
     ],
 )
 def test_a_file_that_cannot_be_used_ends_it_with_one_line_and_makes_no_topic(
     replay: Replay, namespace: Settings, tmp_path: Path, arguments: tuple[str, ...], says: str
 ) -> None:
     clicks(tmp_path, 1)
+    (tmp_path / "empty.jsonl").touch()
     result = replay(tmp_path / arguments[0], *arguments[1:])
     assert result.exit_code == 1
     assert says in result.stderr

@@ -34,8 +34,8 @@ from workers import Worker, Workers, wait_until
 
 from recsys import rows
 from recsys.hashing import hash_item
-from recsys.item_shards import row_key
 from recsys.keys import Keys
+from recsys.sharding import row_key
 from streams.access import Refused, knock
 from streams.cli.logs import written
 from streams.local.ports import HOST, free_port

@@ -195,6 +195,23 @@ def test_an_address_that_cannot_be_one_is_refused(name: str, value: str) -> None
         read_settings({variable(name): value})
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("broker", "kafka://a:9092;b:65536"), ("broker", "a:0"), ("redis", "redis://me:1@h:99999/0"), ("redis", "redis://[::1]:0"),
+        ("redis", "redis+cluster://a:1,b:70000"), ("redis", "redis://h:" + "9" * 5000),
+    ],
+)  # fmt: skip
+def test_a_port_that_there_is_none_of_is_told_as_such(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match="A port is a number between 1 and 65535"):
+        read_settings({variable(name): value})
+
+
+@pytest.mark.parametrize("value", ["redis://me:99999@h:6379/0", "redis://:99999;x@h", "redis://h:/0", "rediss://99999/0"])
+def test_a_number_that_is_no_port_is_not_taken_for_one(value: str) -> None:
+    assert read_settings({"FRESHET_REDIS": value}).redis == value
+
+
 def test_a_password_does_not_stand_in_the_error() -> None:
     with pytest.raises(SettingsError, match="FRESHET_REDIS") as refused:
         read_settings({"FRESHET_REDIS": "redis://me:secret@h:99999/0"})

@@ -20,7 +20,8 @@ from streams.demo.measure import most_popular
 from streams.demo.mishaps import BROKEN, TWICE, WRONG_KEY, sendings
 from streams.demo.pace import on_time
 from streams.lag import read_spans
-from streams.recount import home, read_topic
+from streams.records import read_topic
+from streams.recount import home
 from streams.settings import Settings
 from streams.shop.catalogue import build_catalogue
 from streams.shop.shoppers import crowd

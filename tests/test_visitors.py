@@ -15,9 +15,9 @@ from recsys.batch import Arrival
 from recsys.engine import Chunk, Engine
 from recsys.events import Kind
 from recsys.hashing import hash_id
-from recsys.item_shards import ITEM_SHARDS
 from recsys.keys import Keys
 from recsys.rules import Rules
+from recsys.sharding import ITEM_SHARDS
 from recsys.store import MemoryStore
 from recsys.visitors import Visitor, Visits, merge, unpack
 

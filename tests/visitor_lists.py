@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from oracle import Recount, home_partition
 
 from recsys.hashing import hash_id
-from recsys.item_shards import ITEM_SHARDS
 from recsys.keys import Keys
+from recsys.sharding import ITEM_SHARDS
 from recsys.visitors import Visitor, unpack
 
 

@@ -10,11 +10,12 @@ from msgspec import Struct
 from recsys.cold.exploration import Candidates, explored_places, take, thompson
 from recsys.cold.trials import NO_TRIALS, Trials
 from recsys.compiled import F64, I64, U64
+from recsys.digits import rounded
 from recsys.hashing import hash_id
 from recsys.index import among
 from recsys.popularity import Popular, first, without
 from recsys.ranking.rank import FILL, level_of
-from recsys.recommendation import Reason, RecommendedItem, instant, rounded
+from recsys.recommendation import Reason, RecommendedItem, instant
 from recsys.rules import Rules
 
 TOLD = 20

@@ -232,4 +232,5 @@ def retention(found: Table, most: int = 12) -> Table:
     for cohort in sorted({str(row[0]) for row in found.rows}):
         size = next(row[2] for row in found.rows if row[0] == cohort)
         rows.append([cohort, size, *(cells[cohort, week][4] if (cohort, week) in cells else None for week in weeks)])
-    return Table("cohorts", "Customers who buy again", [found.columns[0], "customers", *(f"week {n}" for n in weeks)], rows)
+    title = "Customers who buy again, by the week of their first order"
+    return Table("cohorts", title, ["cohort", "customers", *(f"week {n}" for n in weeks)], rows)

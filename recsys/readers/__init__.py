@@ -103,6 +103,11 @@ class Reader:
         self._records = self._read()
 
     @property
+    def path(self) -> Path:
+        """Of the file that is read."""
+        return self._source.path
+
+    @property
     def bad(self) -> Passed:
         return self._source.bad
 

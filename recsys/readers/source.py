@@ -26,11 +26,12 @@ OTHER_REASONS = "other reasons"
 NOT_UTF8 = "not UTF-8"
 UTF_16_HERE = ("\udcff\udcfe", "\udcfe\udcff")
 """How UTF-16 begins where it is read as text."""
-FROM_UTF_16 = "; it is UTF-16: iconv -f UTF-16 -t UTF-8 makes it readable"
+BY_ICONV = "iconv -f {} -t UTF-8 makes it readable"
+FROM_UTF_16 = f"; it is UTF-16: {BY_ICONV.format('UTF-16')}"
 WITH_COMMAS = "; save it with commas or tabs between the columns, not semicolons"
 TODO = {
-    "it is UTF-16": ": iconv -f UTF-16 -t UTF-8 makes it readable",
-    NOT_UTF8: ": if it is Latin-1, iconv -f LATIN1 -t UTF-8 makes it readable",
+    "it is UTF-16": f": {BY_ICONV.format('UTF-16')}",
+    NOT_UTF8: f": if it is Latin-1, {BY_ICONV.format('LATIN1')}",
     "got a list": "; one object a line is wanted: jq -c '.[]' makes these of a list",
 }
 """What mends a file of which no line is right, by a part of the first reason; the first that fits."""

@@ -31,7 +31,9 @@ from streams.differences import customer_differences, differences, forgotten_dif
 from streams.lag import behind, read_published, read_spans
 from streams.local.ports import HOST
 from streams.local.system import LocalSystem
-from streams.recount import Recount, Refused, read_topic, recount_topic, refused
+from streams.records import read_topic
+from streams.recount import Recount, recount_topic
+from streams.refused import Refused, refused
 from streams.settings import Settings, read_settings
 from streams.topics import CUSTOMERS, EVENTS, RECOMMENDATIONS, REJECTED, USERS, create_missing
 

@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 from redis import Redis
 
-from recsys.item_shards import ITEM_SHARDS
 from recsys.keys import Keys
+from recsys.sharding import ITEM_SHARDS
 from streams.chaos.strikes import Strikes
 from streams.chaos.verdict import Findings
-from streams.recount import Record
+from streams.records import Record
 
 VALUE_BYTES = 1000
 """Of a record's value."""

@@ -10,7 +10,8 @@ from streams.chaos.fleet import Ending, misbehaviour
 from streams.chaos.recovery import Wait
 from streams.chaos.watcher import Newest
 from streams.differences import Difference
-from streams.recount import Last, Record
+from streams.records import Record
+from streams.recount import Last
 
 HUNG_S = 100.0
 """A worker that neither ends nor serves its partitions for so long has hung: its own watchdog waits for 60 s."""

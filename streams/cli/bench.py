@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from streams.cli.failure import Failure
+from streams.cli.failure import Failure, writes
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -107,10 +107,8 @@ def bench(
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     if report is not None:
-        try:
+        with writes(report):
             write_report(report, measured)
-        except OSError as error:
-            raise Failure(f"{report} cannot be written: {error.strerror or error}") from None
     if as_json:
         click.echo(encoded(measured))
     else:

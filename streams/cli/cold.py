@@ -7,8 +7,8 @@ from recsys.cold.contexts import COUNTRY, EVERYBODY
 from recsys.cold.lists import decode
 from recsys.keys import Keys
 from streams.cli.failure import Failure
-from streams.cli.lookup import as_json, get, printable
-from streams.cli.terminal import Terminal
+from streams.cli.lookup import as_json, get
+from streams.cli.terminal import Terminal, printable
 from streams.settings import read_settings
 
 

@@ -17,8 +17,8 @@ from recsys.customers.outlook import Outlook, Rhythm, Unreadable, outlooks, unpa
 from recsys.customers.user import Attribute, Consent
 from recsys.keys import Keys
 from streams.cli.failure import Failure
-from streams.cli.lookup import as_json, printable, understood
-from streams.cli.terminal import Terminal
+from streams.cli.lookup import as_json, understood
+from streams.cli.terminal import Terminal, printable
 from streams.settings import Settings, read_settings
 
 

@@ -14,9 +14,9 @@ from msgspec import Struct
 
 from recsys.readers.source import Source
 from streams.bulk import open_bulk
-from streams.cli.failure import Failure
+from streams.cli.failure import reads
 from streams.cli.progress import Progress
-from streams.cli.replay import passed
+from streams.cli.reading import given, passed
 from streams.roles import Role, demand
 from streams.settings import Settings
 from streams.topics import create_missing
@@ -139,10 +139,8 @@ def lines_told(
 
 def opened(file: Path) -> Source:
     """The file, or stdin for `-`."""
-    try:
-        return Source(Path("/dev/stdin") if str(file) == "-" else file)
-    except OSError as error:
-        raise Failure(f"{file} cannot be read: {error.strerror or error}") from None
+    with reads(file):
+        return Source(given(file))
 
 
 def produce(settings: Settings, described: Described, limit: int | None) -> Produced:

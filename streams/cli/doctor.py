@@ -5,6 +5,7 @@ import msgspec
 from rich.table import Table
 
 from streams.cli.failure import Failure
+from streams.cli.options import as_json
 from streams.cli.terminal import Terminal
 from streams.settings import read_settings
 
@@ -12,7 +13,7 @@ COLOURS = {"ok": "green", "warning": "yellow", "failure": "red"}
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@as_json
 def doctor(as_json: bool) -> None:
     """Check broker, topics, Redis, versions and configuration, and say what to do."""
     from streams.doctor import examine

@@ -21,13 +21,12 @@ from recsys.evaluation.rehearsal import rehearse_next_basket, rehearse_next_item
 from recsys.evaluation.report import check_report, write_report
 from recsys.evaluation.result import Method, Result, as_json, side_by_side
 from recsys.evaluation.strategies import DESCRIBED, STRATEGIES
-from recsys.readers import FORMATS, ITEMS, FormatError, Reader, read_prefixes
+from recsys.readers import FORMATS, ITEMS, Reader, read_prefixes
 from recsys.rules import Rules
-from streams.cli.failure import Failure
+from streams.cli.failure import Failure, demand_folder, reads, writes
 from streams.cli.items import JSONL, catalogue_of
 from streams.cli.progress import Progress
-from streams.cli.reading import Reading, oddities
-from streams.cli.replay import opened, passed
+from streams.cli.reading import Reading, given, oddities, opened, passed
 from streams.cli.terminal import Terminal
 from streams.settings import Settings, read_settings
 
@@ -128,32 +127,26 @@ def evaluate(
         check(report)
     demand_other_files([path for path in (file, test, items) if path], [path for path in (predictions, report) if path])
     readings: list[Reading] = []
-    if str(file) == "-":
-        file = Path("/dev/stdin")
+    file = given(file)
     with ExitStack() as stack:
         out = stack.enter_context(written(predictions)) if predictions else None
-        if report is not None and not report.parent.is_dir():
-            raise Failure(f"{report} cannot be written: {report.parent} is no folder")
-        try:
-            with opened(file, format_name) as reader:
-                readings.append(Reading(file, reader, "reading", limit))
-                if task == "next-basket":
-                    found = next_basket(readings[0], begin or 0.0, rules, at, methods, out)
-                elif task == "rating":
-                    found = next_rating(readings[0], begin or 0.0, at, methods)
-                else:
-                    shop = catalogue_of(items, items_format) if items is not None else None
-                    found = next_item(readings, test, test_format, shop, rules, at, methods, alone, out)
-        except FormatError as error:
-            raise Failure(str(error)) from None
+        if report is not None:
+            demand_folder(report)
+        with opened(file, format_name) as reader:
+            readings.append(Reading(file, reader, "reading", limit))
+            if task == "next-basket":
+                found = next_basket(readings[0], begin or 0.0, rules, at, methods, out)
+            elif task == "rating":
+                found = next_rating(readings[0], begin or 0.0, at, methods)
+            else:
+                shop = catalogue_of(items, items_format) if items is not None else None
+                found = next_item(readings, test, test_format, shop, rules, at, methods, alone, out)
     result = msgspec.structs.replace(found, file=file.name)
     for line in oddities(readings) if task == "next-item" else ():
         click.echo(f"freshet: {line}", err=True)
     if report is not None:
-        try:
+        with writes(report):
             write_report(report, result)
-        except OSError as error:
-            raise Failure(f"{report} cannot be written: {error.strerror or error}") from None
     if json_wanted:
         readers = [reading.reader for reading in readings]
         of_files = [{"left_out": passed(reader.left_out), "bad": passed(reader.bad)} for reader in readers]
@@ -178,10 +171,8 @@ def next_item(
     if test is None:
         events = prequential(reading, rules)
     elif test_format == PREFIXES:
-        try:
+        with reads(test):
             questions = list(read_prefixes(test))
-        except OSError as error:
-            raise Failure(f"{test} cannot be read: {error.strerror or error}") from None
         events = frozen(reading, questions, rules)
     else:
         with opened(test, str(test_format)) as tested:
@@ -307,11 +298,10 @@ def written(path: Path) -> Iterator[IO[str]]:
     """A file that is there when all of it is written, and not before."""
     part = path.with_name(path.name + ".part")
     try:
-        with part.open("w", encoding="utf-8") as file:
-            yield file
-        part.replace(path)
-    except OSError as error:
-        raise Failure(f"{path} cannot be written: {error.strerror or error}") from None
+        with writes(path):
+            with part.open("w", encoding="utf-8") as file:
+                yield file
+            part.replace(path)
     finally:
         part.unlink(missing_ok=True)
 

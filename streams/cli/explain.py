@@ -10,8 +10,9 @@ from recsys.explanation import Explanation, clauses
 from recsys.onlooker import Unknown
 from recsys.recommendation import Reason
 from streams.cli.failure import Failure
-from streams.cli.lookup import as_json, counted, kind_of, printable
-from streams.cli.terminal import Terminal
+from streams.cli.lookup import counted, kind_of
+from streams.cli.options import as_json
+from streams.cli.terminal import Terminal, printable
 from streams.looking import NothingToSee, looking
 from streams.settings import Settings, read_settings
 

@@ -13,8 +13,7 @@ import msgspec
 
 from recsys.connection import open_client
 from recsys.export import count_items, export_items
-from recsys.item_shards import DamagedState
-from streams.cli.failure import Failure
+from streams.cli.failure import writes
 from streams.cli.progress import Progress
 from streams.live import live_keys
 from streams.settings import read_settings
@@ -34,14 +33,11 @@ def export(file: Path | None, as_json: bool) -> None:  # noqa: ARG001 (every com
         if not total:
             click.echo(f"nothing is counted under {keys.prefix!r} in this Redis", err=True)
         with opened(file) as out, Progress("exporting", "items") as progress:
-            try:
-                for n, item in enumerate(export_items(client, keys, settings.rules.half_life_ms), start=1):
-                    out.write(msgspec.json.encode(item) + b"\n")
-                    if n % SHOW_EVERY == 0:
-                        progress.show(n / max(n, total), n)
-                out.flush()
-            except DamagedState as error:
-                raise Failure(str(error)) from error
+            for n, item in enumerate(export_items(client, keys, settings.rules.half_life_ms), start=1):
+                out.write(msgspec.json.encode(item) + b"\n")
+                if n % SHOW_EVERY == 0:
+                    progress.show(n / max(n, total), n)
+            out.flush()
 
 
 @contextmanager
@@ -50,10 +46,10 @@ def opened(path: Path | None) -> Iterator[IO[bytes]]:
 
     What is no regular file, a pipe or a device, is written to as it stands.
     """
-    try:
-        if path is None or str(path) == "-":
-            yield sys.stdout.buffer
-            return
+    if path is None or str(path) == "-":
+        yield sys.stdout.buffer
+        return
+    with writes(path):
         target = path.resolve()
         if target.exists() and not target.is_file():
             with target.open("wb") as out:
@@ -68,10 +64,6 @@ def opened(path: Path | None) -> Iterator[IO[bytes]]:
             except BaseException:
                 os.unlink(partial.name)
                 raise
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise Failure(f"{path or 'the output'} cannot be written: {error.strerror or error}") from error
 
 
 def _umask() -> int:

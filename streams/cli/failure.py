@@ -2,6 +2,9 @@
 
 import errno
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import IO, Any
 
 import click
@@ -14,6 +17,32 @@ class Failure(click.ClickException):
 
     def show(self, file: IO[Any] | None = None) -> None:
         click.echo(f"freshet: {one_line(self.format_message())}", file=file or sys.stderr)
+
+
+@contextmanager
+def reads(path: Path) -> Iterator[None]:
+    """Makes a `Failure` of it where a file cannot be read inside."""
+    try:
+        yield
+    except OSError as error:
+        raise Failure(f"{path} cannot be read: {error.strerror or error}") from None
+
+
+@contextmanager
+def writes(path: Path) -> Iterator[None]:
+    """Likewise, where it cannot be written."""
+    try:
+        yield
+    except BrokenPipeError:  # `streams.cli` ends every command alike whose reader has gone
+        raise
+    except OSError as error:
+        raise Failure(f"{path} cannot be written: {error.strerror or error}") from None
+
+
+def demand_folder(path: Path) -> None:
+    """Ends the command where a file that is to be written has no folder: better now than when all is computed."""
+    if not path.absolute().parent.is_dir():
+        raise Failure(f"{path} cannot be written: {path.parent} is no folder")
 
 
 def one_line(text: str) -> str:
@@ -32,7 +61,7 @@ def explained(error: Exception) -> str | None:
     from streams.local.errors import LocalError
     from streams.settings import SettingsError
 
-    if isinstance(error, (SettingsError, LocalError, *loaded("streams.access", "Refused"))):
+    if isinstance(error, (SettingsError, LocalError, *(kind for each in OWN.items() for kind in loaded(*each)))):
         return str(error)
     if isinstance(error, loaded("redis.exceptions", "AuthenticationError", "AuthorizationError", "NoPermissionError")):
         return no_right(error)
@@ -62,6 +91,18 @@ def explained(error: Exception) -> str | None:
         return no_answer("Kafka", "broker", error)
     return None
 
+
+OWN = {
+    "recsys.engine": "LostPartition",
+    "recsys.generations": "StateReplaced",
+    "recsys.layout": "LayoutChanged",
+    "recsys.damage": "DamagedState",
+    "streams.access": "Refused",
+    "streams.lease": "Overslept",
+    "streams.positions": "LostRecords",
+    "streams.watchdog": "NoProgress",
+}
+"""Our own errors that say in words what is wrong and what to do, by module."""
 
 UNAUTHORISED = {
     "TopicAuthorizationFailedError": "a right on the topic",

@@ -10,8 +10,9 @@ import msgspec
 from recsys.connection import open_client
 from recsys.events import InvalidEvent
 from streams.cli.failure import Failure
-from streams.cli.lookup import printable
+from streams.cli.options import as_json
 from streams.cli.producing import refusals_told
+from streams.cli.terminal import printable
 from streams.forgetting import Kept, ask, caught_up, done, event_of, read_kept
 from streams.lag import read_spans
 from streams.live import live_keys
@@ -25,7 +26,7 @@ ASKED_FOR = 3
 
 @click.command()
 @click.argument("users", metavar="USER...", nargs=-1, required=True)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@as_json
 def forget(users: tuple[str, ...], as_json: bool) -> None:
     """Erase each USER: history, purchases, recommendation, what is known of the customer, what the shop said of the user, and
     the visitors who joined. An anonymous visitor is anon:ID; to erase one also takes a wrong join back.

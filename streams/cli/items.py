@@ -15,6 +15,7 @@ from recsys.readers import read_items
 from recsys.readers.source import Source
 from streams.cli.describing import Described, Told, Unknown, key_given, lines_told, opened, produce, report, summary
 from streams.cli.failure import Failure
+from streams.cli.options import as_json
 from streams.cli.producing import judge, refusals_told
 from streams.roles import CATALOGUE
 from streams.settings import read_settings
@@ -34,7 +35,7 @@ class Head(Struct):
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--limit", type=click.IntRange(0), help="Items at most.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@as_json
 def items(*, file: Path, limit: int | None, as_json: bool) -> None:
     """Produce the items of FILE (- is stdin), plain or gzip, to the `items` topic.
 

@@ -18,12 +18,11 @@ from recsys.customers.days import DAY_MS, NO_DAYS, Days, day_of, with_day
 from recsys.customers.joins import stands_alone, whole
 from recsys.events import Kind
 from recsys.keys import Keys
-from recsys.readers import FORMATS, FormatError
+from recsys.readers import FORMATS
 from streams.cli.failure import Failure
-from streams.cli.lookup import as_json
+from streams.cli.options import as_json
 from streams.cli.progress import Progress
-from streams.cli.reading import Reading
-from streams.cli.replay import opened
+from streams.cli.reading import Reading, given, opened
 from streams.cli.terminal import Terminal
 from streams.live import live_keys
 from streams.settings import Settings, read_settings
@@ -67,7 +66,7 @@ def lifetimes(*, file: Path | None, format_name: str | None, dry_run: bool, as_j
     demand_scipy()
     settings = read_settings()
     if file is not None and format_name is not None:
-        ordered = of_file(Path("/dev/stdin") if str(file) == "-" else file, format_name)
+        ordered = of_file(given(file), format_name)
         with nullcontext() if dry_run else open_client(settings.redis) as client:
             found = fitted_to(ordered)
             if client:
@@ -96,15 +95,12 @@ def of_file(file: Path, format_name: str) -> Ordered:
     """The orders in a file."""
     by_user: dict[str, Days] = {}
     until = 0
-    try:
-        with opened(file, format_name) as reader:
-            for event in Reading(file, reader, "reading"):
-                day = day_of(event.time_ms)
-                until = max(until, day)
-                if event.kind is Kind.PURCHASE:
-                    by_user[event.user_id] = with_day(by_user.get(event.user_id, NO_DAYS), day)
-    except FormatError as error:
-        raise Failure(str(error)) from None
+    with opened(file, format_name) as reader:
+        for event in Reading(file, reader, "reading"):
+            day = day_of(event.time_ms)
+            until = max(until, day)
+            if event.kind is Kind.PURCHASE:
+                by_user[event.user_id] = with_day(by_user.get(event.user_id, NO_DAYS), day)
     return Ordered(list(by_user.values()), until)
 
 

@@ -7,6 +7,7 @@ import click
 import platformdirs
 
 from streams.cli.failure import Failure
+from streams.cli.options import as_json
 from streams.local.errors import PortInUse
 from streams.local.jars import exclusive
 from streams.local.ports import free_port, taken
@@ -28,7 +29,6 @@ folder = click.option(
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder of their data; the user's data folder if not given.",
 )
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @click.command()

@@ -20,7 +20,7 @@ from recsys.words import visits
 from streams.catalogue_copy import CatalogueUnread, Shown
 from streams.cli.failure import Failure
 from streams.cli.progress import Progress
-from streams.cli.terminal import Terminal
+from streams.cli.terminal import Terminal, printable
 from streams.looking import NothingToSee, looking
 from streams.settings import Settings, read_settings
 
@@ -233,15 +233,6 @@ def kind_of(reason: Reason) -> str:
 def counted(reason: Reason) -> str:
     """The count of a reason; nothing where there is none."""
     return COUNTED[reason.kind].format(visits=visits(reason.count), count=f"{reason.count:,}") if reason.count else ""
-
-
-def printable(text: str) -> str:
-    """An id as a terminal may have it: events come from strangers.
-
-    >>> printable("a\x1b[31m")
-    'a\\\\x1b[31m'
-    """
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def _show(stored: bytes, title: str, count: str, *, as_json: bool) -> None:

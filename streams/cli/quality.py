@@ -1,5 +1,6 @@
 """`freshet quality`: how good the events of a file are; needs no broker and no Redis."""
 
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,12 +9,12 @@ import msgspec
 from rich.table import Table
 
 from recsys.preprocessing import Cleaner
-from recsys.readers import FORMATS, FormatError
-from streams.cli.failure import Failure
-from streams.cli.lookup import as_json, printable
-from streams.cli.progress import Progress
-from streams.cli.replay import SHOW_EVERY, cleaned, cleaner_of, opened
-from streams.cli.terminal import Terminal
+from recsys.readers import FORMATS
+from streams.cli.cleaning import cleaned, cleaner_of
+from streams.cli.failure import Failure, demand_folder, writes
+from streams.cli.options import as_json
+from streams.cli.reading import given, judged, no_events, opened
+from streams.cli.terminal import Terminal, printable
 
 if TYPE_CHECKING:
     from recsys.quality.profile import Quality
@@ -34,7 +35,7 @@ def quality(*, file: Path, format_name: str, limit: int | None, clean: Path | No
     """
     if report is not None:
         check(report, file)
-    file = Path("/dev/stdin") if str(file) == "-" else file
+    file = given(file)
     found = profiled(file, format_name, limit, cleaner_of(clean, file, format_name) if clean is not None else None)
     if report is not None:
         write(report, found)
@@ -50,8 +51,7 @@ def check(report: Path, file: Path) -> None:
         raise click.BadParameter(f"a report is .html, not {report.name}", param_hint="--report")
     if report.exists() and file.exists() and report.samefile(file):
         raise click.UsageError(f"{report} is read: write to another file")
-    if not report.absolute().parent.is_dir():
-        raise Failure(f"{report} cannot be written: {report.parent} is no folder")
+    demand_folder(report)
     from recsys.evaluation.charts import chart_library
 
     try:
@@ -65,20 +65,12 @@ def profiled(file: Path, format_name: str, limit: int | None, cleaner: Cleaner |
     from recsys.quality.profile import Profile
 
     profile = Profile()
-    try:
-        with opened(file, format_name, cleaner.clean if cleaner else None) as reader, Progress("reading", "events") as progress:
-            for n, judged in enumerate(reader.judged(), 1):
-                profile.take(judged)
-                if n % SHOW_EVERY == 0:
-                    progress.show(reader.progress, n)
-                if n == limit:
-                    break
-            bad, left_out = reader.bad, reader.left_out
-    except FormatError as error:
-        raise Failure(str(error)) from None
-    if not profile.taken and not bad.total:
-        raise Failure(f"{file} has no events")
-    found = profile.told(file.name, bad, left_out)
+    with opened(file, format_name, cleaner.clean if cleaner else None) as reader:
+        for each in islice(judged(reader, "reading"), limit):
+            profile.take(each)
+    if not profile.taken and not reader.bad.total:
+        raise no_events(reader)
+    found = profile.told(file.name, reader.bad, reader.left_out)
     found.cleaned = cleaned(cleaner) if cleaner else {}
     return found
 
@@ -86,10 +78,8 @@ def profiled(file: Path, format_name: str, limit: int | None, cleaner: Cleaner |
 def write(report: Path, found: "Quality") -> None:
     from recsys.quality.page import page
 
-    try:
+    with writes(report):
         report.write_text(page(found), encoding="utf-8")
-    except OSError as error:
-        raise Failure(f"{report} cannot be written: {error.strerror or error}") from None
 
 
 def show(found: "Quality") -> None:

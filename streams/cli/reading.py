@@ -1,18 +1,62 @@
-"""Reading: the events of a file that is evaluated, with a progress bar, and what is odd about them."""
+"""Reading: a file of events, with a progress bar, and what is odd about them."""
 
 from array import array
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from recsys.events import Event
-from recsys.readers import Reader
+from recsys.readers import FormatError, Passed, Reader, Record, Refused, Step, read
+from streams.cli.failure import Failure, reads
 from streams.cli.progress import Progress
 
 SHOW_EVERY = 5_000
 HOUR_MS = 3_600_000
+
+
+def given(file: Path) -> Path:
+    """The file that an argument means: stdin for `-`."""
+    return Path("/dev/stdin") if str(file) == "-" else file
+
+
+@contextmanager
+def opened(file: Path, format_name: str, step: Step | None = None) -> Iterator[Reader]:
+    """The events of a file, each through the `step` where one is given.
+
+    Raises `Failure` where it cannot be opened, or is found to be of another format while this is open.
+    """
+    with reads(file):
+        reader = read(file, format_name, step=step)
+    with reader:
+        try:
+            yield reader
+        except FormatError as error:
+            raise Failure(str(error)) from None
+
+
+def judged(reader: Reader, verb: str) -> Iterator[Record | Refused]:
+    """All that a file says is an event, also what is refused, with a progress bar."""
+    with Progress(verb, "events") as progress:
+        for n, each in enumerate(reader.judged(), 1):
+            yield each
+            if n % SHOW_EVERY == 0:
+                progress.show(reader.progress, n)
+
+
+def no_events(reader: Reader) -> Failure:
+    """For a file of which no line is an event, nor bad; with what its format leaves out."""
+    left_out = "; ".join(reader.left_out.told("left out"))
+    return Failure(f"{reader.path} has no events{': ' * bool(left_out)}{left_out}")
+
+
+def passed(lines: Passed) -> dict[str, Any]:
+    """Lines that were passed over, as JSON has them."""
+    examples = [{"line": each.line, "reason": each.reason, "text": each.text} for each in lines.examples]
+    return {"lines": lines.total, "reasons": lines.reasons, "examples": examples}
 
 
 class Reading:

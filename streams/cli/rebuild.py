@@ -11,6 +11,7 @@ from rich.table import Table
 
 from streams.cli.failure import Failure
 from streams.cli.logs import silence_libraries
+from streams.cli.options import as_json
 from streams.cli.terminal import Terminal
 from streams.settings import Settings, read_settings
 
@@ -25,7 +26,7 @@ ROWS = ("items", "interactions", "users", "pairs", "baskets", "rejected", "forwa
 @click.option("--no-recount", is_flag=True, help="Do not hold the new state against a recount of the topic.")
 @click.option("--back", is_flag=True, help="Switch to the state that was live before.")
 @click.option("--drop", is_flag=True, help="Delete all states that are not live.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@as_json
 def rebuild(*, anew: bool, accept_loss: bool, no_recount: bool, back: bool, drop: bool, as_json: bool) -> None:
     """Build the state anew from the log, beside the live one, compare the two, and switch to it in one step.
 

@@ -15,13 +15,15 @@ from msgspec import Struct
 
 from recsys.connection import Client, open_client, read_values
 from recsys.layout import Layout
-from recsys.preprocessing import BadPolicy, Cleaner, read_policy
-from recsys.readers import FORMATS, FormatError, Passed, Reader, Record, Step, read
+from recsys.readers import FORMATS, Reader, Record
 from streams.bulk import open_bulk
+from streams.cli.cleaning import cleaned, cleaned_lines, cleaner_of
 from streams.cli.failure import Failure
+from streams.cli.options import as_json
 from streams.cli.producing import judge, refusals_told
 from streams.cli.progress import Progress
-from streams.lag import read_spans, read_total_behind
+from streams.cli.reading import given, no_events, opened, passed
+from streams.lag import falling, read_spans, read_total_behind
 from streams.live import live_keys
 from streams.roles import PRODUCER, demand
 from streams.settings import Settings, read_settings
@@ -31,7 +33,6 @@ FLUSH_S = 0.1
 """No event waits longer than this for others to be sent with."""
 AHEAD_S = 0.01
 """A paced replay sleeps when it is this far ahead: shorter sleeps cost more than they are worth."""
-SHOW_EVERY = 5_000
 POLL_S = 0.2
 HINT_S = 5.0
 """Without any progress for this long, `--wait` asks whether a worker runs."""
@@ -56,21 +57,21 @@ class Result(Struct, frozen=True):
 @click.option("--limit", type=click.IntRange(0), help="Events at most.")
 @click.option("--clean", type=click.Path(path_type=Path), help="Put events right by this policy, a TOML file.")
 @click.option("--wait", is_flag=True, help="Return when every event has been processed.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@as_json
 def replay(
     *, file: Path, format_name: str, rate: float | None, limit: int | None, clean: Path | None, wait: bool, as_json: bool
 ) -> None:
     """Produce the events of FILE (- is stdin), plain or gzip, to the `events` topic.
 
-    Bad events are passed over and told; where they are more than half of the file, it ends with 1.
+    Bad events are passed over and told; where they are more than half of the file, or nothing in it is an event,
+    it ends with 1.
 
     A file that is replayed twice counts twice, unless its events carry ids. What a policy can do stands in
     recsys/preprocessing.py; what it fills is named in the event's field `filled`.
     """
     if rate is not None and not math.isfinite(rate):
         raise click.BadParameter("a number of events a second is wanted", param_hint="--rate")
-    if str(file) == "-":
-        file = Path("/dev/stdin")
+    file = given(file)
     settings = read_settings()
     cleaner = cleaner_of(clean, file, format_name) if clean is not None else None
     step = cleaner.clean if cleaner else None
@@ -89,61 +90,15 @@ def replay(
     judge(produced, reader.bad, "events", cleaner.rejected.total() if cleaner else 0)
 
 
-def cleaner_of(policy: Path, file: Path, format_name: str) -> Cleaner:
-    """What puts the events of a file right by a policy."""
-    try:
-        cleaner = Cleaner(read_policy(policy.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise Failure(f"{policy} cannot be read: {error.strerror or error}") from None
-    except (BadPolicy, UnicodeDecodeError) as error:
-        raise Failure(f"{policy}: {error}") from None
-    if cleaner.looks_ahead:
-        look_through(cleaner, file, format_name)
-    return cleaner
-
-
-def look_through(cleaner: Cleaner, file: Path, format_name: str) -> None:
-    """Shows a cleaner the whole file, before it is read once more."""
-    if not file.is_file():
-        raise Failure(f"interpolation reads the file twice, and {file} can be read once: write it to a file first")
-    try:
-        with opened(file, format_name) as reader, Progress("looking through", "events") as progress:
-            for n, judged in enumerate(reader.judged(), 1):
-                cleaner.look(judged)
-                if n % SHOW_EVERY == 0:
-                    progress.show(reader.progress, n)
-    except FormatError as error:
-        raise Failure(str(error)) from None
-
-
-def cleaned_lines(cleaner: Cleaner) -> list[str]:
-    """What was put right, a line each."""
-    return [
-        f"{count:,} × {name} {what.replace('_', ' ')}"
-        for what, by_field in cleaned(cleaner).items()
-        for name, count in by_field.items()
-    ]
-
-
-def cleaned(cleaner: Cleaner) -> dict[str, dict[str, int]]:
-    """What was put right, by field; of events that a limit cut off, too, if they were read."""
-    return {"filled": dict(cleaner.filled), "left_out": dict(cleaner.left_out), "rejected": dict(cleaner.rejected)}
-
-
-def opened(file: Path, format_name: str, step: Step | None = None) -> Reader:
-    try:
-        return read(file, format_name, step=step)
-    except OSError as error:
-        raise Failure(f"{file} cannot be read: {error.strerror or error}") from None
-
-
 def produce(settings: Settings, reader: Reader, rate: float | None, limit: int | None) -> tuple[int, float]:
-    """Produces the reader's events; how many, and in how many seconds.
+    """Produces the reader's events; how many, and in how many seconds. Raises `Failure` where it has none.
 
     The first event is read before anything is done to Kafka, so a file of another format leaves no traces.
     """
     with Progress("producing", "events") as progress:
         first = list(itertools.islice(reader, 1))
+        if not first:
+            raise no_events(reader)
         demand(settings, PRODUCER)
         create_missing(settings, {EVENTS})
         records = itertools.islice(itertools.chain(first, reader), limit)
@@ -208,26 +163,20 @@ def wait_until_processed(settings: Settings, redis: Client) -> float:
 
 
 def _wait_until_published(settings: Settings, redis: Client, progress: Progress) -> None:
-    prefix = settings.key_prefix
     spans = read_spans(settings.brokers, settings.topic(EVENTS))
-    at_first = left = read_total_behind(redis, prefix, spans)
-    moved = time.monotonic()
+    at_first = 0
     hinted = False
-    while left:
+    for left, idle_s in falling(lambda: read_total_behind(redis, settings.key_prefix, spans), POLL_S):
+        at_first = at_first or left
         progress.show(1 - left / at_first, at_first - left)
-        time.sleep(POLL_S)
-        now_left = read_total_behind(redis, prefix, spans)
-        if now_left < left:
-            moved = time.monotonic()
-        elif not hinted and time.monotonic() - moved > HINT_S:
+        if idle_s > HINT_S and not hinted:
             hinted = True
             click.echo("nothing is being processed: does a worker run (freshet worker)?", err=True)
-        elif time.monotonic() - moved > STALLED_S:
+        if idle_s > STALLED_S:
             raise Failure(
                 f"nothing was processed for {STALLED_S:.0f} s, {left:,} of {at_first:,} events are left: "
                 "look whether a worker runs (freshet worker) and what it says"
             )
-        left = now_left
 
 
 def summary(result: Result, reader: Reader, topic: str) -> dict[str, Any]:
@@ -241,11 +190,6 @@ def summary(result: Result, reader: Reader, topic: str) -> dict[str, Any]:
         "left_out": passed(reader.left_out),
         "bad": passed(reader.bad),
     }
-
-
-def passed(lines: Passed) -> dict[str, Any]:
-    examples = [{"line": each.line, "reason": each.reason, "text": each.text} for each in lines.examples]
-    return {"lines": lines.total, "reasons": lines.reasons, "examples": examples}
 
 
 def report(result: Result, reader: Reader) -> list[str]:

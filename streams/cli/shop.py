@@ -15,9 +15,9 @@ from recsys.ledger import tables
 from recsys.ledger.moves import LAST_DAYS
 from recsys.ledger.tables import Table, text
 from streams.bookkeeping import Bookkeeping, bookkeeping
-from streams.cli.failure import Failure
-from streams.cli.lookup import printable
-from streams.cli.terminal import Terminal
+from streams.cli.failure import Failure, writes
+from streams.cli.options import as_json
+from streams.cli.terminal import Terminal, printable
 from streams.looking import NothingToSee
 from streams.settings import read_settings
 
@@ -27,7 +27,6 @@ SHOWN = 40
 BY_TIME = ("months", "days", "hours", "minutes", "moves", "active customers")
 """Tables of which these are the last ones."""
 
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 as_csv = click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
@@ -156,11 +155,10 @@ def write(out: Path, found: list[Table]) -> None:
     from recsys.ledger.page import page
 
     try:
-        out.write_text(page(found), encoding="utf-8")
+        with writes(out):
+            out.write_text(page(found), encoding="utf-8")
     except ModuleNotFoundError as error:
         raise Failure(str(error)) from None
-    except OSError as error:
-        raise Failure(f"{out} cannot be written: {error.strerror or error}: look at its folder, or name another") from None
     click.echo(f"wrote {out}", err=True)
 
 

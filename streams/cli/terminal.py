@@ -12,6 +12,9 @@ PLAIN_COLUMNS = 200
 LONGEST_WORD = 32
 """Columns of a word that is not broken; ids have up to 128 characters, and strangers choose them."""
 
+SHORT_HEAD = 8
+"""Columns of a heading that is not broken between words."""
+
 
 class Terminal(Console):
     """Where tables go; texts of strangers are no markup, if `markup` is not asked for."""
@@ -32,7 +35,7 @@ class Terminal(Console):
         if not texts:
             return
         words = [
-            max(_longest_word(head), *map(_length if column.justify == "right" else _longest_word, cells), 0)
+            max(_whole_head(head), *map(_length if column.justify == "right" else _longest_word, cells), 0)
             for column, (head, *cells) in zip(table.columns, texts, strict=True)
         ]  # of a number "14.3 %" is one word
         between, around = 3, 1
@@ -52,6 +55,15 @@ class Terminal(Console):
             self.width = usual
 
 
+def printable(text: str) -> str:
+    """An id as a terminal may have it: events come from strangers.
+
+    >>> printable("a\x1b[31m")
+    'a\\\\x1b[31m'
+    """
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 def widths(words: Sequence[int], lines: Sequence[int], room: int) -> list[int]:
     """How wide each column is: its longest word at least; what room is left those get first that need the least to have their
     longest line whole.
@@ -65,6 +77,11 @@ def widths(words: Sequence[int], lines: Sequence[int], room: int) -> list[int]:
         found[at] += more
         left -= more
     return found
+
+
+def _whole_head(head: str) -> int:
+    length = _length(head)
+    return length if length <= SHORT_HEAD else _longest_word(head)
 
 
 def _length(text: str) -> int:

@@ -14,6 +14,7 @@ from recsys.readers import USERS as FORMATS
 from recsys.readers.movielens import users_file
 from recsys.readers.source import Source
 from streams.cli.describing import Described, Told, Unknown, key_given, lines_told, opened, produce, report, summary
+from streams.cli.options import as_json
 from streams.cli.producing import judge, refusals_told
 from streams.roles import REGISTRY
 from streams.settings import read_settings
@@ -33,7 +34,7 @@ class Head(Struct):
     "--format", "format_name", type=click.Choice(list(FORMATS)), default="jsonl", show_default=True, help="Format of the file."
 )
 @click.option("--limit", type=click.IntRange(0), help="Users at most.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@as_json
 def users(*, file: Path, format_name: str, limit: int | None, as_json: bool) -> None:
     """Produce the users of FILE (- is stdin), plain or gzip, to the `users` topic.
 

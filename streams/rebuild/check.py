@@ -14,7 +14,8 @@ from streams.cli.progress import Progress
 from streams.differences import Comparison, compare
 from streams.lag import read_spans
 from streams.rebuild.building import Building
-from streams.recount import Recount, read_topic
+from streams.records import read_topic
+from streams.recount import Recount
 from streams.settings import Settings
 
 SHOW_EVERY = 1000

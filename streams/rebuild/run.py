@@ -11,9 +11,9 @@ from msgspec.structs import replace
 from redis import Redis
 
 from recsys.connection import is_cluster
+from recsys.damage import DamagedState
 from recsys.engine import LostPartition
 from recsys.generations import StateReplaced, aside, live_name, named
-from recsys.item_shards import DamagedState
 from recsys.keys import Keys
 from recsys.layout import FORMAT, OTHER_SIGNER, Layout, LayoutChanged
 from streams.app import group_id

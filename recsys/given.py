@@ -1,4 +1,4 @@
-"""Merging: what a batch gives to items, and what of it their rows and sales still lack. Pure."""
+"""Given: what a batch gives to items, and what of it their rows, sales and visitors still lack. Pure."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -7,41 +7,17 @@ import numpy as np
 
 from recsys import growth, marks, rows, visitors
 from recsys.compiled import I32, I64, U64, Bools, compiled_maker
+from recsys.damage import DamagedState, damaged, missing_row
 from recsys.deltas import Deltas
 from recsys.index import NOWHERE, index, places
-from recsys.keys import VIEWED, Keys
+from recsys.keys import VIEWED
 from recsys.marks import ItemMark
 from recsys.returning import basket_fold, sales
 from recsys.returning.sales import BOUGHT_FIRST, Sales
 from recsys.rows import Rows
 from recsys.rules import Rules
+from recsys.sharding import ITEM_SHARDS, shards_of
 from recsys.visitors import Visits
-
-ITEM_SHARDS = 32
-"""How many shards the items are spread over; part of the state, so a change needs a rebuild."""
-
-
-class DamagedState(RuntimeError):
-    """Something that must be in Redis is not there: keys were evicted or lost."""
-
-
-def damaged(what: str) -> DamagedState:
-    """The error for what is missing, with the way out."""
-    return DamagedState(
-        f"{what}: did Redis evict or lose keys? Set maxmemory-policy noeviction, and build the state anew from the topic: "
-        "freshet rebuild (on a cluster: another FRESHET_KEY_PREFIX)"
-    )
-
-
-def fallen_back(shard: int, giving: "Giving", has: int) -> DamagedState:
-    return damaged(
-        f"item shard {shard} has the events of partition {giving.partition} up to offset {has} only, but was given them up to "
-        f"{giving.given[shard]}"
-    )
-
-
-def missing_row(item: int) -> DamagedState:
-    return damaged(f"the row of item {item:016x} is missing")
 
 
 class Giving(NamedTuple):
@@ -70,7 +46,7 @@ class Given(NamedTuple):
     """Of items that may be new."""
 
 
-class Counted(NamedTuple):
+class Reached(NamedTuple):
     """The last offsets that item shards have of some partitions."""
 
     partitions: list[int]
@@ -89,7 +65,14 @@ def given_after(deltas: Sequence[Deltas | basket_fold.Deltas], giving: Giving) -
     return given
 
 
-def counted_by_shard(item_marks: Mapping[int, ItemMark], givings: Sequence[Giving]) -> Counted:
+def fallen_back(shard: int, giving: Giving, has: int) -> DamagedState:
+    return damaged(
+        f"item shard {shard} has the events of partition {giving.partition} up to offset {has} only, but was given them up to "
+        f"{giving.given[shard]}"
+    )
+
+
+def reached_by_shard(item_marks: Mapping[int, ItemMark], givings: Sequence[Giving]) -> Reached:
     """What the shards with these marks have. Raises `DamagedState` where one lacks what it was given before."""
     partitions = sorted(giving.partition for giving in givings)
     offsets = np.full((ITEM_SHARDS, len(partitions)), marks.START)
@@ -99,14 +82,14 @@ def counted_by_shard(item_marks: Mapping[int, ItemMark], givings: Sequence[Givin
             has = mark.offsets.get(giving.partition, marks.START)
             if giving.given and has < giving.given[shard]:
                 raise fallen_back(shard, giving, has)
-    return Counted(partitions, offsets)
+    return Reached(partitions, offsets)
 
 
-def lacking(deltas: Deltas | basket_fold.Deltas | Visits, items: U64, counted: Counted) -> tuple[I64, Bools]:
+def lacking(deltas: Deltas | basket_fold.Deltas | Visits, items: U64, reached: Reached) -> tuple[I64, Bools]:
     """For each delta the place of its item among `items` (sorted hashes), and whether it is there and its shard lacks it."""
     at = places(index(items), deltas.item)
-    has = counted.offsets[shards_of(items)]
-    return at, _fresh(at, deltas.partition, deltas.offset, np.array(counted.partitions), has)
+    has = reached.offsets[shards_of(items)]
+    return at, _fresh(at, deltas.partition, deltas.offset, np.array(reached.partitions), has)
 
 
 @compiled_maker
@@ -122,14 +105,14 @@ def _fresh(at: I64, partition: I32, offset: I64, partitions: I64, has: I64) -> B
 
 
 def merged_rows(
-    given: Given, table: str, items: U64, packed: Sequence[bytes | None], counted: Counted, rules: Rules
+    given: Given, table: str, items: U64, packed: Sequence[bytes | None], reached: Reached, rules: Rules
 ) -> tuple[Rows, Bools]:
     """The rows of `items` in a table with what they lack, and for each whether it lacked anything.
 
     Only viewed rows are told from those that were lost: every item has one, and it names the item for the other tables.
     """
     deltas = given.deltas[table]
-    at, fresh = lacking(deltas, items, counted)
+    at, fresh = lacking(deltas, items, reached)
     if not fresh.all():
         deltas, at = Deltas._make(column[fresh] for column in deltas), at[fresh]
     loaded = rows.load(items, packed, int(np.bincount(at).max(initial=0)), rules)
@@ -141,13 +124,13 @@ def merged_rows(
     return loaded, changed
 
 
-def merged_sales(given: Given, items: U64, packed: Sequence[bytes | None], counted: Counted) -> tuple[Sales, Bools]:
+def merged_sales(given: Given, items: U64, packed: Sequence[bytes | None], reached: Reached) -> tuple[Sales, Bools]:
     """The sales of `items` with what they lack, and for each whether they lacked anything.
 
     Raises `DamagedState` for sales that are not stored although the item was bought before.
     """
     told = given.told
-    at, fresh = lacking(told, items, counted)
+    at, fresh = lacking(told, items, reached)
     if not fresh.all():
         told, at = basket_fold.Deltas._make(column[fresh] for column in told), at[fresh]
     sold = sales.unpack(packed)
@@ -162,37 +145,12 @@ def merged_sales(given: Given, items: U64, packed: Sequence[bytes | None], count
 
 
 def merged_visitors(
-    given: Given, items: U64, packed: Sequence[bytes | None], counted: Counted, rules: Rules
+    given: Given, items: U64, packed: Sequence[bytes | None], reached: Reached, rules: Rules
 ) -> list[bytes | None]:
     """The visitors of `items` with those that they lack, as they are stored; None where they lacked none."""
-    at, fresh = lacking(given.visits, items, counted)
+    at, fresh = lacking(given.visits, items, reached)
     found = Visits._make(column[fresh] for column in given.visits)
     return visitors.merge(packed, found, at[fresh], given.users, rules.visitors)
-
-
-def shards_of(items: U64) -> I64:
-    """The shard of each item."""
-    shards: I64 = (items % np.uint64(ITEM_SHARDS)).astype(np.int64)
-    return shards
-
-
-def row_key(keys: Keys, item: int, table: str = VIEWED) -> str:
-    """Where the row of an item (its hash) in a table is kept: in the shard that its hash names.
-
-    >>> row_key(Keys("freshet:"), 33)
-    'freshet:{i1}:row:0000000000000021'
-    """
-    return keys.row(item % ITEM_SHARDS, item, table)
-
-
-def places_by_shard(items: U64) -> dict[int, I64]:
-    """For each shard that holds some of the items, their places.
-
-    >>> places_by_shard(np.array([1, 2, 33], np.uint64))
-    {1: array([0, 2]), 2: array([1])}
-    """
-    shard_of = shards_of(items)
-    return {shard: np.flatnonzero(shard_of == shard) for shard in np.unique(shard_of).tolist()}
 
 
 def name(loaded: Rows, ids: Mapping[int, str]) -> None:
