@@ -1,27 +1,32 @@
-"""A catalogue through the topic into one worker: its rate, the worker's memory, a restart, and how long a sweep takes.
+"""A catalogue through the topic into one worker: its rate, the worker's memory, a restart, and how long a deletion takes.
 
 `python -m benchmarks.items --items 1000000 --messages 200000` prints a table. It starts its own Kafka and Redis.
+
+Then items are deleted, one after the other: from before a record is sent it is measured until none of the recommendations and
+lists names its item, in Redis.
 """
 
 import argparse
 import json
 import random
 import re
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import psutil
+from kafka import KafkaProducer
 from redis import Redis
 from rich.console import Console
 from rich.table import Table
 
 from recsys.keys import Keys
-from recsys.recommendation import Reason, Recommendation, RecommendedItem, encode
+from recsys.recommendation import Neighbour, Neighbours, Reason, Recommendation, RecommendedItem, encode
 from streams.demo.worker import Worker
 from streams.lag import read_spans
 from streams.local import LocalSystem
@@ -34,6 +39,8 @@ WORDS = 5000
 SHOWN = 20
 """Items in a recommendation."""
 TIME = "2026-01-01T00:00:00.000Z"
+PAUSE_S = 3.0
+"""Between two deletions: sweeps that are rare go at full speed."""
 READ = re.compile(r"the catalogue is read: (\d+) items in ([\d.]+) s")
 SWEPT = re.compile(r"items are hidden: of (\d+) published lists (\d+) were changed, in ([\d.]+) s")
 
@@ -42,9 +49,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Load a catalogue, and measure it.")
     parser.add_argument("--items", type=int, default=1_000_000, help="(default: %(default)s)")
     parser.add_argument("--messages", type=int, default=200_000, help="recommendations to sweep (default: %(default)s)")
+    parser.add_argument("--lists", type=int, default=0, help="neighbour lists to sweep (default: %(default)s)")
+    parser.add_argument("--one-in", type=int, default=100, help="of so many that name a deleted item (default: %(default)s)")
+    parser.add_argument("--deletions", type=int, default=10, help="(default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
-    table = Table(title=f"{arguments.items:,} items, {arguments.messages:,} recommendations")
+    published = f"{arguments.messages:,} recommendations and {arguments.lists:,} lists"
+    table = Table(title=f"{arguments.items:,} items, {published}, one in {arguments.one_in} with a deleted item")
     table.add_column("what")
     table.add_column("found", justify="right")
     with tempfile.TemporaryDirectory() as folder, LocalSystem(Path(folder) / "system", jvm=STEADY_JVM) as system:
@@ -59,8 +70,9 @@ def main() -> None:
         with Redis.from_url(settings.redis) as redis:
             for name in ("first start, with effects", "second start"):
                 measure_start(table, name, environ, settings, redis, arguments.items)
-            write_recommendations(settings, redis, arguments.messages, arguments.items, random.Random(arguments.seed))
-            measure_sweep(table, environ, redis)
+            rng = random.Random(arguments.seed)
+            naming = publish(Keys(settings.key_prefix), redis, arguments, rng)
+            measure_deletions(table, environ, settings, redis, naming)
     Console().print(table)
 
 
@@ -111,33 +123,60 @@ def is_noted(settings: Settings, redis: "Redis") -> bool:
     return all(int(redis.get(keys.catalogue_mark(n)) or -1) >= span.end - 1 for n, span in spans.items())  # type: ignore[arg-type]
 
 
-def write_recommendations(settings: Settings, redis: "Redis", messages: int, items: int, rng: random.Random) -> None:
-    keys, pipeline = Keys(settings.key_prefix), redis.pipeline(transaction=False)
-    for n in range(messages):
-        chosen = ["i0"] * (n % 100 == 0) + [f"i{rng.randrange(1, items)}" for _ in range(SHOWN)]
-        listed = [RecommendedItem(item, 0.5, [Reason("also_viewed", 0.7, "i1", 3), Reason("trending", 0.3)]) for item in chosen]
-        message = Recommendation(f"u{n}", f"0-{n:x}-1", TIME, TIME, "personal", listed)
-        pipeline.set(keys.recs(f"u{n}"), encode(message))
+def publish(keys: Keys, redis: "Redis", arguments: argparse.Namespace, rng: random.Random) -> dict[str, list[str]]:
+    """Writes recommendations and lists; the items that are to be deleted, each with the keys that name it."""
+    deleted = [f"i{n}" for n in range(arguments.deletions)]
+    naming: dict[str, list[str]] = {item: [] for item in deleted}
+    pipeline = redis.pipeline(transaction=False)
+    for n in range(arguments.messages + arguments.lists):
+        chosen = [f"i{rng.randrange(arguments.deletions, arguments.items)}" for _ in range(SHOWN)]
+        user = n - arguments.lists
+        key = keys.recs(f"u{user}") if user >= 0 else keys.similar(f"l{n}")
+        for item in deleted:
+            if rng.randrange(arguments.one_in) == 0:
+                chosen[rng.randrange(SHOWN)] = item
+        for item in set(chosen) & naming.keys():
+            naming[item].append(key)
+        message: Recommendation | Neighbours
+        if user >= 0:
+            reasons = [Reason("also_viewed", 0.7, f"i{arguments.items - 1}", 3), Reason("trending", 0.3)]
+            listed = [RecommendedItem(item, 0.5, reasons) for item in chosen]
+            message = Recommendation(f"u{user}", f"0-{user:x}-1", TIME, TIME, "personal", listed)
+        else:
+            message = Neighbours(TIME, [Neighbour(item, 0.5, 3) for item in chosen], f"l{n}", 1)
+        pipeline.set(key, encode(message))
         if n % 1000 == 999:
             pipeline.execute()
     pipeline.execute()
+    return naming
 
 
-def measure_sweep(table: Table, environ: Mapping[str, str], redis: "Redis") -> None:
-    """Deletes an item that one recommendation in a hundred has."""
-    with Worker(environ) as worker:
+def measure_deletions(
+    table: Table, environ: Mapping[str, str], settings: Settings, redis: "Redis", naming: Mapping[str, Sequence[str]]
+) -> None:
+    """Deletes one item after the other, when the worker has nothing else to do."""
+    took: list[float] = []
+    with Worker(environ) as worker, KafkaProducer(**settings.brokers.connection()) as producer:
         worker.wait_ready()
         wait_for(worker, READ)
-        file = Path(tempfile.mkdtemp()) / "deleted.jsonl"
-        file.write_text('{"item_id": "i0", "deleted": true}\n')
-        begun = time.monotonic()
-        produce(environ, file)
-        found = wait_for(worker, SWEPT)
-        looked, changed, seconds = int(found[1]), int(found[2]), float(found[3])
-        table.add_row("a sweep", f"{seconds:,.2f} s, {looked / seconds:,.0f} keys/s, {changed:,} changed")
-        table.add_row("from the command to the end of the first sweep", f"{time.monotonic() - begun:,.1f} s")
-        table.add_row("keys in Redis", f"{redis.dbsize():,}")
+        for item, keys in naming.items():
+            time.sleep(PAUSE_S)
+            begun = time.monotonic()
+            producer.send(settings.topic(ITEMS), key=item.encode(), value=None)
+            producer.flush()
+            for key in keys:
+                while f'{{"item_id":"{item}"'.encode() in (redis.get(key) or b""):  # type: ignore[operator]
+                    worker.check()
+                    time.sleep(0.002)
+            took.append(time.monotonic() - begun)
+        seconds = [float(found[3]) for line in worker.log if (found := SWEPT.search(line))]
+        looked = int(wait_for(worker, SWEPT)[1])
         worker.finish()
+    table.add_row("keys in Redis", f"{redis.dbsize():,}")
+    table.add_row("keys that name a deleted item", f"{statistics.mean(map(len, naming.values())):,.0f}")
+    table.add_row("a sweep", f"{statistics.median(seconds):,.2f} s, {looked / statistics.median(seconds):,.0f} keys/s")
+    found = f"median {statistics.median(took):,.2f} s, longest of {len(took)} {max(took):,.2f} s"
+    table.add_row("from the record to when nothing names it", found)
 
 
 def wait_for(worker: Worker, pattern: re.Pattern[str]) -> re.Match[str]:

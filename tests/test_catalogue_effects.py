@@ -189,7 +189,8 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Log:
 
 
 def recommendation(*items: str) -> bytes:
-    return json.dumps({"recommendation_id": "0-1-1", "items": [{"item_id": item} for item in items]}).encode()
+    message = {"recommendation_id": "0-1-1", "items": [{"item_id": item} for item in items]}
+    return json.dumps(message, separators=(",", ":")).encode()
 
 
 def items(store: MemoryStore, user: str = "u") -> list[str]:

@@ -8,10 +8,11 @@ from typing import Any, cast
 from recsys.cold import lists
 from recsys.cold.lists import ColdItem, ColdList, Learned
 from recsys.keys import Keys
+from recsys.recommendation import Neighbour, Neighbours, Reason, Recommendation, RecommendedItem, encode
 from recsys.store import Entry, MemoryStore, Replacement
 from streams.outbox import Outbox
 from streams.settings import Settings
-from streams.sweep import BATCH, Sweep, Swept
+from streams.sweep import BATCH, FEW, Sweep, Swept, names_any, naming, without
 
 KEYS = Keys("p:")
 SETTINGS = Settings(key_prefix="p:", topic_prefix="t-")
@@ -31,7 +32,8 @@ def recommendation(user: str, *items: str, number: str = "2-1f-19a") -> bytes:
     listed = [
         {"item_id": item, "score": 0.5, "reasons": [{"kind": "also_viewed", "item_id": "seen", "share": 1.0}]} for item in items
     ]
-    return json.dumps({"user_id": user, "recommendation_id": number, "items": listed, "of tomorrow": 7}).encode()
+    message = {"user_id": user, "recommendation_id": number, "items": listed, "of tomorrow": 7}
+    return json.dumps(message, separators=(",", ":")).encode()
 
 
 def neighbours(item: str | None, *items: str) -> bytes:
@@ -84,6 +86,32 @@ def test_messages_that_name_a_hidden_item_are_written_without_it_and_the_others_
         assert store.values[key] == before[key]
     assert json.loads(store.values[KEYS.recs("u1")])["of tomorrow"] == 7
     assert store.values[KEYS.similar("a")].endswith(b'"version":3}')
+
+
+def test_redis_finds_every_item_that_a_message_of_any_kind_lists_and_no_reason() -> None:
+    """What names no item by the text that Redis looks for is never read."""
+    reasons = [Reason("also_viewed", 1.0, "seen", 3)]
+    for item in ("a", 'a"b', "ä\\\n", "seen%."):
+        messages = [
+            encode(Recommendation("u", "0-1-1", "", "", "personal", [RecommendedItem(item, 0.5, reasons)])),
+            encode(Neighbours("", [Neighbour(item, 0.5, 1)], "of", 3)),
+            encode(Neighbours("", [Neighbour(item, 0.5, 1)])),
+            lists.encode(ColdList("cold_start", "cold-1", "", [ColdItem(item, 1.0, reasons)], version=3)),
+            lists.encode(ColdList("cold_start", "cold-1", "", [], [Learned(item, 7, 1)], version=3)),
+        ]
+        for message in messages:
+            assert names_any(message, {item})
+            assert naming(item) in message
+            assert naming(item) in without(message, {"another"}), "also of what a sweep has written anew"
+            assert naming("seen") not in message
+
+
+def test_items_are_taken_out_whether_redis_looks_for_them_or_they_are_too_many() -> None:
+    for many in (1, FEW, FEW + 1):
+        gone = [f"gone{n}" for n in range(many)]
+        store = published(*((KEYS.recs(item), recommendation(item, item, "a")) for item in gone))
+        found, _ = swept(store, *gone)
+        assert found.changed == many
 
 
 def test_a_reason_may_name_a_hidden_item() -> None:
