@@ -31,8 +31,6 @@ class Lines(NamedTuple):
     f200: F64
     time: I64
     basket: I32
-    met: I32
-    """The place of the item's last purchase among all that they hold: of one basket the order stays."""
     where: Index
 
 
@@ -66,13 +64,13 @@ def merged(several: Purchases, start: I64) -> Purchases:
 def _room_for(items: int) -> Lines:
     return Lines(
         np.zeros(items, np.uint64), np.zeros(items, np.int64), np.zeros(items), np.zeros(items), np.zeros(items),
-        np.zeros(items, np.int64), np.zeros(items, np.int32), np.zeros(items, np.int32), index.with_room(items),
+        np.zeros(items, np.int64), np.zeros(items, np.int32), index.with_room(items),
     )  # fmt: skip
 
 
 def _strongest(lines: Lines, filled: int) -> I64:
-    """The places of the `HELD` items that are held, in the order of their last purchases; see `purchases.count_line`."""
-    order = np.lexsort((lines.met[:filled], lines.basket[:filled]))
+    """The places of the `HELD` items that stay, see `purchases.count_line`, in the order of their last baskets."""
+    order = np.argsort(lines.basket[:filled], kind="stable")
     if filled > HELD:
         time = lines.time[:filled]
         worth = lines.f60[:filled] * 2.0 ** ((time - time.max()) / HALF_LIFE_60_MS)
@@ -86,7 +84,7 @@ def _strongest(lines: Lines, filled: int) -> I64:
 def _gather(several: Purchases, begin: int, end: int, newest: I64, number: I32, lines: Lines) -> int:
     """Fills `lines` with what these users hold; returns how many items they are. `newest` is the running maximum of `time`,
     `number` is scratch."""
-    filled = met = 0
+    filled = 0
     index.clear(lines.where)
     for u in range(begin, end):
         _number(several, begin, end, u, newest, number)
@@ -97,13 +95,12 @@ def _gather(several: Purchases, begin: int, end: int, newest: I64, number: I32, 
                 lines.item[filled], lines.k[filled], lines.basket[filled], lines.time[filled] = several.item[u, h], 0, 0, 0
                 lines.fb[filled] = lines.f60[filled] = lines.f200[filled] = 0.0
                 filled += 1
-            _add(lines, lines.where.place[at], several, u, h, number[u, h], met)
-            met += 1
+            _add(lines, lines.where.place[at], several, u, h, number[u, h])
     return filled
 
 
 @compiled
-def _add(lines: Lines, i: int, several: Purchases, u: int, h: int, basket: int, met: int) -> None:
+def _add(lines: Lines, i: int, several: Purchases, u: int, h: int, basket: int) -> None:
     """Adds what a user holds of an item, bought last in this `basket`, to what the others do."""
     before, last = lines.basket[i], max(lines.basket[i], basket)
     was, time, now = lines.time[i], several.time[u, h], max(lines.time[i], several.time[u, h])
@@ -112,8 +109,6 @@ def _add(lines: Lines, i: int, several: Purchases, u: int, h: int, basket: int, 
     lines.f60[i] = lines.f60[i] * fade(was, now, HALF_LIFE_60_MS) + several.f60[u, h] * fade(time, now, HALF_LIFE_60_MS)
     lines.f200[i] = lines.f200[i] * fade(was, now, HALF_LIFE_200_MS) + several.f200[u, h] * fade(time, now, HALF_LIFE_200_MS)
     lines.time[i], lines.basket[i] = now, last
-    if basket >= before:
-        lines.met[i] = met
 
 
 @compiled
