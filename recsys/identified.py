@@ -19,24 +19,24 @@ Fresh = Sequence[tuple[int, Arrival]]
 
 
 class Visitor(NamedTuple):
-    """Copies of one user's history and purchases, and what is still to be counted into them."""
+    """What one user did and bought, in a place of these."""
 
     history: Histories
     bought: Purchases
-    uncounted: list[tuple[int, Arrival]]
+    at: int
 
-    def catch_up(self, user: str, rules: Rules) -> None:
-        """Counts, as `recsys.user_shards.fold_batch` does, what is not counted yet; what it tells of items it tells there."""
-        batch = columns(self.uncounted, [user])
-        changed = fold(self.history, batch, rules).changed
-        lines, nowhere = basket_fold.lines(batch, changed), repurchase.empty(1)
-        basket_fold.count(self.bought, nowhere, np.zeros(1, np.int32), lines, float(rules.session_gap_ms))
-        self.uncounted.clear()
+    def after(self, uncounted: Fresh, user: str, rules: Rules) -> "Visitor":
+        """The same after arrivals, a copy; what they tell of items is told where they are counted."""
+        history, bought = Histories._make(one_of(self.history, self.at)), Purchases._make(one_of(self.bought, self.at))
+        batch = columns(uncounted, [user])
+        lines, nowhere = basket_fold.lines(batch, fold(history, batch, rules).changed), repurchase.empty(1)
+        basket_fold.count(bought, nowhere, np.zeros(1, np.int32), lines, float(rules.session_gap_ms))
+        return Visitor(history, bought, 0)
 
     def deeds(self) -> Deeds:
-        if not self.history.length[0]:
+        if not self.history.length[self.at]:
             return Deeds()
-        return Deeds(histories.pack(self.history, np.zeros(1, np.int64))[0], purchases.pack(self.bought, 0))
+        return Deeds(histories.pack(self.history, np.array([self.at]))[0], purchases.pack(self.bought, self.at))
 
 
 def as_of(
@@ -47,22 +47,20 @@ def as_of(
     `before` and `bought` are the histories and purchases before the batch, by `place` of the user.
     """
     asked = {arrival.event.user_id for _, arrival in fresh if isinstance(arrival.message, Identification)}
-    visitors = {
-        user: Visitor(Histories._make(one_of(before, place[user])), Purchases._make(one_of(bought, place[user])), [])
-        for user in asked
-    }
+    visitors = {user: Visitor(before, bought, place[user]) for user in asked}
+    uncounted: dict[str, list[tuple[int, Arrival]]] = {user: [] for user in asked}
     found = {}
     for partition, arrival in fresh:
         user = arrival.event.user_id
         if user not in asked:
             continue
-        visitor = visitors[user]
         if not isinstance(arrival.message, Identification):
-            visitor.uncounted.append((partition, arrival))
+            uncounted[user].append((partition, arrival))
             continue
-        if visitor.uncounted:
-            visitor.catch_up(user, rules)
-        found[partition, arrival.offset] = visitor.deeds()
+        if uncounted[user]:
+            visitors[user] = visitors[user].after(uncounted[user], user, rules)
+            uncounted[user] = []
+        found[partition, arrival.offset] = visitors[user].deeds()
     return found
 
 
