@@ -167,7 +167,7 @@ class Engine:
         }
         ends = {shard.chunk.partition: shard.chunk.end for shard in shards if shard.chunk.partition not in lost}
         new = new_interactions(folded, users.histories.length)
-        ranked = self._users.with_visitors(shards, settled, users, new)
+        ranked, before = self._users.with_visitors(shards, settled, users, folded.before, new)
         gone = [
             each
             for shard in shards
@@ -177,7 +177,7 @@ class Engine:
         for each in gone:
             if each.unrecommended:
                 newest.pop(each.user, None)
-        return Counted(ends, lost, newest, ranked, folded.before, new, customers, merged, touched, gone)
+        return Counted(ends, lost, newest, ranked, before, new, customers, merged, touched, gone)
 
     async def recommend(self, counted: Counted, now_ms: int) -> list[tuple[Newest, Recommendation]]:
         """What `answers` makes, as objects."""

@@ -11,7 +11,7 @@ from recsys.rules import Rules
 from recsys.sharding import ITEM_SHARDS
 from recsys.store import Store, Swap
 
-FORMAT = 4
+FORMAT = 5
 """The form of all stored values; a version that writes another one needs a rebuild."""
 
 

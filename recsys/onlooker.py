@@ -6,7 +6,7 @@ from typing import NamedTuple, TypeAlias
 import msgspec
 import numpy as np
 
-from recsys import histories, joined_histories, marks, popularity, users_alike
+from recsys import histories, joined_histories, joined_purchases, marks, popularity, users_alike
 from recsys.alike import NOTHING_ALIKE, alike_of
 from recsys.catalogue.catalogue import Catalogue
 from recsys.catalogue.shelf import EMPTY, Shelf, deleted, on_shelf, unavailable
@@ -204,7 +204,8 @@ class Onlooker:
             [mine, [self._keys.recs(user)], [self._keys.described(user)], *counted]
         )
         own = histories.unpack([history], self._rules.history)
-        with_visitors = joined_histories.with_visitors(own, {0: account.unpack(kept)}, np.zeros(1, np.int32))
+        accounts = {0: account.unpack(kept)}
+        with_visitors = joined_histories.with_visitors(own, accounts, np.zeros(1, np.int32))
         if not with_visitors.length[0]:
             raise Unknown(
                 f"user {user!r} is unknown under {self._keys.prefix!r}: no interaction of this user was counted lately "
@@ -213,8 +214,9 @@ class Onlooker:
         refuses = refuses_personal(by_shop)
         newest_ms = newest_time(with_visitors)
         if refuses:
-            with_visitors, bought = histories.unpack([None], self._rules.history), None
+            with_visitors, bought, accounts = histories.unpack([None], self._rules.history), None, {}
         of_user = Users(with_visitors, purchases.unpack([bought]))
+        joined_purchases.join(of_user.purchases, joined_purchases.of_visitors(accounts))
         before = Before(np.empty(0, np.int64), purchases.empty(0))
         published = msgspec.json.decode(stored, type=Recommendation) if stored else None
         current = [newest_event(of_user.histories, published)]

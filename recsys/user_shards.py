@@ -1,16 +1,17 @@
 """The user shards: of each partition what its users did and bought, with the mark that says up to where. Committed together."""
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from recsys import histories, joined_histories, marks
+from recsys import histories, identified, joined_histories, joined_purchases, marks
 from recsys.batch import Arrival, Batch
 from recsys.compiled import I32, I64, U64, Bools
 from recsys.customers.accounts import Settled, Stored, settle
 from recsys.customers.consent import Refusals
+from recsys.customers.joins import Deeds
 from recsys.deltas import Deltas
 from recsys.fold import FIRST_OTHER, FORGET, fold
 from recsys.given import Giving, given_after
@@ -28,7 +29,7 @@ from recsys.shards import Shards
 from recsys.store import NO_VALUE, Swap
 from recsys.visitors import Visits, visits
 
-NO_HISTORIES: Mapping[tuple[int, int], bytes] = MappingProxyType({})
+NO_DEEDS: Mapping[tuple[int, int], Deeds] = MappingProxyType({})
 
 
 class Chunk(NamedTuple):
@@ -160,15 +161,20 @@ class UserShards:
 
     def as_of(
         self, shards: Sequence[UserShard], users: Users, fresh: Sequence[tuple[int, Arrival]]
-    ) -> Mapping[tuple[int, int], bytes]:
-        """The histories of visitors where they are identified; to be asked before the batch is folded into `users`."""
+    ) -> Mapping[tuple[int, int], Deeds]:
+        """What visitors had done where they are identified; to be asked before the batch is folded into `users`."""
         if all(arrival.message is None for _, arrival in fresh):
-            return NO_HISTORIES
+            return NO_DEEDS
         place = {user: shard.first + n for shard in shards for n, user in enumerate(shard.users)}
-        return joined_histories.as_of(fresh, users.histories, place, self._rules)
+        return identified.as_of(fresh, users.histories, users.purchases, place, self._rules)
 
-    def with_visitors(self, shards: Sequence[UserShard], settled: Sequence[Settled | None], users: Users, new: I32) -> Users:
-        """The users as they are ranked: with what the visitors did who joined them. `new` is how much of it is, by user."""
+    def with_visitors(
+        self, shards: Sequence[UserShard], settled: Sequence[Settled | None], users: Users, before: Before, new: I32
+    ) -> tuple[Users, Before]:
+        """The users as they are ranked, and what they had bought before: with what the visitors did who joined them.
+
+        `new` is how many interactions are, by user. To be asked when `users` are packed: their purchases are changed in place.
+        """
         joined = {
             shard.first + n: account
             for shard, customers in zip(shards, settled, strict=True)
@@ -177,14 +183,17 @@ class UserShards:
             if (account := customers.accounts.get(user)) is not None and account.joins is not None
         }
         if not joined:
-            return users
-        return users._replace(histories=joined_histories.with_visitors(users.histories, joined, new))
+            return users, before
+        bought = joined_purchases.of_visitors(joined)
+        before = before_with_visitors(before, bought) if bought else before
+        joined_purchases.join(users.purchases, bought)
+        return users._replace(histories=joined_histories.with_visitors(users.histories, joined, new)), before
 
     def settle(
-        self, shard: UserShard, fresh: Sequence[tuple[int, Arrival]], folded: Folded, as_of: Mapping[tuple[int, int], bytes]
+        self, shard: UserShard, fresh: Sequence[tuple[int, Arrival]], folded: Folded, as_of: Mapping[tuple[int, int], Deeds]
     ) -> Settled | None:
         """Counts the shard's customers by the batch's arrivals that are not counted yet, each with its partition; None where no
-        accounts are kept. `as_of` are the histories of visitors where they are identified."""
+        accounts are kept. `as_of` is what visitors had done where they are identified."""
         if shard.customers is None:
             return None
         here = shard.chunk.partition
@@ -263,6 +272,18 @@ def fold_batch(shards: Sequence[UserShard], users: Users, batch: Batch, rules: R
     met = visits(batch, changed, rules.visitors, past, rules.history)
     again = set(zip(batch.partition[repeats].tolist(), batch.offset[repeats].tolist(), strict=True))
     return Folded(batch, changed, opened, deltas, told, met, tables, before, again)
+
+
+def before_with_visitors(before: Before, bought: Mapping[int, Sequence[bytes]]) -> Before:
+    """The same with what visitors bought, see `recsys.joined_purchases.of_visitors`."""
+    places = np.union1d(before.places, np.array([*bought], np.int64))
+    found = purchases.empty(len(places))
+    at = np.searchsorted(places, before.places)
+    columns: Iterable[tuple[Any, Any]] = zip(found, before.purchases, strict=True)
+    for column, own in columns:
+        column[at] = own
+    joined_purchases.join(found, {int(np.searchsorted(places, place)): theirs for place, theirs in bought.items()})
+    return Before(places, found)
 
 
 def mark_after(shard: UserShard, folded: Folded, place: int, refused: int) -> UserMark:

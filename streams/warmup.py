@@ -7,6 +7,7 @@ import asyncio
 
 import numpy as np
 
+from recsys import joined_purchases
 from recsys.batch import Arrival
 from recsys.catalogue.catalogue import Catalogue
 from recsys.catalogue.item import CatalogueItem
@@ -17,6 +18,7 @@ from recsys.events import Event, Kind, Line
 from recsys.hashing import hash_item
 from recsys.keys import VIEWED, Keys
 from recsys.known import Memory
+from recsys.returning import purchases
 from recsys.rules import Rules
 from recsys.store import Entry, MemoryStore
 
@@ -64,6 +66,7 @@ async def _count_and_rank(engine: Engine, store: MemoryStore, keys: Keys) -> Non
         await engine.customers(counted)
         await engine.similar(counted.changed[VIEWED].tolist())
         await engine.cold_lists(START_MS)
+        joined_purchases.join(counted.users.purchases, {0: [purchases.pack(counted.users.purchases, 0)]})
 
 
 if __name__ == "__main__":

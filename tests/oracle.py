@@ -97,6 +97,8 @@ class Joined(NamedTuple):
     events: list[Parsed]
     """All of the visitor's up to then that were counted."""
     history: list[Interaction]
+    bought: list["Bought"]
+    """What of it bought something, or took it back."""
 
 
 class Bought(NamedTuple):
@@ -345,7 +347,8 @@ def receive(result: Recount, record: Record, origin: tuple[int, int], last_lette
     theirs = list(result.of_users[f"anon:{visitor}"])
     if theirs:
         history = [replace(entry) for entry in result.histories[f"anon:{visitor}"]]
-        result.as_joined[name] = Joined(theirs, history)
+        bought = [each for each in result.bought if each.user == f"anon:{visitor}"]
+        result.as_joined[name] = Joined(theirs, history, bought)
         result.told.add(name)
 
 

@@ -1,12 +1,12 @@
 """What a store holds of purchases, held against the recount: baskets and held items, tables, sales."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import product
 
 import pytest
 import returning_oracle
-from oracle import Recount, home_partition
+from oracle import Bought, Recount, home_partition
 from returning_oracle import DAY, faded
 
 from recsys import marks
@@ -20,14 +20,19 @@ HALF_LIVES = {"n": ("times", 90), "nr": ("times", 14), "nq": ("times", 4), "m": 
 
 def recounted(truth: Recount, partition: int, gap_ms: float) -> returning_oracle.Recount:
     """The purchases of a partition's users; everybody and everything by its hash."""
+    return taken((event for event in truth.bought if event.partition == partition), gap_ms)
+
+
+def taken(bought: Iterable[Bought], gap_ms: float) -> returning_oracle.Recount:
+    """What these events come to."""
     found = returning_oracle.Recount(gap_ms)
-    for event in truth.bought:
-        if event.partition == partition and event.forget:
+    for event in bought:
+        if event.forget:
             found.customers.pop(hash_id(event.user), None)
-        elif event.partition == partition:
-            items = [hash_id(item) for item in event.items]
-            session = hash_id(event.session_id) if event.session_id else 0
-            found.take(returning_oracle.Bought(hash_id(event.user), items, event.time_ms, session, event.refund))
+            continue
+        items = [hash_id(item) for item in event.items]
+        session = hash_id(event.session_id) if event.session_id else 0
+        found.take(returning_oracle.Bought(hash_id(event.user), items, event.time_ms, session, event.refund))
     return found
 
 
@@ -39,7 +44,7 @@ def assert_purchases_are(
     recounts = [recounted(truth, partition, gap_ms) for partition in range(partitions)]
     for user in {event.user for event in truth.bought}:
         home = home_partition(user.removeprefix("anon:"), partitions)
-        _check_user(recounts[home].customers[hash_id(user)], values.get(keys.bought(home, user)), now)
+        assert_holds(recounts[home].customers[hash_id(user)], values.get(keys.bought(home, user)), now)
     for partition, found in enumerate(recounts):
         mark = marks.user_mark(values.get(keys.user_mark(partition)))
         assert mark.bought == sum(len(sold.times) for sold in found.sold.values())
@@ -51,7 +56,8 @@ def assert_purchases_are(
     _check_sales(recounts, values, now)
 
 
-def _check_user(customer: returning_oracle.Customer, value: bytes | None, now: int) -> None:
+def assert_holds(customer: returning_oracle.Customer, value: bytes | None, now: int) -> None:
+    """That packed purchases are those of a recounted customer."""
     bought = purchases.unpack([value])
     held = list(customer.held)
     assert bought.baskets[0] == customer.baskets

@@ -6,7 +6,7 @@ ever counted, not a number that is carried on.
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -44,6 +44,8 @@ class Holding:
 
     k: int = 0
     purchases: list[tuple[int, int]] = field(default_factory=list)
+    worth: list[tuple[int, float]] = field(default_factory=list)
+    """Of several customers `together`: for each the basket of the last purchase, and what the sum by baskets was then."""
 
     @property
     def times(self) -> list[int]:
@@ -51,9 +53,11 @@ class Holding:
 
     @property
     def basket(self) -> int:
-        return self.purchases[-1][0]
+        return max(basket for basket, _ in self.purchases)
 
     def fb(self, baskets: int) -> float:
+        if self.worth:
+            return sum(0.9 ** (baskets - basket) * worth for basket, worth in self.worth)
         return sum(0.9 ** (baskets - basket) for basket, _ in self.purchases)
 
 
@@ -132,6 +136,30 @@ class Recount:
         held.k += 1
         held.purchases.append((customer.baskets, time))
         customer.held[item] = held
+
+
+def together(everybody: Sequence[Customer]) -> Customer:
+    """What several customers hold, as one's: each purchase with the number that its user's last basket with the item has among
+    all baskets, and what the sum by baskets was worth there."""
+    timeline = [(p, number, made(who, number)) for p, who in enumerate(everybody) for number in range(1, who.baskets + 1)]
+    found: dict[int, Holding] = {}
+    for person, who in enumerate(everybody):
+        for item, held in who.held.items():
+            moment = made(who, held.basket)
+            place = sum(number <= held.basket if p == person else time <= moment for p, number, time in timeline)
+            total = found.setdefault(item, Holding())
+            total.k += held.k
+            total.purchases += [(place, time) for time in held.times]
+            total.worth.append((place, held.fb(held.basket)))
+    newest = max((max(held.times) for held in found.values()), default=0)
+    strongest = sorted(found, key=lambda item: (faded(found[item].times, newest, 60), item))[-HELD:]
+    in_order = sorted(strongest, key=lambda item: max(place for place, _ in found[item].purchases))
+    return Customer({item: found[item] for item in in_order}, len(timeline))
+
+
+def made(customer: Customer, basket: int) -> float:
+    """When a basket was made, as far as what is held tells."""
+    return max((max(held.times) for held in customer.held.values() if held.basket <= basket), default=-math.inf)
 
 
 class Rows(NamedTuple):

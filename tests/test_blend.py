@@ -192,6 +192,8 @@ WARM = """
 import pkgutil, importlib
 from numba.core.dispatcher import Dispatcher
 import recsys.ranking, recsys.returning
+from recsys import joined_purchases
+from recsys.returning import purchases
 from test_blend import RULES, Kind, Shop, event, others, weekly
 from streams.warmup import warm_up
 
@@ -211,6 +213,7 @@ warm_up(RULES)
 before = compiled()
 refund = event("c1", "milk", kind=Kind.REFUND, at_ms=36 * 86_400_000)
 Shop(RULES).take(*others(*[["cup", "pot"]] * 3), *weekly(4, 3), refund)
+joined_purchases.join(purchases.empty(2), {1: [b""]})
 after = compiled()
 print([name for name in after if after[name] != before[name]])
 """

@@ -18,6 +18,7 @@ from strategies import events as fields
 from test_laws import FEW, KEYS, RULES, Crash, FragileStore, assert_counts_are, count_all, cut, end_of, mark_of
 
 from recsys import histories, joined_histories
+from recsys.catalogue.catalogue import Catalogue
 from recsys.customers import account, message, rfm
 from recsys.customers import joins as joining
 from recsys.customers.account import Account
@@ -70,9 +71,11 @@ class Topic:
         return recount(self.log, PARTITIONS, history=RULES.history, window=RULES.window)
 
 
-async def run(topic: Topic, store: MemoryStore, rules: Rules = RULES) -> list[tuple[message.Customer, list[str]]]:
+async def run(
+    topic: Topic, store: MemoryStore, rules: Rules = RULES, catalogue: Catalogue | None = None
+) -> list[tuple[message.Customer, list[str]]]:
     """Counts all there is, and what comes of it; the messages on customers, and the items recommended to them then."""
-    engine = Engine(store, KEYS, rules)
+    engine = Engine(store, KEYS, rules, catalogue=catalogue)
     said = []
     while behind := topic.behind(store):
         for partition in behind:

@@ -153,6 +153,7 @@ def test_a_message_by_other_rules_is_left_to_what_it_came_of() -> None:
         b"[",
         joins.encode(Joined("v", "u1", NOW_MS, b"no account", b"")),
         joins.encode(Joined("v", "u1", 0, b"\x90", b"?")),
+        joins.encode(Joined("v", "u1", 0, b"\x90", b"", b"?")),
     ],
 )
 def test_what_has_a_genuine_seal_and_cannot_be_read_is_set_aside(value: bytes) -> None:

@@ -27,6 +27,8 @@ class Part(Struct, array_like=True, gc=False):
     """What of the visitor's account is told (`recsys.customers.merging.told`), packed."""
     history: bytes
     """What the visitor did last (`recsys.histories`); empty for nothing."""
+    purchases: bytes
+    """What the visitor bought and holds (`recsys.returning.purchases`); likewise."""
 
 
 class Joins(Struct, array_like=True, gc=False):

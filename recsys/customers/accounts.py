@@ -6,7 +6,7 @@ from typing import NamedTuple
 from recsys.batch import Arrival
 from recsys.customers import account, firsts, joins, rfm, trade
 from recsys.customers.account import Account
-from recsys.customers.joins import Forgotten, Identification, Letter, Parted
+from recsys.customers.joins import Deeds, Forgotten, Identification, Letter, Parted
 from recsys.customers.rfm import Standing
 from recsys.events import Kind
 from recsys.ledger.ledger import Ledger, Written
@@ -50,13 +50,13 @@ def settle(
     fresh: Sequence[Arrival],
     session_gap_ms: int,
     rates: Mapping[str, float],
-    as_of: Mapping[tuple[int, int], bytes],
+    as_of: Mapping[tuple[int, int], Deeds],
     refuse: Set[str] = frozenset(),
 ) -> Settled:
     """Counts a partition's events that are not counted yet and no repeats, but for those of users who refuse an account: they
     are in no figure either.
 
-    `as_of` are the histories of visitors where they are identified (`recsys.joined_histories.as_of`).
+    `as_of` is what visitors had done where they are identified (`recsys.identified.as_of`).
     """
     accounts = {user: account.unpack(value) for user, value in stored.accounts.items() if user not in refuse}
     before: dict[str, Standing | None] = {}

@@ -24,9 +24,19 @@ from recsys.customers.account import Account, Joins, Part
 from recsys.customers.days import day_of
 from recsys.customers.merging import merged, told
 from recsys.events import ANONYMOUS, Event, Kind
+from recsys.returning import purchases
 
 MOST_VISITORS = 20
 """Anonymous ids that may join one customer; with further ones nothing happens."""
+
+
+class Deeds(NamedTuple):
+    """What a visitor did up to an identification, packed; empty for nothing."""
+
+    history: bytes = b""
+    """The last interactions (`recsys.histories`)."""
+    purchases: bytes = b""
+    """What was bought and is held (`recsys.returning.purchases`)."""
 
 
 class Identification(Struct, frozen=True, tag_field="event_type", tag="identify"):
@@ -48,12 +58,13 @@ class Joined(Struct, frozen=True, tag_field="event_type", tag="joined"):
     event_time: int
     account: bytes
     history: bytes
+    purchases: bytes = b""
     form: str = ""
     """As of an `Identification`."""
 
     @property
     def part(self) -> Part:
-        return Part(self.account, self.history)
+        return Part(self.account, self.history, self.purchases)
 
 
 class Forgotten(Struct, frozen=True, tag_field="event_type", tag="forgotten"):
@@ -138,6 +149,7 @@ def decode(value: bytes, form: str = "") -> Message:
         if isinstance(message, Joined) and message.form == form:
             accounts.unpack(message.account)
             histories.unpack([message.history or None], 1)
+            purchases.unpack([message.purchases])
     except ValueError as error:
         raise BadMessage(f"no message of a worker, though it has the seal of one: {error}") from None
     return message
@@ -177,13 +189,13 @@ def ask(customer: Account, event: Event) -> Identification | None:
     return Identification(event.visitor, event.user_id, event.time_ms)
 
 
-def answer(visitor: Account, asked: Identification, history: bytes) -> Joined | None:
+def answer(visitor: Account, asked: Identification, deeds: Deeds) -> Joined | None:
     """Joins the visitor to the customer who asks, unless another one was first; None where there is nothing to tell, either.
 
-    Whether it was refused, `refuses` says beforehand. `history` is what the visitor did up to here.
+    Whether it was refused, `refuses` says beforehand. `deeds` is what the visitor did up to here.
 
     >>> visitor = Account(kinds={1: 1})
-    >>> answer(visitor, Identification("v", "u", 0), b"") is None, refuses(visitor, Identification("v", "other", 0))
+    >>> answer(visitor, Identification("v", "u", 0), Deeds()) is None, refuses(visitor, Identification("v", "other", 0))
     (False, True)
     """
     if refuses(visitor, asked):
@@ -192,7 +204,7 @@ def answer(visitor: Account, asked: Identification, history: bytes) -> Joined | 
     joins.customer = asked.user_id
     if not visitor.kinds:
         return None
-    return Joined(asked.anonymous_id, asked.user_id, asked.event_time, accounts.pack(told(visitor)), history)
+    return Joined(asked.anonymous_id, asked.user_id, asked.event_time, accounts.pack(told(visitor)), *deeds)
 
 
 def refuses(visitor: Account, asked: Identification) -> bool:
