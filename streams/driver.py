@@ -6,6 +6,7 @@ Everything else stays Faust's: groups, rebalancing, supervision. The driver stan
 """
 
 import asyncio
+import logging
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from functools import cached_property
@@ -16,7 +17,9 @@ import faust
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from faust.transport.drivers import aiokafka as stock
 from faust.types import TP, ConsumerMessage
+from mode.utils.futures import maybe_async
 
+from streams.kafka_connection import use_connections
 from streams.record_batches import use_batches
 
 FAUST_VERSION = "0.15.3"
@@ -30,6 +33,8 @@ FETCH_WAIT_MS = 20
 empty when it began: records of the others wait until it returns. Faust's 1.5 s would be the latency of a quiet shop."""
 LOOK_AGAIN_S = 0.005
 """How soon a fetch ends, where a partition waits for its chunks to be done."""
+
+log = logging.getLogger("freshet.worker")
 
 FindPositions = Callable[["ChunkConsumer", frozenset[TP]], Awaitable[Mapping[TP, int]]]
 """Says from which offset each assigned partition is to be read."""
@@ -51,15 +56,44 @@ class Records(NamedTuple):
         return int(self.records[-1].offset)
 
 
+class OnTheLoop:
+    """Takes the place of the thread in which Faust would run the consumer: the consumer runs on the event loop of all else."""
+
+    def __init__(self, service: stock.AIOKafkaConsumerThread) -> None:
+        self._service = service
+
+    def start(self) -> None:
+        self._serving = self._service.thread_loop.create_task(self._service._serve())
+        self._serving.add_done_callback(self._ended)
+
+    def _ended(self, serving: asyncio.Task[None]) -> None:
+        """What ended it while it ran, the service has told; that it trips when it is stopped without a broker is no news."""
+        if not serving.cancelled() and serving.exception() is not None:
+            log.debug("the consumer ended with %r", serving.exception())
+            self._service.set_shutdown()
+
+    def stop(self) -> None:
+        """Nothing is left to be stopped: the service has ended."""
+
+
 class ChunkConsumerThread(stock.AIOKafkaConsumerThread):  # type: ignore[misc]
-    """Runs the aiokafka consumer. Only this thread changes what is kept here, but for `seeks`, which others raise, too: what
-    was fetched with a lower number is stale."""
+    """Runs the aiokafka consumer: in Faust's words a thread, but here it has none (`OnTheLoop`).
+
+    What was fetched with a lower number of `seeks` is stale.
+    """
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._next: dict[TP, int] = {}
         self._ahead: dict[TP, int] = defaultdict(int)
         self.seeks: dict[TP, int] = defaultdict(int)
+
+    async def call_thread(self, fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Calls a method of the consumer: there is no other thread to hand it to."""
+        return await maybe_async(fun(*args, **kwargs))
+
+    async def _gather_remaining_tasks(self) -> None:
+        """Ends none of the loop's tasks: they are not the consumer's alone."""
 
     def _create_worker_consumer(self, transport: "ChunkTransport") -> AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
@@ -87,15 +121,12 @@ class ChunkConsumerThread(stock.AIOKafkaConsumerThread):  # type: ignore[misc]
             self._ahead[tp] = 0
             self.seeks[tp] += 1
 
-    def done(self, records: Records) -> None:
-        """Tells, from any thread, that a chunk is done, so that its partition may be fetched again."""
-        self.thread_loop.call_soon_threadsafe(self._done, records)
-
     def is_ahead(self, tp: TP) -> bool:
         """Whether a chunk of the partition was fetched and is not done."""
         return self._ahead[tp] > 0
 
-    def _done(self, records: Records) -> None:
+    def done(self, records: Records) -> None:
+        """Tells that a chunk is done, so that its partition may be fetched again."""
         if records.seek == self.seeks[records.tp]:
             self._ahead[records.tp] -= 1
 
@@ -104,7 +135,7 @@ class ChunkConsumerThread(stock.AIOKafkaConsumerThread):  # type: ignore[misc]
     ) -> dict[TP, list[Records]]:
         """One `Records` for each partition in place of its list of records.
 
-        Waits here, in the consumer's thread, for partitions to become free: to return without records costs both threads more.
+        Waits here for partitions to become free: to return without records would cost more.
         """
         until = monotonic() + timeout
         fetched: dict[Any, Any] = {}
@@ -156,7 +187,7 @@ class ChunkConsumer(stock.Consumer):  # type: ignore[misc]
         return Counter()
 
     def _new_consumer_thread(self) -> ChunkConsumerThread:
-        return ChunkConsumerThread(self, loop=self.loop, beacon=self.beacon)
+        return ChunkConsumerThread(self, loop=self.loop, thread_loop=self.loop, Worker=OnTheLoop, beacon=self.beacon)
 
     def _to_message(self, tp: TP, record: Records) -> ConsumerMessage:
         last = record.records[-1]
@@ -257,6 +288,7 @@ def use_chunks(
     What is committed to Kafka is what `published` says: by partition, the last offset that is out.
     """
     use_batches()
+    use_connections()
     transport = ChunkTransport(app.conf.broker_consumer, app, loop=app.loop)
     transport.find_positions = find_positions
     transport.settle = settle

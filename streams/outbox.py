@@ -10,6 +10,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 
 from streams.brokers import Brokers
 from streams.home import home_partition
+from streams.kafka_connection import use_connections
 
 Headers = Sequence[tuple[str, bytes]]
 
@@ -30,6 +31,7 @@ class Letter(NamedTuple):
 
 def new_producer(brokers: Brokers) -> AIOKafkaProducer:
     """An idempotent producer: a send that is tried again is not written twice."""
+    use_connections()
     return AIOKafkaProducer(
         **brokers.connection(),
         acks="all",

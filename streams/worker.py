@@ -144,8 +144,6 @@ async def run(
             log.info("stopping")
             for task in background:
                 task.cancel()
-            # What Faust's consumer thread trips over when it is stopped without a broker is no news.
-            threading.excepthook = lambda failed: log.debug("in a thread while stopping: %r", failed.exc_value)
             await within(STOP_APP_S, app.stop)
 
 

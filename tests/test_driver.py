@@ -21,7 +21,6 @@ class Stage:
         use_chunks(app, nowhere, at_once, {})
         self.came: list[int] = []
         self.consumer: ChunkConsumer = app.consumer
-        self.consumer._thread.thread_loop.close()
         self.consumer._thread = SimpleNamespace(assignment=set, seeks=defaultdict(int))
         self.consumer.callback = self._come
         self.consumer.getmany = self._fetch

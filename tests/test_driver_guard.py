@@ -8,6 +8,7 @@ from importlib.metadata import version
 from typing import Any
 
 import pytest
+from aiokafka.conn import AIOKafkaConnection
 from aiokafka.consumer.consumer import AIOKafkaConsumer
 from aiokafka.consumer.fetcher import Fetcher, PartitionRecords
 from aiokafka.record.default_records import _DefaultRecordBatchPy
@@ -15,6 +16,7 @@ from faust.app.base import App
 from faust.tables.recovery import Recovery
 from faust.transport.consumer import Consumer, ThreadDelegateConsumer
 from faust.transport.drivers import aiokafka as stock
+from mode.threads import QueueServiceThread, ServiceThread
 
 from streams.driver import FAUST_VERSION, ChunkConsumer, ChunkConsumerThread, ChunkTransport
 
@@ -36,6 +38,15 @@ STOOD_ON = {
     stock.AIOKafkaConsumerThread.assignment: "is safe to call from any thread",
     Recovery._resume_streams: "seeks with perform_seek before it resumes the flow, when there are no tables",
     AIOKafkaConsumer.seek: "is synchronous",
+    ServiceThread.start: "makes a Worker of the service, starts it, and waits until _serve says that it runs",
+    ServiceThread.stop: "stops the service, then its Worker",
+    ServiceThread._serve: "is all that runs in the thread: starts, waits until it is stopped, shuts down; tells what ended it",
+    ServiceThread._start_thread: "runs _serve, and sets shutdown where it raises",
+    ServiceThread._gather_remaining_tasks: "ends every task of the thread's loop",
+    QueueServiceThread.call_thread: "runs a function, or awaits it, in the thread, and returns what it returned",
+    AIOKafkaConnection.send: "raises KafkaConnectionError where the connection was closed",
+    AIOKafkaConnection._send_sasl_token: "raises KafkaConnectionError where the connection was closed",
+    AIOKafkaConnection.close: "leaves no _writer",
     Fetcher._proc_fetch_request: "makes the MemoryRecords of its module from the bytes of a partition",
     PartitionRecords._unpack_records: "iterates over the batches and over the records of each, and asks for their properties",
     _DefaultRecordBatchPy._maybe_uncompress: "leaves the records in _buffer from _pos on",
@@ -60,6 +71,15 @@ DIGESTS = {
     "AIOKafkaConsumerThread.assignment": "259720cd491412f0",
     "Recovery._resume_streams": "fbe0f747b84c0b27",
     "AIOKafkaConsumer.seek": "fec4e1829687b7a8",
+    "ServiceThread.start": "ecd8f1bcf3eadb5d",
+    "ServiceThread.stop": "22d5a8dad369a585",
+    "ServiceThread._serve": "584d278fb3680da7",
+    "ServiceThread._start_thread": "22434db1314bb4a9",
+    "ServiceThread._gather_remaining_tasks": "72a184791b6c5837",
+    "QueueServiceThread.call_thread": "d1304f73ca65376d",
+    "AIOKafkaConnection.send": "360d12e20e646dfb",
+    "AIOKafkaConnection._send_sasl_token": "1d7b49df9df275e9",
+    "AIOKafkaConnection.close": "7772fd3aee39df02",
     "Fetcher._proc_fetch_request": "ace04969424fc674",
     "PartitionRecords._unpack_records": "047f7fc3f005c220",
     "_DefaultRecordBatchPy._maybe_uncompress": "373cfd89b30da68e",
