@@ -45,6 +45,8 @@ YOUNG_OBJECTS = 100_000
 """After so many new objects the garbage collector looks for rings of them: a batch makes tens of thousands, and no ring."""
 SWITCH_S = 0.001
 """How long the thread that ranks may wait for the one that counts before it goes on (Python's own: 5 ms)."""
+SAY_S = 5.0
+"""After so long a worker says that it compiles: to load what was compiled takes less."""
 log = logging.getLogger("freshet.worker")
 
 
@@ -95,7 +97,7 @@ async def run(
         )  # fmt: skip
         stack.push_async_callback(within, STOP_CONSUMER_S, said.close)
         await said.load()
-        await asyncio.to_thread(warm_up, settings.rules)
+        await compile_hot(settings)
         gc.freeze()  # what is loaded by now stays: collections need not look at it
         gc.set_threshold(YOUNG_OBJECTS, 20, 20)
         sys.setswitchinterval(SWITCH_S)
@@ -144,7 +146,7 @@ async def run(
             log.info("stopping")
             for task in background:
                 task.cancel()
-            await within(STOP_APP_S, app.stop)
+            await within(STOP_APP_S, app.stop, "the consumer (its broker may not answer)")
 
 
 async def withdraw(producer: AIOKafkaProducer, publishing: Publishing) -> None:
@@ -154,19 +156,28 @@ async def withdraw(producer: AIOKafkaProducer, publishing: Publishing) -> None:
     await within(MOVE_BACK_S, publishing.marks.move_back)
 
 
-async def within(seconds: float, stop: Callable[[], Awaitable[object]]) -> bool:
+async def compile_hot(settings: Settings) -> None:
+    """Has the hot loops compiled or loaded, and says so where it takes long: after an installation."""
+    compiling = asyncio.ensure_future(asyncio.to_thread(warm_up, settings.rules))
+    _, unfinished = await asyncio.wait({compiling}, timeout=SAY_S)
+    if unfinished:
+        log.info("compiling (the first time a minute or two)")
+    await compiling
+
+
+async def within(seconds: float, stop: Callable[[], Awaitable[object]], what: str = "") -> bool:
     """Lets something end, but not for longer than `seconds`, and says whether it did; what goes wrong in it must not hide why
     the worker ends. What hangs is cancelled and left behind: a client may not heed even that."""
     ending = asyncio.ensure_future(stop())
     await asyncio.wait({ending}, timeout=seconds)
     if not ending.done():
         ending.cancel()
-        log.info("%s is left behind: it did not end within %.0f s", getattr(stop, "__qualname__", stop), seconds)
+        log.info("%s did not end within %.0f s and is left behind", what or getattr(stop, "__qualname__", stop), seconds)
         return False
     # A client that is closed again after it was broken off meets what was cancelled with it: nobody has cancelled us.
     error = asyncio.CancelledError() if ending.cancelled() else ending.exception()
     if error is not None:
-        log.info("%s while stopping: %s", type(error).__name__, error)
+        log.info("%s while stopping%s", type(error).__name__, f": {error}" if str(error) else "")
     return error is None
 
 

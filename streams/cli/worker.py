@@ -16,8 +16,8 @@ from streams.settings import Settings, read_settings
 
 
 @click.command()
-@click.option("--log-level", default="warning", show_default=True, help="How much to log to stderr.",
-              type=click.Choice(["debug", "info", "warning", "error"]))  # fmt: skip
+@click.option("--log-level", default="warning", show_default=True, type=click.Choice(["debug", "info", "warning", "error"]),
+              help="How much libraries log to stderr; Freshet itself logs from info on.")  # fmt: skip
 def worker(log_level: str) -> None:
     """Run one worker in the foreground; run more for more partitions.
 
@@ -50,6 +50,6 @@ async def _until_signalled(settings: Settings) -> NoReturn:
         code = 1
     sys.stdout.flush()
     sys.stderr.flush()
-    # A task may not heed that it is cancelled, and the consumer's thread may wait for a broker that is gone; nothing is left to
-    # be done in them.
+    # A task may not heed that it is cancelled, and the consumer may wait for a broker that is gone; nothing is left to be done
+    # in them.
     os._exit(code)
