@@ -1,7 +1,7 @@
 """Connections to Kafka as aiokafka has them, but for one thing: on uvloop, too, one that was cut is told as such.
 
 uvloop raises a `RuntimeError` where a connection that was cut is written to, until its reader has noticed, and asyncio's own
-loop does not. aiokafka awaits an `OSError` there: what it does not know ends its background tasks, and with them a consumer.
+loop does not. aiokafka expects an `OSError` there: what it does not know ends its background tasks, and with them a consumer.
 """
 
 from typing import Any
