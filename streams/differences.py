@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from recsys.customers.message import Visitor
 from recsys.events import ANONYMOUS
+from streams.joinings import Joinings
 from streams.recount import Pair, Recount
 from streams.refused import Refused
 
@@ -111,13 +112,13 @@ def customer_differences(
 
     Of who refuses to be analysed nothing must be told; of who once did, nothing from before: not more than there was.
     """
-    ever = refused.analyse | refused.once
+    ever, joinings = refused.analyse | refused.once, recount.joinings
     # Whether such a visitor joined depends on when the visitor's home heard that the customer refuses.
-    unsure = {visitor for visitor, customer in recount.identified.values() if customer in ever}
-    for (partition, offset), (visitor, customer) in sorted(recount.identifies.items() ^ recount.identified.items()):
+    unsure = {visitor for visitor, customer in joinings.identified.values() if customer in ever}
+    for (partition, offset), (visitor, customer) in sorted(joinings.identifies.items() ^ joinings.identified.items()):
         if customer not in ever:
             yield f"{customer}: the record at {partition}/{offset} and what the home of visitor {visitor} was told do not agree"
-    yield from letter_differences(recount, ever, unsure)
+    yield from letter_differences(joinings, ever, unsure)
     for user in sorted(recount.forgotten - recount.customers.keys()):
         if published.get(user) is not None:
             yield f"{user}: was forgotten, and the customer is told"
@@ -147,27 +148,27 @@ def customer_differences(
         paid = {(how, currency): amount for how in ("spent", "refunded") for currency, amount in getattr(told, how).items()}
         if paid != deeds.paid:
             yield f"{user}: the customer paid {in_words(paid)}, recounted {in_words(deeds.paid)}"
-        yield from join_differences(recount, user, told)
+        yield from join_differences(joinings, user, told)
 
 
-def letter_differences(recount: Recount, ever: Set[str], unsure: Set[str]) -> Iterator[str]:
+def letter_differences(joinings: Joinings, ever: Set[str], unsure: Set[str]) -> Iterator[str]:
     """Holds what homes were told of visitors who joined, or part, against what they were to be told."""
-    due = {place: customer for place, (customer, _) in recount.as_joined.items()}
-    for (partition, offset), customer in sorted(due.items() ^ recount.answered.items()):
+    due = {place: customer for place, (customer, _) in joinings.as_joined.items()}
+    for (partition, offset), customer in sorted(due.items() ^ joinings.answered.items()):
         if customer not in ever:
             yield f"{customer}: the message at {partition}/{offset} and what the customer's home was told do not agree"
-    for farewell in sorted(recount.farewells ^ recount.heard_farewells):
+    for farewell in sorted(joinings.farewells ^ joinings.heard_farewells):
         if farewell.customer not in ever and farewell.visitor not in unsure:
             (partition, offset), what, visitor, customer = farewell
             yield f"{customer}: {what} ({partition}/{offset}) and what was told of visitor {visitor} do not agree"
 
 
-def join_differences(recount: Recount, user: str, told: Told) -> Iterator[str]:
+def join_differences(joinings: Joinings, user: str, told: Told) -> Iterator[str]:
     """Holds who joined a customer, or whom a visitor joined, against a recount."""
-    visitors, joined = {visitor.anonymous_id for visitor in told.visitors}, set(recount.joined(user))
+    visitors, joined = {visitor.anonymous_id for visitor in told.visitors}, set(joinings.joined(user))
     if visitors != joined:
         yield f"{user}: the visitors {sorted(visitors)} joined, recounted {sorted(joined)}"
-    customer = recount.customer_of.get(user.removeprefix(ANONYMOUS)) if user.startswith(ANONYMOUS) else None
+    customer = joinings.customer_of.get(user.removeprefix(ANONYMOUS)) if user.startswith(ANONYMOUS) else None
     if told.joined != customer:
         yield f"{user}: the visitor joined {told.joined}, recounted {customer}"
 
@@ -196,7 +197,7 @@ def forgotten_differences(
     """A line for each who was forgotten and did nothing since, and to whom something is recommended, by what Redis has, or who
     is told as a customer, by the newest record on the topic."""
     for user in sorted(recount.forgotten - recount.last.keys()):
-        if recommended.get(user) is not None and not any(deeds.events for deeds in recount.joined(user).values()):
+        if recommended.get(user) is not None and not any(deeds.events for deeds in recount.joinings.joined(user).values()):
             yield f"{user}: was forgotten, and something is recommended"
     for user in sorted(recount.forgotten - recount.customers.keys()):
         if told.get(user) is not None:

@@ -9,6 +9,8 @@ from streams.brokers import Brokers
 
 POLL_MS = 200
 Headers = Sequence[tuple[str, bytes]]
+Place = tuple[int, int]
+"""Partition and offset."""
 
 
 class Record(NamedTuple):

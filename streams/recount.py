@@ -15,19 +15,12 @@ from recsys.events import ANONYMOUS, Event, InvalidEvent, Kind, decode
 from recsys.layout import form_of, layout_of
 from recsys.rules import Rules
 from streams.brokers import Brokers
+from streams.joinings import Deeds, Joinings, Message, Paid
 from streams.records import Record, read_topic
 from streams.seal import FORWARDED, JOINING, Origin, Seal
 from streams.worth import MOST, value_of
 
-MOST_VISITORS = 20
-"""Who join one customer."""
-DAY_MS = 86_400_000
-
 Pair = tuple[str, str]
-Place = tuple[int, int]
-"""Partition and offset."""
-Paid = dict[tuple[str, str], Decimal]
-"""What was `spent` and what `refunded`, by currency."""
 
 
 class Seen(NamedTuple):
@@ -48,25 +41,6 @@ class Last(NamedTuple):
     event_ids: list[str | None]
     timestamps: list[int]
     """Of the records, in ms."""
-
-
-class Deeds(NamedTuple):
-    """What one did, as far as it is counted again."""
-
-    events: Counter[str]
-    """Of each type."""
-    paid: Paid
-
-
-class Farewell(NamedTuple):
-    """What one home tells another: a visitor's, that the customer is `forgotten`, or a customer's, that the visitor has
-    `parted`."""
-
-    place: Place
-    """Of the record on whose account."""
-    what: str
-    visitor: str
-    customer: str
 
 
 class Recount:
@@ -104,24 +78,7 @@ class Recount:
         """By user, the events of each type, also of those who only looked."""
         self.paid: dict[str, Paid] = defaultdict(dict)
         """By user."""
-        self.asked: dict[str, dict[str, int]] = defaultdict(dict)
-        """By user, the anonymous ids that came with the user's, by the newest day on which they did."""
-        self.identifies: dict[Place, tuple[str, str]] = {}
-        """The records that say that a visitor is a customer, and these two."""
-        self.identified: dict[Place, tuple[str, str]] = {}
-        """The same, by the messages that visitors' homes were sent."""
-        self.customer_of: dict[str, str] = {}
-        """By visitor, the customer whom the visitor joined: the first that was said at the visitor's home."""
-        self.as_joined: dict[Place, tuple[str, Deeds]] = {}
-        """By the message that identified a visitor as a customer, this customer, and what the visitor had done by then."""
-        self.answered: dict[Place, str] = {}
-        """By the same, the customer whose home was told of it."""
-        self.heard_of: dict[str, list[tuple[str, Place | None]]] = defaultdict(list)
-        """By customer, what the home heard of visitors since the customer was forgotten, if ever: each joined, as of such a
-        message, or None: parted."""
-        self.farewells: set[Farewell] = set()
-        """Those that are to be said."""
-        self.heard_farewells: set[Farewell] = set()
+        self.joinings = Joinings()
         self.forgotten: set[str] = set()
         """Users who ever were."""
         self.letters: dict[tuple[int, int], int] = {}
@@ -152,7 +109,7 @@ class Recount:
             route = (record.partition, origin.partition)
             if origin.offset <= self.forwarded.get(route, -1):
                 self.repeats += 1
-                self.follow(event, record)
+                self.note(event.user_id, event.event_id, record)
                 return
             self.forwarded[route] = origin.offset
         if event.kind is Kind.FORGET:
@@ -161,7 +118,7 @@ class Recount:
         history = self.histories.setdefault(event.user_id, deque(maxlen=self.rules.history))
         if event.event_id is not None and any(seen.event_id == event.event_id for seen in history):
             self.repeats += 1
-            self.follow(event, record)
+            self.note(event.user_id, event.event_id, record)
             return
         self.know(event, record)
         if event.kind.is_interaction:
@@ -169,21 +126,17 @@ class Recount:
             for line in event.lines:
                 bought = event.kind is Kind.PURCHASE
                 self.interact(history, Seen(line.item_id, event.time_ms, event.session_id, event.event_id, bought))
-        self.follow(event, record)
+        self.note(event.user_id, event.event_id, record)
 
     def know(self, event: Event, record: Record) -> None:
         """Counts an event for its customer, whatever it is."""
         self.customers[event.user_id][event.kind.name.lower()] += 1
-        if event.visitor is not None and asks(self.asked[event.user_id], event.visitor, event):
-            self.identifies[record.partition, record.offset] = event.visitor, event.user_id
+        self.joinings.ask(event, (record.partition, record.offset))
         how = {Kind.PURCHASE: "spent", Kind.REFUND: "refunded"}.get(event.kind)
         if how is None or not (worth := value_of(event)):
             return
         paid, name = self.paid[event.user_id], (how, event.currency or "XXX")
         paid[name] = min(paid.get(name, Decimal(0)) + worth, MOST)
-
-    def follow(self, event: Event, record: Record) -> None:
-        self.note(event.user_id, event.event_id, record)
 
     def note(self, user: str, event_id: str | None, record: Record) -> None:
         """Notes a record of a user, if the user has interacted."""
@@ -209,56 +162,23 @@ class Recount:
             return
         place, came_of = (record.partition, record.offset), (origin.partition, origin.offset)
         for visitor in visitors:
-            if what == "joined":
-                self.answered[came_of] = customer
-                if self.asked.get(customer):  # else the customer was forgotten since asking
-                    self.heard_of[customer].append((visitor, came_of))
-            elif what == "parted":
-                self.heard_farewells.add(Farewell(came_of, what, visitor, customer))
-                self.heard_of[customer].append((visitor, None))
-            elif what == "forgotten":
-                self.heard_farewells.add(Farewell(came_of, what, visitor, customer))
-                if self.customer_of.get(visitor) == customer:
-                    self.part(visitor, place)
-            else:
-                self.identify(visitor, customer, place, came_of)
-
-    def identify(self, visitor: str, customer: str, place: Place, came_of: Place) -> None:
-        """Joins a visitor to a customer, unless another one was first."""
-        self.identified[came_of] = visitor, customer
-        user = ANONYMOUS + visitor
-        if self.customer_of.setdefault(visitor, customer) == customer and user in self.customers:
-            self.as_joined[place] = customer, Deeds(self.customers[user].copy(), self.paid.get(user, {}).copy())
+            self.joinings.hear(Message(what, visitor, customer, place, came_of), self.own(ANONYMOUS + visitor))
 
     def forget(self, user: str, record: Record) -> None:
         """What came before is nobody's; counts of items stay."""
         self.forgotten.add(user)
-        for known in (self.histories, self.customers, self.paid, self.last, self.heard_of):
+        for known in (self.histories, self.customers, self.paid, self.last):
             known.pop(user, None)
-        place = record.partition, record.offset
-        for visitor in self.asked.pop(user, {}):
-            self.farewells.add(Farewell(place, "forgotten", visitor, user))
-        if user.startswith(ANONYMOUS):
-            self.part(user.removeprefix(ANONYMOUS), place)
+        self.joinings.forget(user, (record.partition, record.offset))
 
-    def part(self, visitor: str, place: Place) -> None:
-        """Unbinds a visitor from the customer, if there is one."""
-        if visitor in self.customer_of:
-            self.farewells.add(Farewell(place, "parted", visitor, self.customer_of.pop(visitor)))
-
-    def joined(self, customer: str) -> dict[str, Deeds]:
-        """By visitor who joined a customer, what the visitor had done when last identified; to be asked when all is counted."""
-        found: dict[str, Deeds] = {}
-        for visitor, place in self.heard_of.get(customer, ()):
-            found.pop(visitor, None)
-            if place in self.as_joined:
-                found[visitor] = self.as_joined[place][1]
-        return found
+    def own(self, user: str) -> Deeds | None:
+        """What was done under an id so far; None: nothing."""
+        return Deeds(self.customers[user], self.paid.get(user, {})) if user in self.customers else None
 
     def deeds(self, customer: str) -> Deeds:
         """What is to be told of a customer: what was done under the customer's id, and by the visitors who joined."""
         total = Deeds(self.customers[customer].copy(), self.paid.get(customer, {}).copy())
-        for events, paid in self.joined(customer).values():
+        for events, paid in self.joinings.joined(customer).values():
             total.events.update(events)
             for name, worth in paid.items():
                 total.paid[name] = min(total.paid.get(name, Decimal(0)) + worth, MOST)
@@ -293,16 +213,6 @@ class Recount:
         self.baskets[item] += 1
         self.together.update(pair(item, other) for other in basket)
         self.after.update((other, item) for other in {seen.item_id for seen in session if not seen.bought} - {item})
-
-
-def asks(asked: dict[str, int], visitor: str, event: Event) -> bool:
-    """Whether an event with both ids says that the visitor is its customer: the first of the two, the first of a later day, and
-    whatever identifies. Notes its day."""
-    day, newest = event.time_ms // DAY_MS, asked.get(visitor)
-    if newest is None and len(asked) == MOST_VISITORS:
-        return False
-    asked[visitor] = day if newest is None else max(day, newest)
-    return newest is None or day > newest or event.kind is Kind.IDENTIFY
 
 
 def session_of(history: Iterable[Seen], new: Seen, gap_ms: int) -> list[Seen]:

@@ -190,7 +190,7 @@ def test_the_recount_forgets_as_the_oracle_does(log: list[Record]) -> None:
     assert {user: events.total() for user, events in found.customers.items()} == {
         user: len(theirs) for user, theirs in truth.of_users.items() if theirs
     }
-    joined = {customer: set(found.joined(customer)) for customer in {*truth.joined, *found.heard_of}}
+    joined = {customer: set(found.joinings.joined(customer)) for customer in {*truth.joined, *found.joinings.heard_of}}
     assert joined == {customer: set(truth.joined.get(customer, ())) for customer in joined}
     newest = {customer.user_id: encode(customer) for customer, _ in said if customer.user_id in found.customers}
     assert list(customer_differences(found, newest)) == []
