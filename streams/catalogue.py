@@ -29,7 +29,7 @@ from streams.counting import fitting
 from streams.home import Rejected
 from streams.item_parts import Part, Pending, has_read, move_back, raise_count, told_by, write
 from streams.lease import holds, now
-from streams.outbox import Letter, Outbox
+from streams.outbox import Outbox, Outgoing
 from streams.publishing import Publishing
 from streams.settings import Settings
 from streams.sweep import Sweep
@@ -228,9 +228,9 @@ class CatalogueStream:
     async def _write(self, part: Part, values: dict[str, bytes | None], rejected: Iterable[Rejected]) -> None:
         """Makes items public, with their values as they came (None: not any more), and sets bad records aside."""
         await write(self._store, {self._keys.item(item): value for item, value in values.items()})
-        letters = [Letter(part.number % self._rejected_partitions, *fitting(each)) for each in rejected]
-        if letters:
-            await self._outbox.deliver(self._rejected, letters)
+        outgoing = [Outgoing(part.number % self._rejected_partitions, *fitting(each)) for each in rejected]
+        if outgoing:
+            await self._outbox.deliver(self._rejected, outgoing)
 
     async def _sweep_due(self) -> None:
         """Not before the catalogue is read: until then a later record may say that an item is there after all."""

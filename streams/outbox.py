@@ -20,13 +20,16 @@ MAX_REQUEST_BYTES = 8 * 1024 * 1024
 REQUEST_TIMEOUT_MS = 20_000
 
 
-class Letter(NamedTuple):
+class Outgoing(NamedTuple):
     """A record to be written to a given partition."""
 
     partition: int
     key: bytes | None
     value: bytes | None
     headers: Headers
+
+
+Letter = Outgoing  # as `streams.counting` still calls it
 
 
 def new_producer(brokers: Brokers) -> AIOKafkaProducer:
@@ -55,34 +58,34 @@ class Outbox:
         if not messages:
             return  # of a topic that nothing is written to, there may be none
         partitions = await self.partitions(topic)
-        letters = (Letter(home_partition(key.decode(), partitions), key, value, headers) for key, value, headers in messages)
-        await asyncio.gather(*(self._publish(topic, *theirs) for theirs in by_partition(letters)))
+        records = (Outgoing(home_partition(key.decode(), partitions), key, value, headers) for key, value, headers in messages)
+        await asyncio.gather(*(self._publish(topic, *theirs) for theirs in by_partition(records)))
 
-    async def _publish(self, topic: str, partition: int, letters: Sequence[Letter]) -> None:
+    async def _publish(self, topic: str, partition: int, records: Sequence[Outgoing]) -> None:
         # One future a batch: the producer's `send` makes one a message, which costs more than all else about it.
-        sent = [await self._producer.send_batch(batch, topic, partition=partition) for batch in self._batches(topic, letters)]
+        sent = [await self._producer.send_batch(batch, topic, partition=partition) for batch in self._batches(topic, records)]
         await asyncio.gather(*sent)
 
-    async def deliver(self, topic: str, letters: Iterable[Letter]) -> None:
-        """Writes letters to their partitions, each partition's in order: none is written if one before it was not."""
-        await asyncio.gather(*(self._deliver(topic, *theirs) for theirs in by_partition(letters)))
+    async def deliver(self, topic: str, records: Iterable[Outgoing]) -> None:
+        """Writes records to their partitions, each partition's in order: none is written if one before it was not."""
+        await asyncio.gather(*(self._deliver(topic, *theirs) for theirs in by_partition(records)))
 
-    async def _deliver(self, topic: str, partition: int, letters: Sequence[Letter]) -> None:
-        for batch in self._batches(topic, letters):
+    async def _deliver(self, topic: str, partition: int, records: Sequence[Outgoing]) -> None:
+        for batch in self._batches(topic, records):
             await (await self._producer.send_batch(batch, topic, partition=partition))
 
-    def _batches(self, topic: str, letters: Sequence[Letter]) -> Iterator[BatchBuilder]:
-        """The letters in order, each batch as full as it may be."""
+    def _batches(self, topic: str, records: Sequence[Outgoing]) -> Iterator[BatchBuilder]:
+        """The records in order, each batch as full as it may be."""
         now_ms = int(time.time() * 1000)
         written = 0
-        while written < len(letters):
+        while written < len(records):
             batch, begun = self._producer.create_batch(), written
-            for letter in letters[begun:]:
-                if not batch.append(key=letter.key, value=letter.value, timestamp=now_ms, headers=list(letter.headers)):
+            for record in records[begun:]:
+                if not batch.append(key=record.key, value=record.value, timestamp=now_ms, headers=list(record.headers)):
                     break
                 written += 1
             if written == begun:
-                raise ValueError(f"a record of {len(letters[begun].value or b'')} bytes does not fit into a batch for {topic}")
+                raise ValueError(f"a record of {len(records[begun].value or b'')} bytes does not fit into a batch for {topic}")
             yield batch
 
     async def partitions(self, topic: str) -> int:
@@ -90,13 +93,13 @@ class Outbox:
         return len(await self._producer.partitions_for(topic))
 
 
-def by_partition(letters: Iterable[Letter]) -> Iterable[tuple[int, list[Letter]]]:
-    """The letters of each partition, in order.
+def by_partition(records: Iterable[Outgoing]) -> Iterable[tuple[int, list[Outgoing]]]:
+    """The records of each partition, in order.
 
-    >>> [(partition, len(theirs)) for partition, theirs in by_partition([Letter(n, None, b"", ()) for n in (1, 0, 1)])]
+    >>> [(partition, len(theirs)) for partition, theirs in by_partition([Outgoing(n, None, b"", ()) for n in (1, 0, 1)])]
     [(1, 2), (0, 1)]
     """
-    found: dict[int, list[Letter]] = {}
-    for letter in letters:
-        found.setdefault(letter.partition, []).append(letter)
+    found: dict[int, list[Outgoing]] = {}
+    for record in records:
+        found.setdefault(record.partition, []).append(record)
     return found.items()

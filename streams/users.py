@@ -31,7 +31,7 @@ from streams.counting import fitting
 from streams.home import Rejected
 from streams.item_parts import move_back, write
 from streams.lease import holds, now
-from streams.outbox import Letter, Outbox
+from streams.outbox import Outbox, Outgoing
 from streams.settings import Settings
 
 log = logging.getLogger("freshet.worker")
@@ -113,13 +113,13 @@ class UserStream:
     async def _take(self, part: Part, records: Sequence[ConsumerRecord]) -> None:
         """Has the effects of records, and notes that; somebody else has them, if the partition was not ours all the while."""
         values: dict[str, bytes | None] = {}
-        letters: list[Letter] = []
+        outgoing: list[Outgoing] = []
         changed = part.noted is None
         for record in records:
             try:
                 name, user = told_by(record)
             except BadUser as bad:
-                letters.append(Letter(part.number % self._rejected_partitions, *fitting(Rejected(record, with_given(bad)))))
+                outgoing.append(Outgoing(part.number % self._rejected_partitions, *fitting(Rejected(record, with_given(bad)))))
             else:
                 values[self._keys.described(name)] = None if user is None else encode(user)
                 changed |= part.refusals.hear(name, None if user is None else user.consent)
@@ -128,8 +128,8 @@ class UserStream:
             return
         begun = now()
         await write(self._store, values)
-        if letters:
-            await self._outbox.deliver(self._rejected, letters)
+        if outgoing:
+            await self._outbox.deliver(self._rejected, outgoing)
         mark = str(records[-1].offset).encode()
         noted = consent.pack(part.refusals) if changed else part.noted
         more = {self._keys.refusals(part.number): noted} if changed and noted is not None else {}

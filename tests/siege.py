@@ -20,7 +20,7 @@ from workers import Worker
 from recsys.keys import Keys
 from recsys.store import MemoryStore
 from streams.lag import read_published, read_spans, total_behind
-from streams.outbox import Letter
+from streams.outbox import Outgoing
 from streams.record_batches import use_batches
 from streams.settings import Settings
 from streams.topics import create_missing
@@ -56,7 +56,7 @@ def besiege(settings: Settings, worker: Worker, seed: int, inputs: int, told: To
         topic.partitions[record.partition].append(record)
     for record in asyncio.run(read(settings, "rejected")):
         said = dict(record.headers)
-        desk.rejected[int(said["partition"]), int(said["offset"])] = Letter(0, record.key, record.value, record.headers)
+        desk.rejected[int(said["partition"]), int(said["offset"])] = Outgoing(0, record.key, record.value, record.headers)
     for record in sorted(asyncio.run(read(settings, "recommendations")), key=lambda r: r.offset):
         desk.recommend(record.key, record.value)
     truth = recount(topic.as_recounted(), PARTITIONS, topic=settings.topic("events"))

@@ -16,7 +16,7 @@ from recsys.store import Entry, MemoryStore
 from streams import catalogue as module
 from streams.catalogue import CatalogueStream
 from streams.item_parts import raise_count
-from streams.outbox import Letter, Outbox
+from streams.outbox import Outbox, Outgoing
 from streams.publishing import Publishing
 from streams.settings import Settings
 from streams.warmup import catalogue_of_two
@@ -108,7 +108,7 @@ class Desk:
     """An outbox and a publishing that note what they are told."""
 
     def __init__(self) -> None:
-        self.rejected: list[Letter] = []
+        self.rejected: list[Outgoing] = []
         self.recommended: list[bytes] = []
         self.shown: list[int] = []
         self.cold = self
@@ -120,8 +120,8 @@ class Desk:
     async def partitions(self, _: str) -> int:
         return 2
 
-    async def deliver(self, _: str, letters: Iterable[Letter]) -> None:
-        self.rejected += letters
+    async def deliver(self, _: str, outgoing: Iterable[Outgoing]) -> None:
+        self.rejected += outgoing
 
     async def publish(self, _: str, messages: Iterable[tuple[bytes, bytes, Any]]) -> None:
         self.recommended += [value for _, value, _ in messages]
@@ -214,7 +214,7 @@ def test_all_that_is_told_is_had_and_the_last_record_of_an_item_holds(log: Log) 
         await one.noted(store)
         assert KEYS.item("i1") not in store.values
         assert json.loads(store.values[KEYS.item("i2")])["price"] >= 12
-        assert [(letter.partition, letter.value) for letter in desk.rejected] == [(0, b"{")]
+        assert [(aside.partition, aside.value) for aside in desk.rejected] == [(0, b"{")]
         assert items(store) == items_of(desk.recommended[-1]) == ["i2", "other"]
         one.die()
 
@@ -436,7 +436,7 @@ def test_a_worker_that_ends_before_any_of_its_writes_leaves_no_effect_undone(log
         await second.noted(store)
         assert items(store) == ["c"]
         assert {key for key in store.values if key.startswith("p:item:")} == {KEYS.item("b"), KEYS.item("c"), KEYS.item("d")}
-        assert {letter.key for letter in desk.rejected} <= {b"bad"}
+        assert {aside.key for aside in desk.rejected} <= {b"bad"}
         second.die()
         third = One(log, store, desk)
         await third.until(lambda: third.hides("a") and third.hides("b"), "the third knew it, too")

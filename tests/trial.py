@@ -24,7 +24,7 @@ from streams import topics
 from streams.counting import OURS, Counting
 from streams.driver import ChunkConsumer, Records
 from streams.lease import Lease
-from streams.outbox import Letter, Outbox
+from streams.outbox import Outbox, Outgoing
 from streams.publishing import Outcome, Publishing
 from streams.settings import Settings
 from streams.warmup import warm_up
@@ -79,18 +79,18 @@ class Desk:
 
     def __init__(self, topic: Topic) -> None:
         self._topic = topic
-        self.rejected: dict[Place, Letter] = {}
+        self.rejected: dict[Place, Outgoing] = {}
         self.recommended: dict[str, bytes] = {}
 
-    async def deliver(self, topic: str, letters: Iterable[Letter]) -> None:
-        for letter in letters:
-            assert size(letter.key, letter.value, letter.headers) < LARGEST_MESSAGE
+    async def deliver(self, topic: str, outgoing: Iterable[Outgoing]) -> None:
+        for aside in outgoing:
+            assert size(aside.key, aside.value, aside.headers) < LARGEST_MESSAGE
             if topic == topics.EVENTS:
-                sent = Sent(letter.partition, self._topic.now_ms(), letter.key, letter.value, tuple(letter.headers))
+                sent = Sent(aside.partition, self._topic.now_ms(), aside.key, aside.value, tuple(aside.headers))
                 self._topic.append(sent)
             else:
-                said = dict(letter.headers)
-                self.rejected[int(said["partition"]), int(said["offset"])] = letter
+                said = dict(aside.headers)
+                self.rejected[int(said["partition"]), int(said["offset"])] = aside
 
     async def publish(self, topic: str, messages: Iterable[tuple[bytes, bytes | None, Sequence[tuple[str, bytes]]]]) -> None:
         for user, value, headers in messages:
@@ -186,13 +186,13 @@ def compare(truth: Recount, topic: Topic, desk: Desk) -> Iterable[str]:
         what = f"rejected though good: {reason(desk.rejected[place])}" if place in desk.rejected else "taken though bad"
         yield f"{what}, at fault {truth.rejected.get(place)!r}, {record.value!r:.300}, timestamp {record.timestamp}"
     for place in sorted(truth.rejected.keys() & desk.rejected.keys()):
-        record, letter = by_place[place], desk.rejected[place]
-        said = reason(letter)
+        record, aside = by_place[place], desk.rejected[place]
+        said = reason(aside)
         if not said or len(said) > LONGEST_REASON or not (said.isascii() and said.isprintable()):
             yield f"a reason is not short and escaped: {said!r}"
         if not names(said, truth.rejected[place], record):
             yield f"{said!r} does not name {truth.rejected[place]}: {record.value!r:.300}"
-        yield from damaged(record, letter)
+        yield from damaged(record, aside)
     due = truth.newest.keys() | truth.known
     if desk.recommended.keys() != due:
         yield f"recommendations for {sorted(desk.recommended.keys() ^ due)!r:.300} differ"
@@ -201,20 +201,20 @@ def compare(truth: Recount, topic: Topic, desk: Desk) -> Iterable[str]:
             yield f"a recommendation of {user!r} says {value!r:.300}"
 
 
-def reason(letter: Letter) -> str:
-    return dict(letter.headers)["reason"].decode()
+def reason(aside: Outgoing) -> str:
+    return dict(aside.headers)["reason"].decode()
 
 
-def damaged(record: Any, letter: Letter) -> Iterable[str]:
+def damaged(record: Any, aside: Outgoing) -> Iterable[str]:
     """What of a rejected record is not in its copy, and not said to be missing either."""
-    said = dict(letter.headers)
-    if letter.key != record.key and said.get("truncated-key") != str(len(record.key)).encode():
-        yield f"the key {record.key!r:.100} became {letter.key!r:.100}"
-    if letter.value != record.value and said.get("truncated") != str(len(record.value)).encode():
-        yield f"the value {record.value!r:.100} became {letter.value!r:.100}"
+    said = dict(aside.headers)
+    if aside.key != record.key and said.get("truncated-key") != str(len(record.key)).encode():
+        yield f"the key {record.key!r:.100} became {aside.key!r:.100}"
+    if aside.value != record.value and said.get("truncated") != str(len(record.value)).encode():
+        yield f"the value {record.value!r:.100} became {aside.value!r:.100}"
     theirs = [header for header in record.headers if header[0] not in OURS]
-    if "dropped-headers" not in said and [header for header in letter.headers if header[0] not in OURS] != theirs:
-        yield f"the headers {record.headers!r:.200} became {letter.headers!r:.200}"
+    if "dropped-headers" not in said and [header for header in aside.headers if header[0] not in OURS] != theirs:
+        yield f"the headers {record.headers!r:.200} became {aside.headers!r:.200}"
 
 
 def names(said: str, field: str, record: Any) -> bool:

@@ -17,7 +17,7 @@ from recsys.layout import Layout
 from recsys.marks import UserMark, user_mark
 from streams.cli.progress import Progress
 from streams.lag import Span, behind, read_published, read_spans, total_behind
-from streams.outbox import Headers, Letter, Outbox
+from streams.outbox import Headers, Outbox, Outgoing
 from streams.rebuild.building import Building
 from streams.settings import Settings
 from streams.topics import CUSTOMERS, EVENTS, RECOMMENDATIONS, REJECTED
@@ -54,12 +54,12 @@ class PastOutbox(Outbox):
         if topic not in self._past.told:
             await super().publish(topic, messages)
 
-    async def deliver(self, topic: str, letters: Iterable[Letter]) -> None:
-        letters = list(letters)
-        if letters and topic == self._past.rejected:
+    async def deliver(self, topic: str, records: Iterable[Outgoing]) -> None:
+        records = list(records)
+        if records and topic == self._past.rejected:
             counted = await asyncio.to_thread(self._past.counted)
-            letters = [letter for letter in letters if not is_there(dict(letter.headers), counted)]
-        await super().deliver(topic, letters)
+            records = [record for record in records if not is_there(dict(record.headers), counted)]
+        await super().deliver(topic, records)
 
 
 def is_there(headers: Mapping[str, bytes], counted: Mapping[int, int]) -> bool:
