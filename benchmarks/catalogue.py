@@ -19,7 +19,7 @@ from recsys.catalogue.catalogue import Catalogue
 from recsys.catalogue.item import CatalogueItem
 from recsys.catalogue.terms import terms
 from recsys.hashing import hash_item
-from streams.cli.progress import Progress
+from streams.progress import Progress
 
 WORDS, BRANDS, CATEGORIES = 200_000, 2_000, 1_000
 ASKED = 2_000

@@ -36,12 +36,12 @@ from recsys.recommendation import Reason, Recommendation, RecommendedItem, encod
 from streams import topics
 from streams.bench.timing import records
 from streams.bulk import open_bulk
-from streams.cli.progress import Progress
 from streams.demo.listener import source
 from streams.demo.worker import Worker
 from streams.home import home_partition
 from streams.local import LocalSystem
 from streams.local.kafka import STEADY_JVM
+from streams.progress import Progress
 from streams.settings import Settings, read_settings
 from streams.shop.catalogue import build_catalogue, in_records
 from streams.shop.shoppers import crowd

@@ -29,11 +29,11 @@ from benchmarks.footprint import Footprint, footprint
 from recsys.keys import Keys
 from streams.bench.load import events
 from streams.bulk import open_bulk
-from streams.cli.progress import Progress
 from streams.demo.worker import Worker
 from streams.lag import read_published, read_spans, total_behind
 from streams.local import LocalSystem
 from streams.local.kafka import STEADY_JVM
+from streams.progress import Progress
 from streams.settings import Settings, read_settings
 from streams.topics import create_missing
 

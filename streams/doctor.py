@@ -21,8 +21,8 @@ from recsys.returning.once import HARDLY
 from streams import topics
 from streams.access import Refused, knock
 from streams.app import group_id
-from streams.cli.failure import one_line
 from streams.driver import FAUST_VERSION
+from streams.failure import one_line
 from streams.finding import Finding
 from streams.lag import behind, read_published, read_spans
 from streams.live import live_keys

@@ -16,9 +16,9 @@ from recsys.events import ANONYMOUS, decode
 from recsys.histories import BYTES_PER_INTERACTION
 from recsys.keys import Keys
 from streams import topics
-from streams.demo.sender import Sender
 from streams.home import home_partition
 from streams.lag import Span, falling, read_spans, read_total_behind
+from streams.sender import Sender
 from streams.settings import Settings
 
 POLL_S = 0.1

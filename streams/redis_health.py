@@ -8,8 +8,8 @@ from redis.cluster import ClusterNode, RedisCluster
 from redis.utils import str_if_bytes
 
 from recsys.connection import Client
-from streams.cli.failure import one_line
 from streams.eviction import evictions
+from streams.failure import one_line
 from streams.finding import Finding
 
 OLDEST_REDIS = (6, 2)

@@ -13,7 +13,7 @@ from redis.exceptions import NoPermissionError, ResponseError
 from recsys.connection import open_client
 from recsys.keys import Keys
 from streams.access import Refused, knock
-from streams.cli.failure import one_line
+from streams.failure import one_line
 from streams.settings import Settings
 from streams.topics import ANSWER_MS, CUSTOMERS, EVENTS, ITEMS, RECOMMENDATIONS, REJECTED, USERS, needed
 

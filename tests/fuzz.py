@@ -16,8 +16,8 @@ from siege import besiege, prepare
 from trial import Outcomes, trial
 from workers import Workers
 
-from streams.cli.progress import Progress
 from streams.local import LocalSystem
+from streams.progress import Progress
 from streams.settings import PREFIX, read_settings
 
 ROUND = 5_000

@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 from kafka.errors import KafkaTimeoutError
 
 from streams.cli import Commands, main
-from streams.cli.failure import Failure
+from streams.failure import Failure
 from streams.local import LocalError
 from streams.local.ports import HOST
 from streams.local.process import identity

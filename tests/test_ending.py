@@ -6,7 +6,7 @@ from importlib import import_module
 
 import pytest
 
-from streams.cli.failure import OWN, explained
+from streams.cli.diagnosis import OWN, explained
 from streams.worker import within
 
 

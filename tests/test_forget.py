@@ -30,13 +30,13 @@ from recsys.layout import form_of, layout_of
 from recsys.store import MemoryStore
 from streams import forgetting
 from streams.cli import main
-from streams.demo.sender import Sender
 from streams.differences import customer_differences, forgotten_differences
 from streams.driver import ChunkConsumer, Records
 from streams.lease import Lease
 from streams.outbox import Outbox
 from streams.publishing import Outcome, Publishing
 from streams.recount import Recount
+from streams.sender import Sender
 from streams.settings import Settings
 
 KEYS = Keys("freshet:")

@@ -18,8 +18,8 @@ from recsys.connection import open_client
 from recsys.keys import Keys
 from recsys.readers.source import Passed
 from streams.cli import main
-from streams.cli.failure import Failure
 from streams.cli.producing import judge
+from streams.failure import Failure
 from streams.lag import read_spans
 from streams.settings import Settings
 from streams.topics import ITEMS, USERS, create_missing

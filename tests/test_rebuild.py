@@ -24,7 +24,7 @@ from recsys.generations import StateReplaced, open_live
 from recsys.keys import Keys
 from recsys.store import Entry, MemoryStore, Swap
 from streams.cli import main
-from streams.cli.failure import Failure
+from streams.failure import Failure
 from streams.lag import read_published, read_spans, total_behind
 from streams.live import live_keys, read_live
 from streams.rebuild.run import refuse_cluster

@@ -17,8 +17,8 @@ from recsys.record import MAX_BYTES
 from streams.brokers import Brokers
 from streams.demo.mishaps import sendings
 from streams.demo.pace import on_time
-from streams.demo.sender import Acknowledged, Sender
 from streams.seal import FORWARDED
+from streams.sender import Acknowledged, Sender
 from streams.shop.catalogue import build_catalogue
 from streams.shop.shoppers import crowd
 from streams.shop.traffic import events

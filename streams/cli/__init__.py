@@ -86,7 +86,8 @@ class Commands(click.Group):
         except (click.ClickException, click.exceptions.Exit):
             raise
         except Exception as error:
-            from streams.cli.failure import Failure, explained
+            from streams.cli.diagnosis import explained
+            from streams.failure import Failure
 
             message = explained(error)
             if message is None:

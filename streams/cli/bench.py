@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from streams.cli.failure import Failure, writes
+from streams.cli.files import writes
+from streams.failure import Failure
 
 if TYPE_CHECKING:
     from rich.console import Console

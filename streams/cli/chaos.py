@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from streams.cli.failure import Failure
+from streams.failure import Failure
 
 
 @click.command()

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from recsys.preprocessing import BadPolicy, Cleaner, read_policy
-from streams.cli.failure import Failure, reads
+from streams.cli.files import reads
 from streams.cli.reading import judged, opened
+from streams.failure import Failure
 
 
 def cleaner_of(policy: Path, file: Path, format_name: str) -> Cleaner:

@@ -6,9 +6,9 @@ from rich.table import Table
 from recsys.cold.contexts import COUNTRY, EVERYBODY
 from recsys.cold.lists import decode
 from recsys.keys import Keys
-from streams.cli.failure import Failure
 from streams.cli.lookup import as_json, get
 from streams.cli.terminal import Terminal, printable
+from streams.failure import Failure
 from streams.settings import read_settings
 
 

@@ -16,9 +16,9 @@ from recsys.customers.message import Customer, Said, Visitor
 from recsys.customers.outlook import Outlook, Rhythm, Unreadable, outlooks, unpack
 from recsys.customers.user import Attribute, Consent
 from recsys.keys import Keys
-from streams.cli.failure import Failure
 from streams.cli.lookup import as_json, understood
 from streams.cli.terminal import Terminal, printable
+from streams.failure import Failure
 from streams.settings import Settings, read_settings
 
 

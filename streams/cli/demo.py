@@ -5,7 +5,7 @@ import sys
 
 import click
 
-from streams.cli.failure import Failure
+from streams.failure import Failure
 
 PRODUCTS = 400
 SHOPPERS = 400

@@ -14,9 +14,9 @@ from msgspec import Struct
 
 from recsys.readers.source import Source
 from streams.bulk import open_bulk
-from streams.cli.failure import reads
-from streams.cli.progress import Progress
+from streams.cli.files import reads
 from streams.cli.reading import given, passed
+from streams.progress import Progress
 from streams.roles import Role, demand
 from streams.settings import Settings
 from streams.topics import create_missing

@@ -4,9 +4,9 @@ import click
 import msgspec
 from rich.table import Table
 
-from streams.cli.failure import Failure
 from streams.cli.options import as_json
 from streams.cli.terminal import Terminal
+from streams.failure import Failure
 from streams.settings import read_settings
 
 COLOURS = {"ok": "green", "warning": "yellow", "failure": "red"}

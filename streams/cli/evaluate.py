@@ -23,11 +23,12 @@ from recsys.evaluation.result import Method, Result, as_json, side_by_side
 from recsys.evaluation.strategies import DESCRIBED, STRATEGIES
 from recsys.readers import FORMATS, ITEMS, Reader, read_prefixes
 from recsys.rules import Rules
-from streams.cli.failure import Failure, demand_folder, reads, writes
+from streams.cli.files import demand_folder, reads, writes
 from streams.cli.items import JSONL, catalogue_of
-from streams.cli.progress import Progress
 from streams.cli.reading import Reading, given, oddities, opened, passed
 from streams.cli.terminal import Terminal
+from streams.failure import Failure
+from streams.progress import Progress
 from streams.settings import Settings, read_settings
 
 PREFIXES = "prefixes"

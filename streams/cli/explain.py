@@ -9,10 +9,10 @@ from rich.table import Table
 from recsys.explanation import Explanation, clauses
 from recsys.onlooker import Unknown
 from recsys.recommendation import Reason
-from streams.cli.failure import Failure
 from streams.cli.lookup import counted, kind_of
 from streams.cli.options import as_json
 from streams.cli.terminal import Terminal, printable
+from streams.failure import Failure
 from streams.looking import NothingToSee, looking
 from streams.settings import Settings, read_settings
 

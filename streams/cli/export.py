@@ -13,9 +13,9 @@ import msgspec
 
 from recsys.connection import open_client
 from recsys.export import count_items, export_items
-from streams.cli.failure import writes
-from streams.cli.progress import Progress
+from streams.cli.files import writes
 from streams.live import live_keys
+from streams.progress import Progress
 from streams.settings import read_settings
 
 SHOW_EVERY = 100

@@ -9,10 +9,10 @@ import msgspec
 
 from recsys.connection import open_client
 from recsys.events import InvalidEvent
-from streams.cli.failure import Failure
 from streams.cli.options import as_json
 from streams.cli.producing import refusals_told
 from streams.cli.terminal import printable
+from streams.failure import Failure
 from streams.forgetting import Kept, ask, caught_up, done, event_of, read_kept
 from streams.lag import read_spans
 from streams.live import live_keys

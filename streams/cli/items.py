@@ -14,9 +14,9 @@ from recsys.catalogue.item import FIELDS, BadItem, decode, item_id
 from recsys.readers import read_items
 from recsys.readers.source import Source
 from streams.cli.describing import Described, Told, Unknown, key_given, lines_told, opened, produce, report, summary
-from streams.cli.failure import Failure
 from streams.cli.options import as_json
 from streams.cli.producing import judge, refusals_told
+from streams.failure import Failure
 from streams.roles import CATALOGUE
 from streams.settings import read_settings
 from streams.topics import ITEMS

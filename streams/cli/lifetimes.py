@@ -19,12 +19,12 @@ from recsys.customers.joins import stands_alone, whole
 from recsys.events import Kind
 from recsys.keys import Keys
 from recsys.readers import FORMATS
-from streams.cli.failure import Failure
 from streams.cli.options import as_json
-from streams.cli.progress import Progress
 from streams.cli.reading import Reading, given, opened
 from streams.cli.terminal import Terminal
+from streams.failure import Failure
 from streams.live import live_keys
+from streams.progress import Progress
 from streams.settings import Settings, read_settings
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from pathlib import Path
 import click
 import platformdirs
 
-from streams.cli.failure import Failure
 from streams.cli.options import as_json
+from streams.failure import Failure
 from streams.local.errors import PortInUse
 from streams.local.jars import exclusive
 from streams.local.ports import free_port, taken

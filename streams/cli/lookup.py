@@ -18,10 +18,10 @@ from recsys.record import quoted
 from recsys.strategies import STRATEGIES
 from recsys.words import visits
 from streams.catalogue_copy import CatalogueUnread, Shown
-from streams.cli.failure import Failure
-from streams.cli.progress import Progress
 from streams.cli.terminal import Terminal, printable
+from streams.failure import Failure
 from streams.looking import NothingToSee, looking
+from streams.progress import Progress
 from streams.settings import Settings, read_settings
 
 SOURCED = ("also_viewed", "also_bought", "similar_content")

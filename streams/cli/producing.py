@@ -9,7 +9,8 @@ import click
 import kafka.errors
 
 from recsys.readers.source import FormatError, Passed
-from streams.cli.failure import Failure, explained, one_line
+from streams.cli.diagnosis import explained
+from streams.failure import Failure, one_line
 
 MOST_BAD = 0.5
 """Where a larger part of a file is bad, the command fails: perhaps it is another file, or of another format."""
@@ -32,7 +33,7 @@ def judge(good: int, bad: Passed, noun: str, wanted: int = 0) -> None:
 
 @contextmanager
 def refusals_told() -> Iterator[None]:
-    """Makes a `Failure` of what is refused inside, where `streams.cli.failure` does not explain it already."""
+    """Makes a `Failure` of what is refused inside, where `streams.cli.diagnosis` does not explain it already."""
     for library in ("kafka", "aiokafka"):
         logging.getLogger(library).addHandler(logging.NullHandler())  # what they have to say, the raised error says
     try:

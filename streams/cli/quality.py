@@ -11,10 +11,11 @@ from rich.table import Table
 from recsys.preprocessing import Cleaner
 from recsys.readers import FORMATS
 from streams.cli.cleaning import cleaned, cleaner_of
-from streams.cli.failure import Failure, demand_folder, writes
+from streams.cli.files import demand_folder, writes
 from streams.cli.options import as_json
 from streams.cli.reading import given, judged, no_events, opened
 from streams.cli.terminal import Terminal, printable
+from streams.failure import Failure
 
 if TYPE_CHECKING:
     from recsys.quality.profile import Quality

@@ -11,8 +11,9 @@ import numpy as np
 
 from recsys.events import Event
 from recsys.readers import FormatError, Passed, Reader, Record, Refused, Step, read
-from streams.cli.failure import Failure, reads
-from streams.cli.progress import Progress
+from streams.cli.files import reads
+from streams.failure import Failure
+from streams.progress import Progress
 
 SHOW_EVERY = 5_000
 HOUR_MS = 3_600_000

@@ -9,10 +9,10 @@ import msgspec
 from redis import Redis
 from rich.table import Table
 
-from streams.cli.failure import Failure
 from streams.cli.logs import silence_libraries
 from streams.cli.options import as_json
 from streams.cli.terminal import Terminal
+from streams.failure import Failure
 from streams.settings import Settings, read_settings
 
 ROWS = ("items", "interactions", "users", "pairs", "baskets", "rejected", "forwarded", "lost")

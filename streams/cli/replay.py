@@ -18,13 +18,13 @@ from recsys.layout import Layout
 from recsys.readers import FORMATS, Reader, Record
 from streams.bulk import open_bulk
 from streams.cli.cleaning import cleaned, cleaned_lines, cleaner_of
-from streams.cli.failure import Failure
 from streams.cli.options import as_json
 from streams.cli.producing import judge, refusals_told
-from streams.cli.progress import Progress
 from streams.cli.reading import given, no_events, opened, passed
+from streams.failure import Failure
 from streams.lag import falling, read_spans, read_total_behind
 from streams.live import live_keys
+from streams.progress import Progress
 from streams.roles import PRODUCER, demand
 from streams.settings import Settings, read_settings
 from streams.topics import EVENTS, create_missing

@@ -15,9 +15,10 @@ from recsys.ledger import tables
 from recsys.ledger.moves import LAST_DAYS
 from recsys.ledger.tables import Table, text
 from streams.bookkeeping import Bookkeeping, bookkeeping
-from streams.cli.failure import Failure, writes
+from streams.cli.files import writes
 from streams.cli.options import as_json
 from streams.cli.terminal import Terminal, printable
+from streams.failure import Failure
 from streams.looking import NothingToSee
 from streams.settings import read_settings
 

@@ -46,8 +46,8 @@ def run(
 ) -> None:
     """Sends the catalogue, and then events until `stop`, or for so many seconds."""
     from streams.demo.pace import on_time
-    from streams.demo.sender import Sender, send_all
     from streams.roles import CATALOGUE, PRODUCER, demand
+    from streams.sender import Sender, send_all
     from streams.shop.catalogue import build_catalogue, in_records
     from streams.shop.shoppers import crowd
     from streams.shop.traffic import events

@@ -10,8 +10,9 @@ from typing import NoReturn
 import click
 import uvloop
 
-from streams.cli.failure import Failure, explained
+from streams.cli.diagnosis import explained
 from streams.cli.logs import log_to_stderr, silence_libraries
+from streams.failure import Failure
 from streams.settings import Settings, read_settings
 
 

@@ -13,7 +13,7 @@ from streams.demo.board import Board
 from streams.demo.mishaps import sendings
 from streams.demo.pace import on_time
 from streams.demo.plan import Plan
-from streams.demo.sender import Sender
+from streams.sender import Sender
 from streams.shop.shoppers import crowd
 from streams.shop.traffic import events
 

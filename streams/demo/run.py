@@ -7,7 +7,6 @@ from streams.demo.board import Board
 from streams.demo.listener import Listener
 from streams.demo.opening import OpenShop
 from streams.demo.plan import Plan
-from streams.demo.sender import Sender, send_all
 from streams.demo.settling import exported, settle
 from streams.demo.show import Show
 from streams.demo.stopping import Stopping
@@ -16,6 +15,7 @@ from streams.demo.worker import Worker
 from streams.differences import compare
 from streams.local.system import LocalSystem
 from streams.recount import recount_topic
+from streams.sender import Sender, send_all
 from streams.settings import Settings
 from streams.shop.catalogue import in_records
 from streams.topics import EVENTS, ITEMS, RECOMMENDATIONS, create_missing

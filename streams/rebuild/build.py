@@ -15,9 +15,9 @@ from recsys.generations import aside
 from recsys.keys import Keys
 from recsys.layout import Layout
 from recsys.marks import UserMark, user_mark
-from streams.cli.progress import Progress
 from streams.lag import Span, behind, read_published, read_spans, total_behind
 from streams.outbox import Headers, Outbox, Outgoing
+from streams.progress import Progress
 from streams.rebuild.building import Building
 from streams.settings import Settings
 from streams.topics import CUSTOMERS, EVENTS, RECOMMENDATIONS, REJECTED

@@ -8,7 +8,7 @@ from redis import Redis
 
 from recsys.generations import aside, live_name, number
 from recsys.keys import Keys
-from streams.cli.failure import Failure
+from streams.failure import Failure
 from streams.lag import Span
 from streams.settings import PREFIX, Settings
 from streams.topics import EVENTS

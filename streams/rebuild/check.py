@@ -9,10 +9,10 @@ from redis import Redis
 from recsys.export import export_items
 from recsys.keys import Keys
 from recsys.marks import UserMark
-from streams.cli.failure import Failure
-from streams.cli.progress import Progress
 from streams.differences import Comparison, compare
+from streams.failure import Failure
 from streams.lag import read_spans
+from streams.progress import Progress
 from streams.rebuild.building import Building
 from streams.records import read_topic
 from streams.recount import Recount

@@ -8,8 +8,8 @@ from redis import Redis
 
 from recsys.generations import FIRST
 from recsys.keys import Keys, literal
-from streams.cli.progress import Progress
 from streams.live import read_live
+from streams.progress import Progress
 
 BATCH = 500
 GENERATION = re.compile(rb"(g[1-9][0-9]*):")

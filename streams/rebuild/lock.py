@@ -9,7 +9,7 @@ from redis import Redis
 from redis.exceptions import LockError, RedisError
 
 from recsys.keys import Keys
-from streams.cli.failure import Failure
+from streams.failure import Failure
 
 LEASE_S = 10.0
 RENEW_S = 2.0

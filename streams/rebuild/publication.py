@@ -10,8 +10,8 @@ from msgspec import Struct
 from redis import Redis
 
 from recsys.keys import Keys, literal
-from streams.cli.progress import Progress
 from streams.outbox import Headers, Outbox, new_producer
+from streams.progress import Progress
 from streams.settings import Settings
 from streams.topics import CUSTOMERS, EVENTS, RECOMMENDATIONS
 

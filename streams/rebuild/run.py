@@ -17,13 +17,13 @@ from recsys.generations import StateReplaced, aside, live_name, named
 from recsys.keys import Keys
 from recsys.layout import FORMAT, OTHER_SIGNER, Layout, LayoutChanged
 from streams.app import group_id
-from streams.cli.failure import Failure
-from streams.cli.progress import Progress
 from streams.differences import Comparison
+from streams.failure import Failure
 from streams.lag import read_spans
 from streams.lease import Overslept
 from streams.live import live_keys, read_live
 from streams.positions import LostRecords
+from streams.progress import Progress
 from streams.rebuild.build import NEARLY, build, past_of, read_marks, uncounted
 from streams.rebuild.building import Building, begin, check_same, read_building
 from streams.rebuild.check import check

@@ -14,7 +14,7 @@ from redis.exceptions import ResponseError, WatchError
 
 from recsys.generations import aside, live_name, named
 from recsys.keys import PUBLIC, Keys, literal
-from streams.cli.failure import Failure
+from streams.failure import Failure
 
 SCAN = 5000
 NO_SUCH_KEY = "no such key"

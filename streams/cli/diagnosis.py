@@ -1,56 +1,9 @@
-"""Failures: one line that says what is wrong and what to do, and the exit code 1."""
+"""The diagnosis: of an error that the user can do something about, the one line that says what is wrong and what to do."""
 
 import errno
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import IO, Any
 
-import click
-
-
-class Failure(click.ClickException):
-    """Ends a command with the exit code 1 and `freshet: <message>` on stderr."""
-
-    exit_code = 1
-
-    def show(self, file: IO[Any] | None = None) -> None:
-        click.echo(f"freshet: {one_line(self.format_message())}", file=file or sys.stderr)
-
-
-@contextmanager
-def reads(path: Path) -> Iterator[None]:
-    """Makes a `Failure` of it where a file cannot be read inside."""
-    try:
-        yield
-    except OSError as error:
-        raise Failure(f"{path} cannot be read: {error.strerror or error}") from None
-
-
-@contextmanager
-def writes(path: Path) -> Iterator[None]:
-    """Likewise, where it cannot be written."""
-    try:
-        yield
-    except BrokenPipeError:  # `streams.cli` ends every command alike whose reader has gone
-        raise
-    except OSError as error:
-        raise Failure(f"{path} cannot be written: {error.strerror or error}") from None
-
-
-def demand_folder(path: Path) -> None:
-    """Ends the command where a file that is to be written has no folder: better now than when all is computed."""
-    if not path.absolute().parent.is_dir():
-        raise Failure(f"{path} cannot be written: {path.parent} is no folder")
-
-
-def one_line(text: str) -> str:
-    """
-    >>> one_line("wrong:\\n  very")
-    'wrong: very'
-    """
-    return " ".join(text.split())
+from streams.failure import one_line
 
 
 def explained(error: Exception) -> str | None:

@@ -1,7 +1,7 @@
 """The sender: events to the topic, with the key that Freshet wants, and nothing lost in silence."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -11,7 +11,6 @@ from kafka.errors import KafkaError
 
 from recsys.events import decode
 from streams.brokers import Brokers
-from streams.shop.visits import Fields
 
 LINGER_MS = 2
 CLOSE_S = 10.0
@@ -31,7 +30,7 @@ class Sender:
         self.failure: BaseException | None = None
         """The first failed send."""
 
-    def send(self, event: Fields, acknowledged: Acknowledged | None = None) -> None:
+    def send(self, event: Mapping[str, Any], acknowledged: Acknowledged | None = None) -> None:
         """Sends an event under its user's id, which makes it arrive at the user's home partition."""
         value = msgspec.json.encode(event)
         self.send_as(value, home_key(value), acknowledged)
