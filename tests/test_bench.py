@@ -156,7 +156,6 @@ def test_ctrl_c_ends_everything_that_it_started(tmp_path: Path) -> None:
         (["--workers", "3", "--partitions", "2"], "--workers 3 is more than --partitions 2"),
         (["--events", "10"], "10 is not in the range"),
         (["--report", "page.pdf"], "a report is .html, not page.pdf"),
-        (["--report", "/not/there/page.html"], "/not/there is no folder"),
         (["--redis", "redis+cluster://127.0.0.1:1"], "no cluster"),
         (["--redis", "http://127.0.0.1:1"], "FRESHET_REDIS is 'http://127.0.0.1:1'"),
         (["--broker", "kafka://127.0.0.1:port"], "FRESHET_BROKER is 'kafka://127.0.0.1:port'"),
@@ -167,6 +166,12 @@ def test_wrong_usage_is_told(arguments: list[str], said: str) -> None:
     failed = CliRunner().invoke(main, ["bench", *arguments])
     assert (failed.exit_code, failed.stdout) == (2, "")
     assert said in failed.stderr
+
+
+def test_a_report_without_a_folder_fails_before_anything_is_measured() -> None:
+    failed = CliRunner().invoke(main, ["bench", "--report", "/not/there/page.html"])
+    assert (failed.exit_code, failed.stdout) == (1, "")
+    assert failed.stderr == "freshet: /not/there/page.html cannot be written: /not/there is no folder\n"
 
 
 def test_a_server_that_does_not_answer_is_named(system: LocalSystem, tmp_path: Path) -> None:

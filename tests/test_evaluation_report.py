@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from recsys.evaluation.charts import chart_library
 from recsys.evaluation.drawing import drawing
 from recsys.evaluation.page import page
-from recsys.evaluation.report import check_report, write_report
+from recsys.evaluation.report import write_report
 from recsys.evaluation.result import Difference, Method, Result, Slice, as_json, best_baseline
 from recsys.evaluation.table import methods_table
 
@@ -174,10 +174,9 @@ def test_another_suffix_is_refused_and_what_is_allowed_is_named(tmp_path: Path, 
 
 def test_without_the_chart_library_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "pygal", None)
-    with pytest.raises(ModuleNotFoundError, match=re.escape("pip install 'freshet[report]'")):
-        check_report(tmp_path / "r.html")
-    with pytest.raises(ModuleNotFoundError, match=re.escape("pip install 'freshet[report]'")):
-        write_report(tmp_path / "r.svg", result())
+    for name in ("r.html", "r.svg"):
+        with pytest.raises(ModuleNotFoundError, match=re.escape("pip install 'freshet[report]'")):
+            write_report(tmp_path / name, result())
     assert list(tmp_path.iterdir()) == []
 
 

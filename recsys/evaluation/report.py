@@ -10,24 +10,12 @@ from recsys.evaluation.result import Result
 FORMS = {".html": page, ".svg": drawing}
 
 
-def check_report(path: Path) -> None:
-    """Whether a report can be written there, to be asked before an evaluation that takes long.
+def write_report(path: Path, result: Result) -> None:
+    """Writes what an evaluation found as one file that needs nothing else: `.html` or `.svg`.
 
-    Raises ValueError for a suffix that is not known, ModuleNotFoundError where the chart library is missing.
-
-    >>> check_report(Path("report.pdf"))
-    Traceback (most recent call last):
-    ValueError: a report is .html or .svg, not report.pdf
+    Raises ValueError for another suffix, ModuleNotFoundError where the chart library is missing, and OSError.
     """
     if path.suffix.lower() not in FORMS:
         raise ValueError(f"a report is {' or '.join(FORMS)}, not {path.name}")
     chart_library()
-
-
-def write_report(path: Path, result: Result) -> None:
-    """Writes what an evaluation found as one file that needs nothing else: `.html` or `.svg`.
-
-    Raises what `check_report` does, and OSError.
-    """
-    check_report(path)
     path.write_text(FORMS[path.suffix.lower()](result), encoding="utf-8")

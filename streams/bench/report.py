@@ -20,23 +20,6 @@ $rows
 <p>$note</p>""")
 
 
-def check_report(path: Path) -> None:
-    """Whether a report can be written there, to be asked before a benchmark that takes long.
-
-    Raises ValueError for a suffix that is not known and a folder that is not there, ModuleNotFoundError where the chart library
-    is missing.
-
-    >>> check_report(Path("report.pdf"))
-    Traceback (most recent call last):
-    ValueError: a report is .html, not report.pdf
-    """
-    if path.suffix.lower() != ".html":
-        raise ValueError(f"a report is .html, not {path.name}")
-    if not path.absolute().parent.is_dir():
-        raise ValueError(f"{path} cannot be written: {path.parent} is no folder")
-    chart_library()
-
-
 def write_report(path: Path, measured: Measured) -> None:
     """Writes it. Raises OSError."""
     path.write_text(page(measured), encoding="utf-8")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from streams.cli.files import writes
+from streams.cli.files import demand_report, writes
 from streams.failure import Failure
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def bench(
     from streams.bench.benchmark import measure
     from streams.bench.measured import BenchFailed
     from streams.bench.plan import Plan
-    from streams.bench.report import check_report, write_report
+    from streams.bench.report import write_report
     from streams.bench.tables import as_json as encoded
     from streams.demo.stopping import Stopping
     from streams.demo.worker import WorkerFailed
@@ -89,12 +89,7 @@ def bench(
                 raise click.BadParameter(str(error), param_hint=f"--{name}") from None
             os.environ[PREFIX + name.upper()] = address  # what a message names if nobody answers there
     if report is not None:
-        try:
-            check_report(report)
-        except ValueError as error:
-            raise click.BadParameter(str(error), param_hint="--report") from None
-        except ModuleNotFoundError as error:
-            raise Failure(str(error)) from None
+        demand_report(report, ".html")
     Stopping().install()
     plan = Plan(events=events, items=items, users=users, partitions=partitions, workers=workers, runs=runs, seed=seed)
     if full:

@@ -1,10 +1,9 @@
 """`freshet evaluate`: how good the recommendations are, on files of events; needs no broker and no Redis."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import IO
 
 import click
 import msgspec
@@ -18,12 +17,12 @@ from recsys.evaluation.events import described, frozen, prequential
 from recsys.evaluation.purchases import bought
 from recsys.evaluation.ratings import PREDICTIONS, rated
 from recsys.evaluation.rehearsal import rehearse_next_basket, rehearse_next_item
-from recsys.evaluation.report import check_report, write_report
+from recsys.evaluation.report import FORMS, write_report
 from recsys.evaluation.result import Method, Result, as_json, side_by_side
 from recsys.evaluation.strategies import DESCRIBED, STRATEGIES
 from recsys.readers import FORMATS, ITEMS, Reader, read_prefixes
 from recsys.rules import Rules
-from streams.cli.files import demand_folder, reads, writes
+from streams.cli.files import Write, demand_other_files, demand_report, reads, whole, writes
 from streams.cli.items import JSONL, catalogue_of
 from streams.cli.reading import Reading, given, oddities, opened, passed
 from streams.cli.terminal import Terminal
@@ -125,23 +124,21 @@ def evaluate(
     methods = chosen(baselines, TASKS[task])
     rules = rules_of(read_settings(), task)
     if report is not None:
-        check(report)
+        demand_report(report, *FORMS)
     demand_other_files([path for path in (file, test, items) if path], [path for path in (predictions, report) if path])
     readings: list[Reading] = []
     file = given(file)
     with ExitStack() as stack:
-        out = stack.enter_context(written(predictions)) if predictions else None
-        if report is not None:
-            demand_folder(report)
+        write = stack.enter_context(whole(predictions)) if predictions else None
         with opened(file, format_name) as reader:
             readings.append(Reading(file, reader, "reading", limit))
             if task == "next-basket":
-                found = next_basket(readings[0], begin or 0.0, rules, at, methods, out)
+                found = next_basket(readings[0], begin or 0.0, rules, at, methods, write)
             elif task == "rating":
                 found = next_rating(readings[0], begin or 0.0, at, methods)
             else:
                 shop = catalogue_of(items, items_format) if items is not None else None
-                found = next_item(readings, test, test_format, shop, rules, at, methods, alone, out)
+                found = next_item(readings, test, test_format, shop, rules, at, methods, alone, write)
     result = msgspec.structs.replace(found, file=file.name)
     for line in oddities(readings) if task == "next-item" else ():
         click.echo(f"freshet: {line}", err=True)
@@ -165,9 +162,9 @@ def next_item(
     at: int,
     methods: Sequence[str],
     alone: Sequence[str],
-    out: IO[str] | None,
+    write: Write | None,
 ) -> Result:
-    """Foretells the next items; writes what was foretold to `out`. `readings` is of the file, and gets that of the test."""
+    """Foretells the next items; writes what was foretold. `readings` is of the file, and gets that of the test."""
     reading = readings[0]
     if test is None:
         events = prequential(reading, rules)
@@ -187,13 +184,14 @@ def next_item(
     with Shown() as shown:
         found = evaluation.next_item(events, rules, at, methods, shown, alone)
     demand_questions(found, "no session has a second event")
-    if out:
-        out.writelines(json.dumps({"items": items}) + "\n" for items in found.lists())
+    if write:
+        for items in found.lists():
+            write(line_of({"items": items}))
     return found.result
 
 
-def next_basket(reading: Reading, begin: float, rules: Rules, at: int, methods: Sequence[str], out: IO[str] | None) -> Result:
-    """Foretells the next baskets; writes what was foretold to `out`."""
+def next_basket(reading: Reading, begin: float, rules: Rules, at: int, methods: Sequence[str], write: Write | None) -> Result:
+    """Foretells the next baskets; writes what was foretold."""
     baskets = bought(reading, begin)
     demand_events([reading])
     say_that_it_compiles()
@@ -201,11 +199,9 @@ def next_basket(reading: Reading, begin: float, rules: Rules, at: int, methods: 
     with Shown() as shown:
         found = evaluation.next_basket(baskets, rules, at, methods, shown)
     demand_questions(found, "no user has a purchase after two others in the part of the file that is measured")
-    if out:
-        out.writelines(
-            json.dumps({"event_id": event_id, "user_id": user_id, "items": items}) + "\n"
-            for (event_id, user_id), items in zip(baskets.asked, found.lists(), strict=True)
-        )
+    if write:
+        for (event_id, user_id), items in zip(baskets.asked, found.lists(), strict=True):
+            write(line_of({"event_id": event_id, "user_id": user_id, "items": items}))
     return found.result
 
 
@@ -217,6 +213,10 @@ def next_rating(reading: Reading, begin: float, at: int, methods: Sequence[str])
     if not found.predictions:
         raise Failure("nothing can be measured: no event of the part that is measured has a rating after another one")
     return found
+
+
+def line_of(prediction: Mapping[str, object]) -> bytes:
+    return json.dumps(prediction).encode() + b"\n"
 
 
 def demand_questions(found: Evaluated, why: str) -> None:
@@ -276,35 +276,6 @@ def rules_of(settings: Settings, task: str) -> Rules:
     if task == "next-basket" and rules.hide - {"once", "purchased"}:
         raise Failure(f"FRESHET_HIDE is {settings.hide!r}: for the next basket it is once, purchased or none")
     return rules
-
-
-def check(report: Path) -> None:
-    try:
-        check_report(report)
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--report") from None
-    except ModuleNotFoundError as error:
-        raise Failure(str(error)) from None
-
-
-def demand_other_files(read: Sequence[Path], written: Sequence[Path]) -> None:
-    """Nothing that is read may be written over."""
-    for path in written:
-        if any(path.exists() and other.exists() and path.samefile(other) for other in read):
-            raise click.UsageError(f"{path} is read: write to another file")
-
-
-@contextmanager
-def written(path: Path) -> Iterator[IO[str]]:
-    """A file that is there when all of it is written, and not before."""
-    part = path.with_name(path.name + ".part")
-    try:
-        with writes(path):
-            with part.open("w", encoding="utf-8") as file:
-                yield file
-            part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def show(result: Result, readers: Sequence[Reader]) -> None:

@@ -1,10 +1,17 @@
 """Files that a command reads and writes: what is wrong with one ends the command with a line that names it."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeAlias
+
+import click
 
 from streams.failure import Failure
+
+Write: TypeAlias = Callable[[bytes], object]
+"""Writes bytes to a file."""
 
 
 @contextmanager
@@ -31,3 +38,53 @@ def demand_folder(path: Path) -> None:
     """Ends the command where a file that is to be written has no folder: better now than when all is computed."""
     if not path.absolute().parent.is_dir():
         raise Failure(f"{path} cannot be written: {path.parent} is no folder")
+
+
+def demand_report(path: Path, *suffixes: str) -> None:
+    """Likewise, where no report can be written there: these are the suffixes that it may have."""
+    if path.suffix.lower() not in suffixes:
+        raise click.BadParameter(f"a report is {' or '.join(suffixes)}, not {path.name}", param_hint="--report")
+    demand_folder(path)
+    demand_charts()
+
+
+def demand_charts() -> None:
+    """Likewise, where the library that draws charts is not installed."""
+    from recsys.evaluation.charts import chart_library
+
+    try:
+        chart_library()
+    except ModuleNotFoundError as error:
+        raise Failure(str(error)) from None
+
+
+def demand_other_files(read: Sequence[Path], written: Sequence[Path]) -> None:
+    """Nothing that is read may be written over."""
+    for path in written:
+        if any(path.exists() and other.exists() and path.samefile(other) for other in read):
+            raise click.UsageError(f"{path} is read: write to another file")
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Write]:
+    """Writes a file that is there when all of it is written, and not before; only what goes wrong with it is a `Failure`.
+
+    What is no regular file, a pipe or a device, is written to as it stands.
+    """
+    with writes(path):
+        target = path.resolve()
+        as_it_stands = target.exists() and not target.is_file()
+        part = target if as_it_stands else target.with_name(f".{target.name}.{os.getpid()}")
+        file = part.open("wb" if as_it_stands else "xb")
+    try:
+        yield writes(path)(file.write)
+        with writes(path):
+            file.close()
+            if not as_it_stands:
+                part.replace(target)
+    except BaseException:
+        with suppress(OSError):
+            file.close()
+        if not as_it_stands:
+            part.unlink()
+        raise

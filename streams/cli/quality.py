@@ -11,11 +11,10 @@ from rich.table import Table
 from recsys.preprocessing import Cleaner
 from recsys.readers import FORMATS
 from streams.cli.cleaning import cleaned, cleaner_of
-from streams.cli.files import demand_folder, writes
+from streams.cli.files import demand_other_files, demand_report, writes
 from streams.cli.options import as_json
 from streams.cli.reading import given, judged, no_events, opened
 from streams.cli.terminal import Terminal, printable
-from streams.failure import Failure
 
 if TYPE_CHECKING:
     from recsys.quality.profile import Quality
@@ -35,7 +34,8 @@ def quality(*, file: Path, format_name: str, limit: int | None, clean: Path | No
     What is wrong is what a worker would refuse. Nothing is changed, and nothing is sent anywhere.
     """
     if report is not None:
-        check(report, file)
+        demand_report(report, ".html")
+        demand_other_files([file], [report])
     file = given(file)
     found = profiled(file, format_name, limit, cleaner_of(clean, file, format_name) if clean is not None else None)
     if report is not None:
@@ -44,21 +44,6 @@ def quality(*, file: Path, format_name: str, limit: int | None, clean: Path | No
         click.echo(msgspec.json.encode(found))
     else:
         show(found)
-
-
-def check(report: Path, file: Path) -> None:
-    """Ends the command where a report cannot be written there: better now than after the whole file."""
-    if report.suffix.lower() != ".html":
-        raise click.BadParameter(f"a report is .html, not {report.name}", param_hint="--report")
-    if report.exists() and file.exists() and report.samefile(file):
-        raise click.UsageError(f"{report} is read: write to another file")
-    demand_folder(report)
-    from recsys.evaluation.charts import chart_library
-
-    try:
-        chart_library()
-    except ModuleNotFoundError as error:
-        raise Failure(str(error)) from None
 
 
 def profiled(file: Path, format_name: str, limit: int | None, cleaner: Cleaner | None = None) -> "Quality":

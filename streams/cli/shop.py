@@ -15,7 +15,7 @@ from recsys.ledger import tables
 from recsys.ledger.moves import LAST_DAYS
 from recsys.ledger.tables import Table, text
 from streams.bookkeeping import Bookkeeping, bookkeeping
-from streams.cli.files import writes
+from streams.cli.files import demand_charts, demand_folder, writes
 from streams.cli.options import as_json
 from streams.cli.terminal import Terminal, printable
 from streams.failure import Failure
@@ -127,6 +127,9 @@ def report(out: Path | None, name: str | None, as_json: bool, as_csv: bool) -> N
     """
     if out is not None and name is not None:
         raise click.UsageError("a page has all tables: leave --table out")
+    if out is not None:
+        demand_folder(out)
+        demand_charts()
     found = asked(lambda books: books.report())
     if out is not None:
         write(out, found)
@@ -155,11 +158,8 @@ def write(out: Path, found: list[Table]) -> None:
     """The page."""
     from recsys.ledger.page import page
 
-    try:
-        with writes(out):
-            out.write_text(page(found), encoding="utf-8")
-    except ModuleNotFoundError as error:
-        raise Failure(str(error)) from None
+    with writes(out):
+        out.write_text(page(found), encoding="utf-8")
     click.echo(f"wrote {out}", err=True)
 
 
