@@ -56,7 +56,7 @@ def build_app(
     announce = _announcer(when_ready)
 
     async def positions(consumer: ChunkConsumer, assigned: frozenset[TP]) -> Mapping[TP, int]:
-        """Where to read on in the partitions that were just assigned."""
+        """Where to read on in partitions that were assigned, just now or earlier."""
         ordered = sorted(assigned)
         check_partitions(ordered, counting.partitions)
         first = await consumer.earliest_offsets(*ordered)
@@ -72,9 +72,12 @@ def build_app(
             counted, published = await engine.position(partition)
             counting.counted[partition] = counted
             publishing.marks.begin(partition, published)
-        # Faust also seeks in the midst of a rebalance; some of these partitions may be another worker's by now.
-        publishing.marks.keep(tp.partition for tp in consumer.assignment())
-        announce(in_words(found))
+        # Faust also seeks in the midst of a rebalance: some of these partitions may be another worker's by now, and others may
+        # have become ours, which are being sought still. And some of what we have is sought alone, where it is read again.
+        mine = {tp.partition for tp in consumer.assignment()}
+        publishing.marks.keep(mine)
+        if mine and publishing.marks.offsets.keys() == mine:
+            announce(in_words(mine))
         return {tp: found[tp.partition] for tp in ordered}
 
     use_chunks(app, positions, publishing.settle, publishing.marks.offsets)
@@ -96,15 +99,17 @@ def build_app(
 
 
 def _announcer(when_ready: Callable[[str], None]) -> Callable[[str], None]:
-    """Says which partitions the worker has; the first time that is the sign that it is ready."""
-    ready = False
+    """Says which partitions the worker has, where that is news; the first time that is the sign that it is ready."""
+    said: str | None = None
 
     def announce(partitions: str) -> None:
-        nonlocal ready
+        nonlocal said
+        if partitions == said:
+            return
         log.info("ready, has partitions: %s", partitions)
-        if not ready:
+        if said is None:
             when_ready(partitions)
-        ready = True
+        said = partitions
 
     return announce
 
