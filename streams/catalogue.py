@@ -25,31 +25,22 @@ from recsys.marks import START
 from recsys.record import with_given
 from recsys.store import Store, Swap
 from streams import topics
+from streams.compacted import FETCH_WAIT_MS, LOOK_S, POLL_MS, RECORDS, SLICE_S, has_read, move_back, raise_count, write
 from streams.counting import fitting
 from streams.home import Rejected
-from streams.item_parts import Part, Pending, has_read, move_back, raise_count, told_by, write
+from streams.item_parts import Part, Pending, told_by
 from streams.lease import holds, now
 from streams.outbox import Outbox, Outgoing
 from streams.publishing import Publishing
 from streams.settings import Settings
 from streams.sweep import Sweep
 
-FETCH_WAIT_MS = 500
-"""How long the broker may hold a fetch when nothing is new; a record ends it."""
-POLL_MS = 200
-"""How soon it is noticed that a partition was given to this worker or taken from it."""
-RECORDS = 500
-"""Taken at once."""
-SLICE_S = 0.002
-"""For how long records are read into memory before events have their turn."""
 ROUND_S = 0.05
 AGAIN_S = 0.4
 """So long after the begin of a first sweep a second one takes out what was ranked by workers that had not heard of the record,
 and published after the first had passed."""
 MARK_S = 0.5
 """How often marks are written: a crash repeats the effects of no more, where no sweep is under way."""
-LOOK_S = 5.0
-"""How often it is looked whether somebody moved the marks back."""
 TOLD_S = 10.0
 """How often it is said how far the catalogue is read, until it is."""
 METADATA_MS = 30_000

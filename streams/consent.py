@@ -27,9 +27,8 @@ from recsys.keys import Keys
 from recsys.marks import START
 from recsys.store import Store
 from streams import topics
-from streams.catalogue import FETCH_WAIT_MS, POLL_MS, SLICE_S
+from streams.compacted import FETCH_WAIT_MS, POLL_MS, SLICE_S, has_read
 from streams.home import home_partition
-from streams.item_parts import has_read
 from streams.lease import SESSION_TIMEOUT_S, now
 from streams.outbox import Outbox
 from streams.settings import Settings

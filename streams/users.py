@@ -26,10 +26,9 @@ from recsys.marks import START
 from recsys.record import with_given
 from recsys.store import Store, Swap
 from streams import topics
-from streams.catalogue import FETCH_WAIT_MS, LOOK_S, POLL_MS, RECORDS
+from streams.compacted import FETCH_WAIT_MS, LOOK_S, POLL_MS, RECORDS, move_back, write
 from streams.counting import fitting
 from streams.home import Rejected
-from streams.item_parts import move_back, write
 from streams.lease import holds, now
 from streams.outbox import Outbox, Outgoing
 from streams.settings import Settings

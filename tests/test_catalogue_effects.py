@@ -15,7 +15,7 @@ from recsys.keys import Keys
 from recsys.store import Entry, MemoryStore
 from streams import catalogue as module
 from streams.catalogue import CatalogueStream
-from streams.item_parts import raise_count
+from streams.compacted import raise_count
 from streams.outbox import Outbox, Outgoing
 from streams.publishing import Publishing
 from streams.settings import Settings
