@@ -3,17 +3,16 @@
 import math
 import random
 import signal
-import sys
 import threading
 import time
 
 import click
 
+from streams.progress import Progress
 from streams.settings import Settings, read_settings
 
-TERMINAL_S = 0.5
-PLAIN_S = 10.0
-"""Seconds between two lines of progress."""
+SHOWN_S = 0.1
+"""How often it is shown how many events there are."""
 
 
 @click.command()
@@ -62,42 +61,15 @@ def run(
     send_all(settings.brokers, settings.topic(ITEMS), in_records(catalogue))
     start = time.monotonic()
     stream = events(rng, catalogue, crowd(rng, shoppers, catalogue), rate=rate, start_ms=round(time.time() * 1000))
-    progress = Progress(start, f"seed {seed}")
-    for due, event in on_time(stream, start, stop):
-        if (seconds and due > seconds) or sender.failure:
-            break
-        sender.send(event)
-        progress.show(sender.sent, due)
+    shown_every = max(1, round(rate * SHOWN_S))
+    with Progress(f"seed {seed}", "events") as progress:
+        for due, event in on_time(stream, start, stop):
+            if (seconds and due > seconds) or sender.failure:
+                break
+            sender.send(event)
+            if sender.sent % shown_every == 0:
+                progress.show(due / seconds if seconds else None, sender.sent)
     sender.close()
-    progress.end(sender.sent)
-
-
-class Progress:
-    """One line on stderr: written over on a terminal, now and then elsewhere."""
-
-    def __init__(self, start: float, label: str) -> None:
-        self.start = start
-        self.label = label
-        self.terminal = sys.stderr.isatty()
-        self.shown = start
-
-    def show(self, sent: int, due: float) -> None:
-        """The line, if it is time for it; `due` is the schedule's second of the newest event."""
-        now = time.monotonic()
-        if now - self.shown < (TERMINAL_S if self.terminal else PLAIN_S):
-            return
-        self.shown = now
-        elapsed = now - self.start
-        behind = elapsed - due
-        text = f"{sent:,} events, {sent / elapsed:,.0f} a second" + (f", {behind:.1f} s behind" if behind > 0.5 else "")
-        self.write(f"{text} ({self.label})", last=False)
-
-    def end(self, sent: int) -> None:
-        elapsed = max(time.monotonic() - self.start, 1e-3)
-        self.write(f"{sent:,} events in {elapsed:,.0f} s, {sent / elapsed:,.0f} a second ({self.label})", last=True)
-
-    def write(self, text: str, *, last: bool) -> None:
-        if self.terminal:
-            print(f"\r{text}\x1b[K", end="\n" if last else "", file=sys.stderr, flush=True)
-        else:
-            print(text, file=sys.stderr, flush=True)
+    elapsed = max(time.monotonic() - start, 1e-3)
+    rate = sender.sent / elapsed
+    click.echo(f"{sender.sent:,} events in {elapsed:,.0f} s, {rate:,.0f} a second (seed {seed})", err=True)
