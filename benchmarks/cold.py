@@ -36,7 +36,6 @@ from recsys.recommendation import Reason, Recommendation, RecommendedItem, encod
 from streams import topics
 from streams.bench.timing import records
 from streams.bulk import open_bulk
-from streams.demo.listener import source
 from streams.demo.worker import Worker
 from streams.home import home_partition
 from streams.local import LocalSystem
@@ -46,6 +45,7 @@ from streams.settings import Settings, read_settings
 from streams.shop.catalogue import build_catalogue, in_records
 from streams.shop.shoppers import crowd
 from streams.shop.traffic import events
+from streams.source import source
 
 LOOK_S = 0.01
 """Between two looks at Redis: what is measured there is too long by as much, and by what a look takes."""

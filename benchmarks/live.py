@@ -30,11 +30,11 @@ from recsys.events import Event
 from recsys.readers import FORMATS, read
 from recsys.recommendation import Recommendation
 from streams.bench.timing import records
-from streams.demo.listener import source
 from streams.demo.worker import Worker
 from streams.local import LocalSystem
 from streams.local.kafka import STEADY_JVM
 from streams.settings import Settings, read_settings
+from streams.source import source
 from streams.topics import RECOMMENDATIONS, create_missing
 
 AT = 20

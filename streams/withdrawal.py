@@ -19,8 +19,8 @@ from streams.counting import Counting
 from streams.lease import Lease
 from streams.outbox import Outbox
 from streams.publishing import Publishing, untell
-from streams.rebuild.publication import source
 from streams.settings import Settings
+from streams.source import source_header
 
 
 class Withdrawal:
@@ -69,7 +69,8 @@ class Withdrawal:
         newest = values | replaced
         self._lease.check()
         await self._outbox.publish(
-            self._recommendations, [(user.encode(), value, source(value, self._events)) for user, value in newest.items()]
+            self._recommendations,
+            [(user.encode(), value, source_header(value, self._events)) for user, value in newest.items()],
         )
         if replaced:
             await self._store.put([Entry(self._keys.recs(user), value, self._retention_s) for user, value in replaced.items()])

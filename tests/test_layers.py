@@ -35,6 +35,13 @@ def test_the_shell_takes_nothing_from_the_commands_the_demo_and_what_is_beside_i
     assert [(path.name, name) for path in shell for name in imported(path) if name.startswith(beside)] == []
 
 
+def test_the_map_of_the_code_names_every_module() -> None:
+    text = (RECSYS.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = set(text.partition("## Where things are")[2].partition("\n## ")[0].split())
+    modules = {path.name for folder in (RECSYS, STREAMS) for path in folder.glob("[!_]*.py")}
+    assert modules - named == set()
+
+
 def imported(path: Path) -> Iterator[str]:
     """The modules that a module imports, wherever in it."""
     for node in ast.walk(ast.parse(path.read_text())):

@@ -9,9 +9,9 @@ from kafka import KafkaConsumer, TopicPartition
 
 from recsys.compiled import F64
 from streams import topics
-from streams.demo.listener import source
 from streams.lag import read_spans
 from streams.settings import Settings
+from streams.source import source
 
 Place = tuple[int, int]
 """A record's partition and offset."""

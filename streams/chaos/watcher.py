@@ -11,7 +11,7 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
 from streams.brokers import Brokers
-from streams.demo.listener import source
+from streams.source import source
 
 POLL_MS = 100
 AGAIN_S = 0.5

@@ -9,6 +9,7 @@ from kafka import KafkaConsumer, TopicPartition
 
 from streams.brokers import Brokers
 from streams.demo.board import Board
+from streams.source import source
 
 POLL_MS = 100
 
@@ -57,16 +58,3 @@ class Listener:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         self._end.set()
         self._thread.join()
-
-
-def source(headers: list[tuple[str, bytes]]) -> tuple[int, int] | None:
-    """Partition and offset of the newest event in a recommendation.
-
-    >>> source([("source", b"events/3/1041")])
-    (3, 1041)
-    """
-    for name, value in headers:
-        if name == "source":
-            _, partition, offset = value.decode().rsplit("/", 2)
-            return int(partition), int(offset)
-    return None

@@ -5,14 +5,13 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
-import msgspec
-from msgspec import Struct
 from redis import Redis
 
 from recsys.keys import Keys, literal
 from streams.outbox import Headers, Outbox, new_producer
 from streams.progress import Progress
 from streams.settings import Settings
+from streams.source import source_header
 from streams.topics import CUSTOMERS, EVENTS, RECOMMENDATIONS
 
 BATCH = 500
@@ -29,17 +28,12 @@ class Kept(NamedTuple):
     """Of a value's record."""
 
 
-class Published(Struct):
-    """What of a stored recommendation says which record it answers."""
-
-    recommendation_id: str
-
-
 def publish(settings: Settings, client: Redis) -> int:
     """Writes every stored recommendation and customer to their topics; how many recommendations. Afterwards it is noted that
     this is done."""
     keys = Keys(settings.key_prefix)
-    recommendations = Kept(keys.recs(""), settings.topic(RECOMMENDATIONS), partial(source, events=settings.topic(EVENTS)))
+    headers = partial(source_header, events=settings.topic(EVENTS))
+    recommendations = Kept(keys.recs(""), settings.topic(RECOMMENDATIONS), headers)
     count = asyncio.run(_publish(settings, client, recommendations, "recommendations"))
     asyncio.run(_publish(settings, client, Kept(keys.customer(""), settings.topic(CUSTOMERS), no_headers), "customers"))
     client.delete(keys.unpublished)
@@ -84,13 +78,3 @@ def read(client: Redis, keys: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
 
 def no_headers(_: bytes) -> Headers:
     return ()
-
-
-def source(value: bytes, events: str) -> Headers:
-    """The header of a recommendation: the record it answers, which stands in its id.
-
-    >>> source(b'{"recommendation_id": "2-1f-19a"}', "events")
-    [('source', b'events/2/31')]
-    """
-    partition, offset, _ = msgspec.json.decode(value, type=Published).recommendation_id.split("-")
-    return [("source", f"{events}/{int(partition, 16)}/{int(offset, 16)}".encode())]
