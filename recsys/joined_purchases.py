@@ -7,7 +7,7 @@ import numpy as np
 
 from recsys.customers.account import Account
 from recsys.returning import purchases
-from recsys.returning.merging import merged
+from recsys.returning.pooling import pooled
 from recsys.returning.purchases import Purchases
 
 
@@ -31,6 +31,6 @@ def join(found: Purchases, bought: Mapping[int, Sequence[bytes]]) -> None:
     columns: Iterable[tuple[Any, Any]] = zip(several, found, strict=True)
     for column, own in columns:
         column[start[:-1]] = own[at]
-    columns = zip(found, merged(several, start), strict=True)
+    columns = zip(found, pooled(several, start), strict=True)
     for column, of_all in columns:
         column[at] = of_all

@@ -159,7 +159,7 @@ class Sweep:
             async for keys in self._published_keys():
                 swept.looked += len(keys)
                 looking.append(asyncio.create_task(self._batch(keys, gone)))
-                if len(looking) > AT_ONCE - 1:
+                if len(looking) == AT_ONCE:
                     await finish()
             while looking:
                 await finish()

@@ -22,7 +22,7 @@ from recsys.engine import Counted, Engine
 from recsys.onlooker import Onlooker
 from recsys.recommendation import Reason
 from recsys.returning import purchases
-from recsys.returning.merging import merged
+from recsys.returning.pooling import pooled
 from recsys.returning.purchases import HELD, MOST, Purchases
 from recsys.store import MemoryStore
 
@@ -39,7 +39,7 @@ def in_order(bought: Purchases, users: list[int]) -> Purchases:
 def test_what_several_bought_is_that_of_a_recount_in_any_order(events: list[Bought], users: list[int]) -> None:
     state, truth = start(6), recounted(events)
     counted(state, events)
-    found = merged(in_order(state.purchases, users), ALL)
+    found = pooled(in_order(state.purchases, users), ALL)
     assert_as_one(together([truth.customers[user] for user in range(USERS)]), found, 0, max(e.time for e in events) + DAY)
 
 
@@ -52,7 +52,7 @@ def test_of_more_than_is_held_the_strongest_stay(seed: int) -> None:
         events.append(Bought(int(random.integers(USERS)), bought, NOW + n * DAY, refund=random.random() < 0.05))
     state, truth = start(400), recounted(events)
     counted(state, events)
-    found = merged(state.purchases, ALL)
+    found = pooled(state.purchases, ALL)
     assert len(set(state.purchases.item[state.purchases.item > 0].tolist())) > found.held[0] == HELD
     assert_as_one(together([truth.customers[user] for user in range(USERS)]), found, 0, NOW + 200 * DAY)
 
@@ -62,7 +62,7 @@ def test_of_more_than_is_held_the_strongest_stay(seed: int) -> None:
 def test_with_nobody_else_it_stays_what_it_was(events: list[Bought]) -> None:
     state = start(6)
     counted(state, events)
-    alone = merged(state.purchases, np.arange(USERS + 1))
+    alone = pooled(state.purchases, np.arange(USERS + 1))
     for name, column in state.purchases._asdict().items():
         for user in range(USERS):
             filled = slice(state.purchases.held[user]) if column.ndim == 2 else ()
@@ -73,7 +73,7 @@ def test_no_more_baskets_are_counted_of_an_item_than_can_be_stored() -> None:
     state = start(1)
     counted(state, [Bought(user, [1], NOW) for user in range(USERS)])
     state.purchases.k[:, 0] = MOST - 1
-    found = merged(state.purchases, ALL)
+    found = pooled(state.purchases, ALL)
     assert purchases.unpack([purchases.pack(found, 0)]).k[0, 0] == MOST
 
 

@@ -1,4 +1,4 @@
-"""Merging: what several users bought and hold, as if one had. Pure, and in any order: several come to the same.
+"""Pooling: what several users bought and hold, as if one had. Pure, and in any order: several come to the same.
 
 What is kept of purchases is not each of them, so this much is exact: in how many baskets an item was, when it was bought last,
 and the sums that fade by event time, those of one made as old as those of the other. By baskets a sum fades as it did among its
@@ -34,7 +34,7 @@ class Lines(NamedTuple):
     where: Index
 
 
-def merged(several: Purchases, start: I64) -> Purchases:
+def pooled(several: Purchases, start: I64) -> Purchases:
     """The purchases of the users `start[n]` to `start[n + 1]` in the place n, as those of one.
 
     What only counting goes by (the last event, its session) stays that of the first of them.
@@ -44,7 +44,7 @@ def merged(several: Purchases, start: I64) -> Purchases:
     >>> both.baskets[:] = 1
     >>> for user, time in enumerate((20, 10)):
     ...     count_line(both, user, -1, 7, time)
-    >>> one = merged(both, np.array([0, 2]))
+    >>> one = pooled(both, np.array([0, 2]))
     >>> [column[0, 0].item() for column in (one.k, one.basket, one.time, one.fb)], one.baskets
     ([2, 2, 20, 1.899999976158142], array([2], dtype=int32))
     """
