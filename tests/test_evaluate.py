@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from streams.cli import main
-from streams.cli.evaluate import METRICS
+from streams.cli.scores import METRICS
 
 Run = Callable[..., Result]
 NAMES = ["hit_rate", "mrr", "ndcg", "precision", "recall", "f1", "accuracy", "coverage", "novelty", "diversity"]
