@@ -16,7 +16,7 @@ from recsys.record import MAX_BYTES
 from streams import topics
 from streams.driver import ChunkConsumer, Records
 from streams.home import Rejected, Sorted, home_partition, sort_records
-from streams.outbox import Letter, Outbox
+from streams.outbox import Outbox, Outgoing
 from streams.positions import LostRecords
 from streams.publishing import Outcome, Publishing
 from streams.seal import FORWARDED, JOINING, Origin, Seal
@@ -139,12 +139,12 @@ class Counting:
         counted = self.counted.get(partition, -1)
         await self._outbox.deliver(
             self._rejected,
-            [Letter(partition % self._rejected_partitions, *fitting(r)) for r in found.rejected if r.record.offset > counted],
+            [Outgoing(partition % self._rejected_partitions, *fitting(r)) for r in found.rejected if r.record.offset > counted],
         )
         await self._outbox.deliver(
             self._events,
             [
-                Letter(f.home, f.key, f.record.value, [(FORWARDED, f.header)])
+                Outgoing(f.home, f.key, f.record.value, [(FORWARDED, f.header)])
                 for f in found.foreign
                 if f.record.offset > counted
             ],
@@ -157,7 +157,7 @@ class Counting:
             value = joins.encode(replace(letter.message, form=self._form))
             origin = Origin(letter.partition, letter.offset, letter.message.event_time)
             header = self._seal.header(origin, home, value, JOINING)
-            written.append(Letter(home, letter.home_id.encode(), value, [(JOINING, header)]))
+            written.append(Outgoing(home, letter.home_id.encode(), value, [(JOINING, header)]))
         await self._outbox.deliver(self._events, written)
 
 

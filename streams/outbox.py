@@ -29,9 +29,6 @@ class Outgoing(NamedTuple):
     headers: Headers
 
 
-Letter = Outgoing  # as `streams.counting` still calls it
-
-
 def new_producer(brokers: Brokers) -> AIOKafkaProducer:
     """An idempotent producer: a send that is tried again is not written twice."""
     use_connections()
