@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from recsys.record import MAX_ID, Amount, Currency, Form, Id, id_text, quoted
+from recsys.record import MAX_ID, Amount, Currency, Form, Id, id_text, note_given, quoted
 from recsys.sentiment import sentiment
 
 MAX_AHEAD_MS = 10 * 60 * 1000
@@ -238,7 +238,7 @@ def _user(wire: _Wire) -> str:
         return ANONYMOUS + wire.anonymous_id
     user = id_text("user_id", wire.user_id, InvalidEvent)
     if user.startswith(ANONYMOUS):
-        raise InvalidEvent(f"user_id: may not begin with {ANONYMOUS!r}: give anonymous_id")
+        raise note_given(InvalidEvent(f"user_id: may not begin with {ANONYMOUS!r}: give anonymous_id"), user)
     return user
 
 
@@ -271,9 +271,9 @@ def _time(given: str | float | None, recorded_ms: int) -> int:
         return recorded_ms
     time_ms = _epoch_ms(given)
     if not EARLIEST_MS <= time_ms <= LATEST_MS:
-        raise InvalidEvent(f"event_time: {_outside(time_ms)}")
+        raise note_given(InvalidEvent(f"event_time: {_outside(time_ms)}"), given)
     if time_ms > recorded_ms + MAX_AHEAD_MS:
-        raise InvalidEvent("event_time: more than 10 minutes ahead of the record's timestamp")
+        raise note_given(InvalidEvent("event_time: more than 10 minutes ahead of the record's timestamp"), given)
     return time_ms
 
 
@@ -294,5 +294,5 @@ def _epoch_ms(given: str | float) -> int:
             )
         return round(moment.timestamp() * 1000)
     if not 0 <= given <= 1e16:  # beyond it an integer may not even fit into a float
-        raise InvalidEvent(f"event_time: {'before 1995' if given < 0 else 'too large a number'}")
+        raise note_given(InvalidEvent(f"event_time: {'before 1995' if given < 0 else 'too large a number'}"), given)
     return round(given if given >= 1e11 else given * 1000)

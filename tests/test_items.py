@@ -84,7 +84,7 @@ def test_a_file_is_produced_line_by_line_and_bad_lines_are_counted_by_reason(
     assert "1 line has an unknown field 'Brand' (is 'brand' meant?)" in table
     assert "1 line has an unknown field 'shelf': nothing" in table
     assert "1 of them deleted" in table
-    assert "2 lines bad, the first is line 4: price: expected" in table
+    assert "2 lines bad, the first is line 4: price: expected a number of at least 0; it is -" in table
 
 
 def test_a_limit_is_kept_and_the_last_line_of_an_item_holds(run: Run, namespace: Settings, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from recsys.events import FIELDS
 from recsys.quality.outliers import LEAST, judge
 from recsys.quality.page import page
 from recsys.quality.profile import MOST_UNKNOWN, OTHERS, Profile, Quality
+from recsys.quality.words import sheets
 from recsys.readers import read
 from streams.cli import main
 
@@ -112,9 +113,18 @@ def test_examples_name_line_and_reason(tmp_path: Path) -> None:
     found = profiled([event(0), event(1, price=-1), b"no json"], tmp_path)
     fields = {field.name: field for field in found.fields}
     [example] = fields["price"].examples
-    assert (example.line, example.reason) == (2, "price: expected a number of at least 0")
+    assert (example.line, example.reason, example.given) == (2, "price: expected a number of at least 0", "it is -1")
     [nowhere] = fields["the event"].examples
     assert (nowhere.line, nowhere.text) == (3, "'no json'")
+
+
+def test_every_reason_has_an_example_and_says_what_was_given_there(tmp_path: Path) -> None:
+    many = [event(n, price=-n) for n in range(1, 9)]
+    found = profiled([*many, event(9, price="9,50"), event(10, price=True)], tmp_path)
+    [examples] = [field.examples for field in found.fields if field.name == "price"]
+    assert [(each.line, each.given) for each in examples] == [(1, "it is -1"), (9, "it is '9,50'"), (10, "it is true")]
+    rows = next(sheet for sheet in sheets(found) if sheet.title == "What is not taken").rows
+    assert [row[1:] for row in rows if "at least 0" in row[0]] == [["8", f"line 1, it is -1: {examples[0].text}"]]
 
 
 def test_repeats_are_the_same_id_of_the_same_user_or_the_same_event_without_one(tmp_path: Path) -> None:

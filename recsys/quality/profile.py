@@ -45,6 +45,7 @@ class Field(Struct):
     """Of the events: as the first thing that is wrong with each, for an event is refused at that."""
     reasons: Mapping[str, int] = {}
     examples: Sequence[Example] = ()
+    """The first event of each reason."""
 
 
 class Outlier(Struct):
@@ -226,7 +227,7 @@ class Profile:
     def _refuse(self, refused: Refused) -> None:
         name = refused.reason.partition(":")[0].partition("[")[0].partition(".")[0]
         passed = self._faults.setdefault(name if name in FIELDS else RECORD, Passed())
-        passed.add(refused.line, refused.reason, refused.text)
+        passed.add(refused.line, refused.reason, refused.text, refused.given)
         if refused.value is not None:
             self._fields_of(refused.value)
 
@@ -289,7 +290,7 @@ class Profile:
         for name in (RECORD, *FIELDS):
             passed = self._faults.get(name, Passed())
             missing = taken - self._present[name] if name != RECORD else 0
-            found.append(Field(name, taken, missing, passed.total, passed.reasons, passed.examples))
+            found.append(Field(name, taken, missing, passed.total, passed.reasons, list(passed.first.values())))
         lines = self._lines["all"]
         return found + [Field(LINES + name, lines, lines - self._lines[name]) for name in ("price", "quantity")]
 

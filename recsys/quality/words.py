@@ -76,10 +76,11 @@ def _fields(quality: Quality) -> Sheet:
 def _faults(quality: Quality) -> Sheet:
     rows = []
     for field in quality.fields:
-        examples = {example.reason: example for example in reversed(field.examples)}
+        examples = {example.reason: example for example in field.examples}
         for reason, count in sorted(field.reasons.items(), key=lambda told: (-told[1], told[0]))[:ENOUGH]:
-            example = examples.get(reason)
-            rows.append([reason, f"{count:,}", f"line {example.line}: {example.text}" if example else ""])
+            example = examples[reason]
+            given = f", {example.given}" if example.given else ""
+            rows.append([reason, f"{count:,}", f"line {example.line}{given}: {example.text}"])
     for what, told in (("unreadable", quality.unreadable), ("left out", quality.left_out)):
         rows += [[reason, f"{count:,}", what] for reason, count in told.items()]
     return Sheet(

@@ -26,6 +26,7 @@ from recsys.events import Event, InvalidEvent, decode
 from recsys.readers import jsonl, movielens, online_retail, otto, rees46, retailrocket, sessions, yoochoose
 from recsys.readers.sessions import Prefix, read_prefixes
 from recsys.readers.source import NOT_UTF8, Example, FormatError, Passed, Source
+from recsys.record import given_with
 
 __all__ = [
     "FORMATS",
@@ -82,6 +83,8 @@ class Refused(Struct, frozen=True):
     reason: str
     line: int
     text: str
+    given: str = ""
+    """What stands there in place of what is wanted, in words, where that is short."""
 
 
 Step = Callable[[Record | Refused, int], Record | Refused]
@@ -142,22 +145,21 @@ class Reader:
         """
         encode = msgspec.json.Encoder().encode
         for line, fields in FORMATS[self._format](self._source):
-            value = None
             try:
                 value = encode(fields)
                 event = decode(value, self._now_ms)
-            except (InvalidEvent, UnicodeEncodeError) as error:
-                reason = NOT_UTF8 if isinstance(error, UnicodeEncodeError) else str(error)
-                found: Record | Refused = Refused(value, reason, line, _shown(fields))
-            else:
-                found = Record(value, event, line)
+                found: Record | Refused = Record(value, event, line)
+            except InvalidEvent as error:
+                found = Refused(value, str(error), line, _shown(fields), given_with(error))
+            except UnicodeEncodeError:
+                found = Refused(None, NOT_UTF8, line, _shown(fields))
             yield self._step(found, self._now_ms) if self._step else found
 
     def _read(self) -> Iterator[Record]:
         good = False
         for each in self.judged():
             if isinstance(each, Refused):
-                self.bad.add(each.line, each.reason, each.text)
+                self.bad.add(each.line, each.reason, each.text, each.given)
                 continue
             good = True
             yield each
@@ -195,7 +197,7 @@ def read_items(path: Path, format_name: str) -> tuple[list[CatalogueItem], Passe
             try:
                 found.append(decode_item(fields["item_id"].encode(), msgspec.json.encode(fields)))
             except BadItem as error:
-                source.bad.add(line, str(error), str(fields))
+                source.bad.add(line, str(error), str(fields), given_with(error))
             except UnicodeEncodeError:
                 source.bad.add(line, NOT_UTF8, str(fields))
     finally:

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from recsys.readers.source import Source
+from recsys.record import given_with
 from streams.bulk import open_bulk
 from streams.cli.failure import reads
 from streams.cli.progress import Progress
@@ -127,7 +128,7 @@ def lines_told(
         try:
             found = read_line(line)
         except refusal as bad:
-            source.bad.add(number, str(bad), line.decode("utf-8", "replace"))
+            source.bad.add(number, str(bad), line.decode("utf-8", "replace"), given_with(bad))
             continue
         good = True
         if unknown:
@@ -201,4 +202,4 @@ def report(produced: Produced, described: Described) -> list[str]:
     ]
     lines += described.unknown.told()
     lines += bad.told("bad")
-    return lines + [f"  line {each.line}: {each.text} ({each.reason})" for each in bad.examples]
+    return lines + [f"  line {each.line}: {each.text} ({each.told})" for each in bad.examples]

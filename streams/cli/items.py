@@ -71,8 +71,8 @@ def catalogue_of(file: Path, format_name: str) -> Catalogue:
     found = Catalogue()
     for item in items:
         found.put(item)
-    for reason, count in bad.reasons.items():
-        click.echo(f"freshet: {count:,} lines of the items are passed over: {reason}", err=True)
+    for line in bad.told("passed over", " of the items"):
+        click.echo(f"freshet: {line}", err=True)
     if not len(found):
         raise Failure(f"{file} describes no item")
     return found

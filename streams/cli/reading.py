@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from recsys.events import Event
@@ -55,8 +56,7 @@ def no_events(reader: Reader) -> Failure:
 
 def passed(lines: Passed) -> dict[str, Any]:
     """Lines that were passed over, as JSON has them."""
-    examples = [{"line": each.line, "reason": each.reason, "text": each.text} for each in lines.examples]
-    return {"lines": lines.total, "reasons": lines.reasons, "examples": examples}
+    return {"lines": lines.total, "reasons": lines.reasons, "examples": msgspec.to_builtins(lines.examples)}
 
 
 class Reading:

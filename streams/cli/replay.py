@@ -200,5 +200,5 @@ def report(result: Result, reader: Reader) -> list[str]:
         lines.append(f"all of them processed {result.waited:.1f} s later")
     for what, found in (("left out", reader.left_out), ("bad", reader.bad)):
         lines += found.told(what)
-        lines += [f"  line {each.line}: {each.text} ({each.reason})" for each in found.examples]
+        lines += [f"  line {each.line}: {each.text} ({each.told})" for each in found.examples]
     return lines
