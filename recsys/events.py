@@ -54,6 +54,8 @@ ALIASES = {
     "cart": Kind.ADD_TO_CART,
 } | {kind.name.replace("_", "").lower(): kind for kind in Kind}
 
+KNOWN_TYPES = f"known are {', '.join(kind.name.lower() for kind in Kind)}"
+
 WITHOUT_ITEMS = frozenset((Kind.SEARCH, Kind.IDENTIFY, Kind.FORGET))
 """Types that are about no item."""
 
@@ -160,7 +162,9 @@ def decode(value: bytes | None, recorded_ms: int) -> Event:
         raise InvalidEvent("event_type: required field is missing")
     kind = kind_of(wire.event_type)
     if kind is None:
-        raise InvalidEvent(f"event_type: unknown type {quoted(wire.event_type)}")
+        unknown = InvalidEvent(f"event_type: unknown type {quoted(wire.event_type)}")
+        unknown.add_note(KNOWN_TYPES)
+        raise unknown
     lines = _lines(wire, kind)
     if kind is Kind.RATING and wire.rating is None:
         raise InvalidEvent("rating: required for an event of type rating")

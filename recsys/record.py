@@ -146,7 +146,7 @@ def with_given(refusal: ValueError) -> str:
 
 
 def given_with(refusal: ValueError) -> str:
-    """What was given, in words: all that is noted on a refusal. Empty where nothing is."""
+    """What was given, or what is known, in words: all that is noted on a refusal. Empty where nothing is."""
     return "; ".join(getattr(refusal, "__notes__", ()))
 
 

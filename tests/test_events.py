@@ -349,6 +349,9 @@ def test_of_damaged_bytes_they_say_the_same(event: dict[str, Any], data: st.Data
         ({"event_time": 123}, "event_time: before 1995; it is 123"),
         ({"event_time": "2099-01-01T00:00:00Z"},
          "event_time: more than 10 minutes ahead of the record's timestamp; it is '2099-01-01T00:00:00Z'"),
+        ({"event_type": "buy"},
+         "event_type: unknown type 'buy'; known are browse, click, add_to_cart, wishlist, purchase, rating, impression, "
+         "remove_from_cart, refund, search, identify, forget"),
         ({"user_id": "anon:x"}, "user_id: may not begin with 'anon:': give anonymous_id; it is 'anon:x'"),
         ({"item_id": 10**130}, f"item_id: longer than 128 characters; it is '1{'0' * 39}...'"),
     ],

@@ -124,7 +124,7 @@ def test_every_reason_has_an_example_and_says_what_was_given_there(tmp_path: Pat
     [examples] = [field.examples for field in found.fields if field.name == "price"]
     assert [(each.line, each.given) for each in examples] == [(1, "it is -1"), (9, "it is '9,50'"), (10, "it is true")]
     rows = next(sheet for sheet in sheets(found) if sheet.title == "What is not taken").rows
-    assert [row[1:] for row in rows if "at least 0" in row[0]] == [["8", f"line 1, it is -1: {examples[0].text}"]]
+    assert [row[1:] for row in rows if "at least 0" in row[0]] == [["8", f"line 1: {examples[0].text} (it is -1)"]]
 
 
 def test_repeats_are_the_same_id_of_the_same_user_or_the_same_event_without_one(tmp_path: Path) -> None:

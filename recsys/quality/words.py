@@ -79,8 +79,8 @@ def _faults(quality: Quality) -> Sheet:
         examples = {example.reason: example for example in field.examples}
         for reason, count in sorted(field.reasons.items(), key=lambda told: (-told[1], told[0]))[:ENOUGH]:
             example = examples[reason]
-            given = f", {example.given}" if example.given else ""
-            rows.append([reason, f"{count:,}", f"line {example.line}{given}: {example.text}"])
+            given = f" ({example.given})" if example.given else ""
+            rows.append([reason, f"{count:,}", f"line {example.line}: {example.text}{given}"])
     for what, told in (("unreadable", quality.unreadable), ("left out", quality.left_out)):
         rows += [[reason, f"{count:,}", what] for reason, count in told.items()]
     return Sheet(

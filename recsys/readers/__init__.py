@@ -84,7 +84,7 @@ class Refused(Struct, frozen=True):
     line: int
     text: str
     given: str = ""
-    """What stands there in place of what is wanted, in words, where that is short."""
+    """What stands there in place of what is wanted, in words, where that is short; or what is known."""
 
 
 Step = Callable[[Record | Refused, int], Record | Refused]

@@ -48,7 +48,7 @@ class Example(Struct, frozen=True, omit_defaults=True):
     reason: str
     text: str
     given: str = ""
-    """What stands there in place of what is wanted, in words, where that is short."""
+    """What stands there in place of what is wanted, in words, where that is short; or what is known."""
 
     @property
     def told(self) -> str:
