@@ -104,6 +104,8 @@ class Quality(Struct, omit_defaults=True):
     """Lines that are no event in the file's format, by reason."""
     left_out: Mapping[str, int]
     """Lines that are none by the reader's own rules."""
+    lines: Sequence[Example]
+    """The first line of each reason for which lines are unreadable, and then of those for which they are left out."""
     fields: list[Field]
     unknown: dict[str, int]
     """Fields that the contract does not know, and in how many events they are: they are ignored."""
@@ -207,6 +209,7 @@ class Profile:
             refused=self._refused,
             unreadable=unreadable.reasons,
             left_out=left_out.reasons,
+            lines=[*unreadable.first.values(), *left_out.first.values()],
             fields=self._told_fields(),
             unknown=dict(sorted(self._unknown.items(), key=lambda named: (-named[1], named[0]))),
             numbers=[
@@ -235,7 +238,7 @@ class Profile:
         try:
             fields = _fields.decode(value)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return  # it was refused for that: all of its fields are missing
+            return  # JSON but for NaN or the like, and refused for that: all of its fields are missing
         for name, content in fields.items():
             if bytes(content) == b"null":
                 continue

@@ -68,6 +68,11 @@ USERS: dict[str, Callable[[Source], Iterator[tuple[int, bytes]]]] = {"jsonl": So
 """Those that say something of their users: from a source to (number of the line, the User JSON as bytes)."""
 
 
+NO_OBJECT = "not "
+"""So begin the reasons for which a line is no JSON object, as `recsys.record` words them, and of text that is not UTF-8; all
+others begin with a field, or with the record."""
+
+
 class Record(Struct, frozen=True):
     """One event of a file: the JSON that goes to Kafka, what it says, and the number of the line where it began."""
 
@@ -139,7 +144,8 @@ class Reader:
         return next(self._records)
 
     def judged(self) -> Iterator[Record | Refused]:
-        """Everything that the file says is an event, also what is refused, which is not counted in `bad` then.
+        """Everything that the file says is an event, also what is refused, which is not counted in `bad` then; lines that are
+        not even a JSON object are.
 
         In place of iterating. Raises `FormatError` as that does, but not where nothing in the file is an event.
         """
@@ -153,6 +159,9 @@ class Reader:
                 found = Refused(value, str(error), line, _shown(fields), given_with(error))
             except UnicodeEncodeError:
                 found = Refused(None, NOT_UTF8, line, _shown(fields))
+            if isinstance(found, Refused) and found.reason.startswith(NO_OBJECT):
+                self.bad.add(found.line, found.reason, found.text, found.given)
+                continue
             yield self._step(found, self._now_ms) if self._step else found
 
     def _read(self) -> Iterator[Record]:
