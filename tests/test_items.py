@@ -118,6 +118,18 @@ def test_a_file_of_something_else_is_a_failure_of_one_line_and_leaves_no_traces(
         read_spans(namespace.brokers, namespace.topic(ITEMS))
 
 
+def test_a_file_of_nothing_is_a_failure_that_leaves_no_traces(run: Run, namespace: Settings, tmp_path: Path) -> None:
+    empty, blank = tmp_path / "empty.jsonl", tmp_path / "blank.jsonl"
+    empty.touch()
+    blank.write_bytes(gzip.compress(b"\n\r\n"))
+    for what, file in (("items", empty), ("items", blank), ("users", blank)):
+        failed = run(what, file)
+        assert (failed.exit_code, failed.stdout) == (1, "")
+        assert failed.stderr.splitlines()[-1] == f"freshet: {file} has no {what}"
+    with pytest.raises(UnknownTopicOrPartitionError):
+        read_spans(namespace.brokers, namespace.topic(ITEMS))
+
+
 def test_a_file_of_which_most_is_bad_is_a_failure_though_the_rest_is_produced(
     run: Run, namespace: Settings, tmp_path: Path
 ) -> None:

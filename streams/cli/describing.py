@@ -17,7 +17,7 @@ from recsys.record import given_with
 from streams.bulk import open_bulk
 from streams.cli.failure import reads
 from streams.cli.progress import Progress
-from streams.cli.reading import given, passed
+from streams.cli.reading import given, nothing_in, passed
 from streams.roles import Role, demand
 from streams.settings import Settings
 from streams.topics import create_missing
@@ -145,10 +145,15 @@ def opened(file: Path) -> Source:
 
 
 def produce(settings: Settings, described: Described, limit: int | None) -> Produced:
-    """Produces what the file says. Its first line is read before anything is done to Kafka: another file leaves no traces."""
+    """Produces what the file says. Raises `Failure` where it says nothing.
+
+    Its first line is read before anything is done to Kafka: another file leaves no traces.
+    """
     source = described.source
     with Progress("producing", described.noun) as progress:
         first = list(itertools.islice(described.told, 1))
+        if not first:
+            raise nothing_in(source, described.noun)
         demand(settings, described.role)
         create_missing(settings, {described.topic})
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from recsys.events import Event
 from recsys.readers import FormatError, Passed, Reader, Record, Refused, Step, read
+from recsys.readers.source import Source
 from streams.cli.failure import Failure, reads
 from streams.cli.progress import Progress
 
@@ -48,10 +49,10 @@ def judged(reader: Reader, verb: str) -> Iterator[Record | Refused]:
                 progress.show(reader.progress, n)
 
 
-def no_events(reader: Reader) -> Failure:
-    """For a file of which no line is an event, nor bad; with what its format leaves out."""
-    left_out = "; ".join(reader.left_out.told("left out"))
-    return Failure(f"{reader.path} has no events{': ' * bool(left_out)}{left_out}")
+def nothing_in(file: Reader | Source, noun: str) -> Failure:
+    """For a file of which no line is what it should be ("events"), nor bad; with what its format leaves out."""
+    left_out = "; ".join(file.left_out.told("left out"))
+    return Failure(f"{file.path} has no {noun}{': ' * bool(left_out)}{left_out}")
 
 
 def passed(lines: Passed) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from streams.cli.failure import Failure
 from streams.cli.options import as_json
 from streams.cli.producing import judge, refusals_told
 from streams.cli.progress import Progress
-from streams.cli.reading import given, no_events, opened, passed
+from streams.cli.reading import given, nothing_in, opened, passed
 from streams.lag import falling, read_spans, read_total_behind
 from streams.live import live_keys
 from streams.roles import PRODUCER, demand
@@ -98,7 +98,7 @@ def produce(settings: Settings, reader: Reader, rate: float | None, limit: int |
     with Progress("producing", "events") as progress:
         first = list(itertools.islice(reader, 1))
         if not first:
-            raise no_events(reader)
+            raise nothing_in(reader, "events")
         demand(settings, PRODUCER)
         create_missing(settings, {EVENTS})
         records = itertools.islice(itertools.chain(first, reader), limit)
