@@ -50,7 +50,7 @@ HINTS = {
     "chaos": ": nothing is proven",
     "bench": ": nothing was measured",
 }
-"""What to know after Ctrl-C."""
+"""What to know after Ctrl-C, where the command itself does not say it."""
 BROKEN_PIPE = 141
 
 
@@ -76,8 +76,9 @@ class Commands(click.Group):
             result = super().invoke(ctx)
             if sys.stdout:
                 sys.stdout.flush()
-        except KeyboardInterrupt:
-            click.echo(f"freshet: interrupted{HINTS.get(ctx.invoked_subcommand or '', '')}", err=True)
+        except KeyboardInterrupt as interrupt:
+            hint = f": {interrupt}" if interrupt.args else HINTS.get(ctx.invoked_subcommand or "", "")
+            click.echo(f"freshet: interrupted{hint}", err=True)
             ctx.exit(INTERRUPTED)
         except BrokenPipeError:
             # The reader has gone; Python must not try to write the rest to it at exit.
