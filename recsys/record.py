@@ -6,7 +6,7 @@ import re
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar, get_args, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -76,6 +76,7 @@ class Form(Generic[T]):
     """
 
     def __init__(self, shape: type[T], noun: str, refusal: type[ValueError], nested: Mapping[str, Any] | None = None) -> None:
+        self._shape = shape
         self._decoder = msgspec.json.Decoder(shape)
         self._noun = noun
         self._refusal = refusal
@@ -104,6 +105,8 @@ class Form(Generic[T]):
             refusal = note_given(self._refusal(self._field_first(str(error))), given)
             if isinstance(given, list) and " of length " in reason:
                 refusal.add_note(f"it has {len(given):,}")
+            if "unknown field" in reason:
+                refusal.add_note(f"known are {', '.join(_fields_of(self._shape, path))}")
             raise refusal from None
         except UnicodeDecodeError as error:
             as_16 = ", it is UTF-16" if value.startswith(UTF_16) else ""
@@ -131,6 +134,12 @@ class Form(Generic[T]):
         if not found:
             return f"not {self._noun}: {in_words(message)}"
         return f"{path.strip('`').lstrip('.')}: {in_words(reason)}"
+
+
+def _fields_of(shape: Any, path: str) -> list[str]:
+    """The fields that the object in a field of a struct may have; `path` is msgspec's, ".consent`"."""
+    kinds = get_args(get_type_hints(shape).get(path.strip("`.")))
+    return [name for kind in kinds for name in getattr(kind, "__struct_fields__", ())]
 
 
 def with_given(refusal: ValueError) -> str:

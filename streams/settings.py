@@ -15,6 +15,7 @@ from msgspec.inspect import Type
 from recsys.rules import Hideable, Rules
 from streams.allowed import KEY_PREFIX, SECRET, TOPIC_PREFIX, allowed
 from streams.brokers import Brokers, Mechanism, Security, Unusable, check_readable, hosts
+from streams.slips import meant
 from streams.weights import action_weights, rates
 
 PREFIX = "FRESHET_"
@@ -174,14 +175,15 @@ def names() -> list[str]:
     return [name for name in Settings.__struct_fields__ if name != "sources"]
 
 
-def unknown(environ: Mapping[str, str]) -> list[str]:
-    """Variables that look like settings and are none: slips of the pen, most of them.
+def unknown(environ: Mapping[str, str]) -> dict[str, str]:
+    """Variables that look like settings and are none, slips of the pen most of them, and in words what is wrong with each.
 
     >>> unknown({"FRESHET_TOPN": "5", "FRESHET_TOP_N": "5", "PATH": "/bin"})
-    ['FRESHET_TOPN']
+    {'FRESHET_TOPN': "there is no such setting (is 'FRESHET_TOP_N' meant?)"}
     """
-    known = {PREFIX + name.upper() for name in names()} | {TEST_DATA}
-    return sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
+    known = [PREFIX + name.upper() for name in names()]
+    found = sorted(name for name in environ if name.startswith(PREFIX) and name not in (*known, TEST_DATA))
+    return {name: f"there is no such setting{meant(name, known)}" for name in found}
 
 
 def read_settings(environ: Mapping[str, str] | None = None) -> Settings:

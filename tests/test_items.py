@@ -153,6 +153,8 @@ def test_how_much_of_a_file_may_be_bad(capsys: pytest.CaptureFixture[str]) -> No
     assert capsys.readouterr().err == ""
     judge(3, passed(a=1, b=2), "events")
     assert capsys.readouterr().err == "freshet: 3 of 6 events were bad and are not produced (most often: b)\n"
+    with pytest.raises(Failure, match=r"2 of 3 events were bad .*the 1 other is\. That is more than half"):
+        judge(1, passed(a=2), "events")
     with pytest.raises(Failure, match=r"4 of 7 events were bad .*the 3 others are\. That is more than half"):
         judge(3, passed(a=2, b=2), "events")
     judge(3, passed(a=2, policy=90), "events", wanted=90)

@@ -5,7 +5,6 @@ import itertools
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +19,7 @@ from streams.cli.progress import Progress
 from streams.cli.reading import given, nothing_in, passed
 from streams.roles import Role, demand
 from streams.settings import Settings
+from streams.slips import meant
 from streams.topics import create_missing
 
 MOST_UNKNOWN = 50
@@ -73,13 +73,9 @@ class Unknown:
     def told(self) -> list[str]:
         """In words, the most frequent first."""
         return [
-            f"{in_lines(count)} an unknown field {name!a}{self._meant(name)}: nothing is made of it"
+            f"{in_lines(count)} an unknown field {name!a}{meant(name.lower(), self._known)}: nothing is made of it"
             for name, count in self.lines.most_common()
         ]
-
-    def _meant(self, name: str) -> str:
-        close = get_close_matches(name.lower(), sorted(self._known), 1)
-        return f" (is {close[0]!r} meant?)" if close else ""
 
 
 def in_lines(count: int) -> str:
