@@ -104,6 +104,19 @@ def test_the_commands_tell_what_was_counted(namespace: Settings, variables: Mapp
     assert (tmp_path / "report.html").read_text().startswith("<!doctype html>")
 
 
+def test_where_nothing_is_counted_yet_tables_say_so_to_people(namespace: Settings, variables: Mapping[str, str]) -> None:
+    async def claimed() -> None:
+        async with open_store(namespace.redis) as store:
+            layout = layout_of(namespace.topic("events"), 1, namespace.rules)
+            await claim(store, Keys(namespace.key_prefix), layout)
+
+    asyncio.run(claimed())
+    for command in (["segments"], ["sales"], ["top", "items"], ["cohorts"]):
+        told, encoded_too = (CliRunner().invoke(main, [*command, *more], env=variables) for more in ([], ["--json"]))
+        assert (told.exit_code, encoded_too.exit_code, encoded_too.stderr) == (0, 0, "")
+        assert told.stderr.startswith("freshet: nothing is counted of this yet: ")
+
+
 def test_an_analyst_may_read_the_figures_and_no_recommendation(
     namespace: Settings, variables: Mapping[str, str], redis_url: str
 ) -> None:

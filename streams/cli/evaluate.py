@@ -132,7 +132,7 @@ def evaluate(
         out = stack.enter_context(written(predictions)) if predictions else None
         if report is not None:
             demand_folder(report)
-        with opened(file, format_name) as reader:
+        with opened(file, format_name) as reader, passed_over_told(readings):
             readings.append(Reading(file, reader, "reading", limit))
             if task == "next-basket":
                 found = next_basket(readings[0], begin or 0.0, rules, at, methods, out)
@@ -216,6 +216,17 @@ def next_rating(reading: Reading, begin: float, at: int, methods: Sequence[str])
     if not found.predictions:
         raise Failure("nothing can be measured: no event of the part that is measured has a rating after another one")
     return found
+
+
+@contextmanager
+def passed_over_told(readings: Sequence[Reading]) -> Iterator[None]:
+    """Where nothing can be measured, the lines that were passed over are told first: perhaps that is why."""
+    try:
+        yield
+    except Failure:
+        for line in lines_passed_over([reading.reader for reading in readings]):
+            click.echo(f"freshet: {line}", err=True)
+        raise
 
 
 def demand_questions(found: Evaluated, why: str) -> None:
@@ -351,6 +362,12 @@ def summary_lines(result: Result, readers: Sequence[Reader]) -> list[str]:
     lines.append(
         f"{result.events:,} events and {result.predictions:,} predictions in {result.seconds:.1f} s, without the baselines"
     )
+    return lines + lines_passed_over(readers)
+
+
+def lines_passed_over(readers: Sequence[Reader]) -> list[str]:
+    """What was left out of the file, and of the test behind it, and what was bad there."""
+    lines: list[str] = []
     for reader, of in zip(readers, ("", " of the test"), strict=False):
         for what, found in (("left out", reader.left_out), ("bad", reader.bad)):
             lines += found.told(what, of)

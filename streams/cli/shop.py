@@ -145,9 +145,17 @@ def several(found: list[Table], name: str | None, *, as_json: bool, as_csv: bool
     elif as_json:
         click.echo(_encode({table.name: table.objects for table in found}))
     else:
+        say_if_empty(found)
         for table in found:
             if table.name != "minutes" and table.rows:
                 show(tables.retention(table) if table.name == "cohorts" else table, as_json=False, as_csv=False)
+
+
+def say_if_empty(found: list[Table]) -> None:
+    if not any(table.rows for table in found):
+        click.echo(
+            "freshet: nothing is counted of this yet: do such events come, and does a worker run (freshet doctor)?", err=True
+        )
 
 
 def write(out: Path, found: list[Table]) -> None:
@@ -184,6 +192,7 @@ def show(table: Table, *, as_json: bool, as_csv: bool) -> None:
     elif as_csv:
         click.echo(in_csv(table), nl=False)
     else:
+        say_if_empty([table])
         rows = table.rows[-SHOWN:] if table.name in BY_TIME else table.rows[:SHOWN]
         columns = [n for n, column in enumerate(table.columns) if column != "title" or any(row[n] for row in rows)]
         drawn = rich_table.Table(title=table.title)
