@@ -114,7 +114,7 @@ def test_where_nothing_is_counted_yet_tables_say_so_to_people(namespace: Setting
     for command in (["segments"], ["sales"], ["top", "items"], ["cohorts"]):
         told, encoded_too = (CliRunner().invoke(main, [*command, *more], env=variables) for more in ([], ["--json"]))
         assert (told.exit_code, encoded_too.exit_code, encoded_too.stderr) == (0, 0, "")
-        assert told.stderr.startswith("freshet: nothing is counted of this yet: ")
+        assert told.stderr.startswith("freshet: there is nothing to show yet: ")
 
 
 def test_an_analyst_may_read_the_figures_and_no_recommendation(

@@ -154,7 +154,7 @@ def several(found: list[Table], name: str | None, *, as_json: bool, as_csv: bool
 def say_if_empty(found: list[Table]) -> None:
     if not any(table.rows for table in found):
         click.echo(
-            "freshet: nothing is counted of this yet: do such events come, and does a worker run (freshet doctor)?", err=True
+            "freshet: there is nothing to show yet: do such events come, and does a worker run (freshet doctor)?", err=True
         )
 
 
