@@ -100,6 +100,9 @@ def test_the_commands_tell_what_was_counted(namespace: Settings, variables: Mapp
     assert "mug" in run("report")
     run("report", "--csv", code=2)
     run("report", "--table", "nonsense", code=2)
+    assert "a page is .html, not report.pdf" in run("report", "--out", str(tmp_path / "report.pdf"), code=2)
+    assert "nowhere is no folder" in run("report", "--out", str(tmp_path / "nowhere/report.html"), code=1)
+    assert not list(tmp_path.iterdir())
     run("report", "--out", str(tmp_path / "report.html"))
     assert (tmp_path / "report.html").read_text().startswith("<!doctype html>")
 

@@ -15,7 +15,7 @@ from recsys.ledger import tables
 from recsys.ledger.moves import LAST_DAYS
 from recsys.ledger.tables import Table, text
 from streams.bookkeeping import Bookkeeping, bookkeeping
-from streams.cli.failure import Failure, writes
+from streams.cli.failure import Failure, demand_folder, writes
 from streams.cli.options import as_json
 from streams.cli.terminal import Terminal, printable
 from streams.looking import NothingToSee
@@ -115,7 +115,7 @@ def cohorts(as_json: bool, as_csv: bool) -> None:
 
 
 @click.command()
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write a page with charts.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write a page with charts, as .html.")
 @click.option("--table", "name", help="Show only this table, by its name in the JSON.")
 @as_json
 @as_csv
@@ -126,6 +126,10 @@ def report(out: Path | None, name: str | None, as_json: bool, as_csv: bool) -> N
     """
     if out is not None and name is not None:
         raise click.UsageError("a page has all tables: leave --table out")
+    if out is not None:
+        if out.suffix.lower() != ".html":
+            raise click.BadParameter(f"a page is .html, not {out.name}", param_hint="--out")
+        demand_folder(out)
     found = asked(lambda books: books.report())
     if out is not None:
         write(out, found)
