@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from recsys.record import MAX_ID, Amount, Currency, Form, Id, id_text, quoted
+from recsys.record import MAX_ID, Amount, Currency, Form, Id, id_text, note_given, quoted
 from recsys.sentiment import sentiment
 
 MAX_AHEAD_MS = 10 * 60 * 1000
@@ -53,6 +53,8 @@ ALIASES = {
     "order": Kind.PURCHASE,
     "cart": Kind.ADD_TO_CART,
 } | {kind.name.replace("_", "").lower(): kind for kind in Kind}
+
+KNOWN_TYPES = f"known are {', '.join(kind.name.lower() for kind in Kind)}"
 
 WITHOUT_ITEMS = frozenset((Kind.SEARCH, Kind.IDENTIFY, Kind.FORGET))
 """Types that are about no item."""
@@ -160,7 +162,9 @@ def decode(value: bytes | None, recorded_ms: int) -> Event:
         raise InvalidEvent("event_type: required field is missing")
     kind = kind_of(wire.event_type)
     if kind is None:
-        raise InvalidEvent(f"event_type: unknown type {quoted(wire.event_type)}")
+        unknown = InvalidEvent(f"event_type: unknown type {quoted(wire.event_type)}")
+        unknown.add_note(KNOWN_TYPES)
+        raise unknown
     lines = _lines(wire, kind)
     if kind is Kind.RATING and wire.rating is None:
         raise InvalidEvent("rating: required for an event of type rating")
@@ -238,7 +242,7 @@ def _user(wire: _Wire) -> str:
         return ANONYMOUS + wire.anonymous_id
     user = id_text("user_id", wire.user_id, InvalidEvent)
     if user.startswith(ANONYMOUS):
-        raise InvalidEvent(f"user_id: may not begin with {ANONYMOUS!r}: give anonymous_id")
+        raise note_given(InvalidEvent(f"user_id: may not begin with {ANONYMOUS!r}: give anonymous_id"), user)
     return user
 
 
@@ -271,9 +275,9 @@ def _time(given: str | float | None, recorded_ms: int) -> int:
         return recorded_ms
     time_ms = _epoch_ms(given)
     if not EARLIEST_MS <= time_ms <= LATEST_MS:
-        raise InvalidEvent(f"event_time: {_outside(time_ms)}")
+        raise note_given(InvalidEvent(f"event_time: {_outside(time_ms)}"), given)
     if time_ms > recorded_ms + MAX_AHEAD_MS:
-        raise InvalidEvent("event_time: more than 10 minutes ahead of the record's timestamp")
+        raise note_given(InvalidEvent("event_time: more than 10 minutes ahead of the record's timestamp"), given)
     return time_ms
 
 
@@ -294,5 +298,5 @@ def _epoch_ms(given: str | float) -> int:
             )
         return round(moment.timestamp() * 1000)
     if not 0 <= given <= 1e16:  # beyond it an integer may not even fit into a float
-        raise InvalidEvent(f"event_time: {'before 1995' if given < 0 else 'too large a number'}")
+        raise note_given(InvalidEvent(f"event_time: {'before 1995' if given < 0 else 'too large a number'}"), given)
     return round(given if given >= 1e11 else given * 1000)

@@ -32,7 +32,7 @@ from recsys.customers.money import NO_CURRENCY
 from recsys.events import Event, InvalidEvent, Kind, decode, kind_of
 from recsys.interpolation import Curves
 from recsys.readers import Record, Refused
-from recsys.record import Amount, Currency, in_words
+from recsys.record import Amount, Currency, given_in_words, given_with, in_words
 
 FILLED = "filled"
 PAYING = frozenset((Kind.PURCHASE, Kind.REFUND))
@@ -204,7 +204,8 @@ class Cleaner:
                 if action == "reject":
                     self.rejected[name] += 1
                     reason = f"{spot.path}: {fault}, and the policy rejects that"
-                    return Refused(judged.value, reason, judged.line, judged.value.decode("utf-8", "replace"))
+                    given = given_in_words(spot.holder.get(name))
+                    return Refused(judged.value, reason, judged.line, judged.value.decode("utf-8", "replace"), given)
                 usual = self._usual(event, name, rule, spot, now_ms) if action == "fill" else None
                 if usual is not None:
                     spot.holder[name] = usual
@@ -273,7 +274,7 @@ def _judged(event: dict[str, Any], line: int, now_ms: int) -> Record | Refused:
     try:
         found: Event = decode(value, now_ms)
     except InvalidEvent as error:
-        return Refused(value, str(error), line, value.decode())
+        return Refused(value, str(error), line, value.decode(), given_with(error))
     return Record(value, found, line)
 
 

@@ -6,7 +6,7 @@ import re
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar, get_args, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -54,6 +54,7 @@ UTF_16 = (BOM_UTF16_LE, BOM_UTF16_BE)
 _TYPES = re.compile(r"`(\w+(?: \| \w+)*)`")
 
 T = TypeVar("T")
+R = TypeVar("R", bound=ValueError)
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -75,6 +76,7 @@ class Form(Generic[T]):
     """
 
     def __init__(self, shape: type[T], noun: str, refusal: type[ValueError], nested: Mapping[str, Any] | None = None) -> None:
+        self._shape = shape
         self._decoder = msgspec.json.Decoder(shape)
         self._noun = noun
         self._refusal = refusal
@@ -98,8 +100,13 @@ class Form(Generic[T]):
                 raise self._refusal(f"{deep or f'not {self._noun}'}: nested deeper than {DEEPEST}")
             return self._decoded(value)
         except msgspec.ValidationError as error:
-            refusal = self._refusal(self._field_first(str(error)))
-            note_given(refusal, _given(value, str(error).rpartition(" - at `$")[2]))
+            reason, _, path = str(error).rpartition(" - at `$")
+            given = _given(value, path)
+            refusal = note_given(self._refusal(self._field_first(str(error))), given)
+            if isinstance(given, list) and " of length " in reason:
+                refusal.add_note(f"it has {len(given):,}")
+            if "unknown field" in reason:
+                refusal.add_note(f"known are {', '.join(_fields_of(self._shape, path))}")
             raise refusal from None
         except UnicodeDecodeError as error:
             as_16 = ", it is UTF-16" if value.startswith(UTF_16) else ""
@@ -129,6 +136,12 @@ class Form(Generic[T]):
         return f"{path.strip('`').lstrip('.')}: {in_words(reason)}"
 
 
+def _fields_of(shape: Any, path: str) -> list[str]:
+    """The fields that the object in a field of a struct may have; `path` is msgspec's, ".consent`"."""
+    kinds = get_args(get_type_hints(shape).get(path.strip("`.")))
+    return [name for kind in kinds for name in getattr(kind, "__struct_fields__", ())]
+
+
 def with_given(refusal: ValueError) -> str:
     """The reason, with what was given in place of what is wanted where that is a short value.
 
@@ -138,15 +151,32 @@ def with_given(refusal: ValueError) -> str:
     ...     str(error), with_given(error)
     ('litres: expected a number, got a text', "litres: expected a number, got a text; it is 'half'")
     """
-    return "; ".join([str(refusal), *getattr(refusal, "__notes__", ())])
+    return "; ".join(filter(None, (str(refusal), given_with(refusal))))
 
 
-def note_given(refusal: ValueError, content: object) -> None:
-    """Notes on a refusal what was given in place of what is wanted, if that is a text, a number, true or false."""
+def given_with(refusal: ValueError) -> str:
+    """What was given, or what is known, in words: all that is noted on a refusal. Empty where nothing is."""
+    return "; ".join(getattr(refusal, "__notes__", ()))
+
+
+def note_given(refusal: R, content: object) -> R:
+    """The refusal, with a note of what was given in place of what is wanted, if that is a text, a number, true or false."""
+    if said := given_in_words(content):
+        refusal.add_note(said)
+    return refusal
+
+
+def given_in_words(content: object) -> str:
+    """A value that somebody gave, short; empty for a list, an object or nothing.
+
+    >>> given_in_words("9,50"), given_in_words(True), given_in_words([1])
+    ("it is '9,50'", 'it is true', '')
+    """
     if isinstance(content, str):
-        refusal.add_note(f"it is {quoted(content)}")
-    elif isinstance(content, int | float):
-        refusal.add_note(f"it is {quoted(json.dumps(content))[1:-1]}")
+        return f"it is {quoted(content)}"
+    if isinstance(content, int | float):
+        return f"it is {quoted(json.dumps(content))[1:-1]}"
+    return ""
 
 
 def _given(value: bytes, path: str) -> object:
@@ -214,7 +244,7 @@ def id_text(name: str, given: str | int, refusal: type[ValueError]) -> str:
         return given
     text = str(given)
     if len(text) > MAX_ID:
-        raise refusal(f"{name}: longer than {MAX_ID} characters")
+        raise note_given(refusal(f"{name}: longer than {MAX_ID} characters"), text)
     return text
 
 

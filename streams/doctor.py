@@ -80,8 +80,8 @@ def _settings(settings: Settings) -> Iterator[Finding]:
         source = "environment" if name in settings.sources else "default"
         yield Finding("settings", PREFIX + name.upper(), "ok", f"{settings.shown(name)} ({source})")
 
-    for variable in unknown(os.environ):
-        yield Finding("settings", variable, "warning", "there is no such setting", "see the README's table; is it a slip?")
+    for variable, wrong in unknown(os.environ).items():
+        yield Finding("settings", variable, "warning", wrong, "see the README's table")
 
 
 def _versions() -> Iterator[Finding]:

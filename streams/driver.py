@@ -196,6 +196,12 @@ class ChunkConsumer(stock.Consumer):  # type: ignore[misc]
             tp=tp, generation_id=self.app.consumer_generation_id,
         )  # fmt: skip
 
+    @property
+    def may_be_heard(self) -> bool:
+        """Whether a broker may hear what the consumer says: not where every connection to one is cut."""
+        consumer: AIOKafkaConsumer | None = self._thread._consumer
+        return consumer is None or any(each.connected() for each in consumer._client._conns.values())
+
     async def committed(self, partitions: Iterable[TP]) -> dict[TP, int]:
         """By partition, Kafka's committed offset: everything before it is out on the topic of recommendations."""
         return await self._thread.committed(partitions)

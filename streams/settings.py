@@ -4,15 +4,18 @@ import math
 import os
 import re
 from collections.abc import Mapping
-from typing import Annotated, get_args
+from contextlib import suppress
+from typing import Annotated, Any, get_args
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import msgspec
 from msgspec import Meta, Struct, field
+from msgspec.inspect import Type
 
-from recsys.record import in_words
 from recsys.rules import Hideable, Rules
+from streams.allowed import KEY_PREFIX, SECRET, TOPIC_PREFIX, allowed
 from streams.brokers import Brokers, Mechanism, Security, Unusable, check_readable, hosts
+from streams.slips import meant
 from streams.weights import action_weights, rates
 
 PREFIX = "FRESHET_"
@@ -55,9 +58,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     kafka_ca: Annotated[str, Meta(description="file of the CA of the brokers' certificates; the system's CAs without it")] = ""
     kafka_certificate: Annotated[str, Meta(description="file of our own certificate, where the brokers want one")] = ""
     kafka_key: Annotated[str, Meta(description="file of that certificate's key")] = ""
-    topic_prefix: Annotated[str, Meta(description="put before every topic name", pattern=r"^[A-Za-z0-9._-]{0,100}$")] = ""
+    topic_prefix: Annotated[str, Meta(description="put before every topic name", pattern=TOPIC_PREFIX)] = ""
     key_prefix: Annotated[
-        str, Meta(description="put before every Redis key; no braces, no white space", pattern=r"^[^{}\s]{1,100}$")
+        str, Meta(description="put before every Redis key; no braces, no white space", pattern=KEY_PREFIX)
     ] = "freshet:"
     partitions: Annotated[int, Meta(description="partitions of topics that Freshet creates", ge=1, le=1000)] = 4
     history: Annotated[int, Meta(description="interactions remembered of each user", ge=1, le=1000)] = 50
@@ -103,7 +106,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         str,
         Meta(
             description="signs what workers write to `events`, the same for all; of several, with commas, the first signs",
-            pattern=r"^([^,\s]+(\s*,\s*[^,\s]+)*)?\Z",
+            pattern=SECRET,
         ),
     ] = ""
     sources: frozenset[str] = field(default=frozenset())
@@ -172,14 +175,15 @@ def names() -> list[str]:
     return [name for name in Settings.__struct_fields__ if name != "sources"]
 
 
-def unknown(environ: Mapping[str, str]) -> list[str]:
-    """Variables that look like settings and are none: slips of the pen, most of them.
+def unknown(environ: Mapping[str, str]) -> dict[str, str]:
+    """Variables that look like settings and are none, slips of the pen most of them, and in words what is wrong with each.
 
     >>> unknown({"FRESHET_TOPN": "5", "FRESHET_TOP_N": "5", "PATH": "/bin"})
-    ['FRESHET_TOPN']
+    {'FRESHET_TOPN': "there is no such setting (is 'FRESHET_TOP_N' meant?)"}
     """
-    known = {PREFIX + name.upper() for name in names()} | {TEST_DATA}
-    return sorted(name for name in environ if name.startswith(PREFIX) and name not in known)
+    known = [PREFIX + name.upper() for name in names()]
+    found = sorted(name for name in environ if name.startswith(PREFIX) and name not in (*known, TEST_DATA))
+    return {name: f"there is no such setting{meant(name, known)}" for name in found}
 
 
 def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
@@ -190,7 +194,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
     >>> read_settings({"FRESHET_WINDOW": "many"})  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
-    streams.settings.SettingsError: FRESHET_WINDOW is 'many': expected a whole number. It is: earlier ... paired with
+    streams.settings.SettingsError: FRESHET_WINDOW is 'many': expected a whole number from 1 to 20. It is: earlier ... with
     """
     environ = os.environ if environ is None else environ
     given = {}
@@ -213,9 +217,7 @@ def checked(name: str, value: str) -> object:
     info = next(f for f in msgspec.inspect.type_info(Settings).fields if f.name == name)  # type: ignore[attr-defined]
     annotation = Settings.__annotations__[name]
     try:
-        result: object = msgspec.convert(value, annotation, strict=False)
-        if isinstance(result, float) and not math.isfinite(result):
-            raise msgspec.ValidationError("Expected a number")
+        result = converted(value, annotation, info.type)
         if name == "hide":
             hidden(value)
         if name == "action_weights":
@@ -225,19 +227,27 @@ def checked(name: str, value: str) -> object:
         if name in ("broker", "redis"):
             check_address(name, value)
     except msgspec.ValidationError as error:
-        reason = "expected true or false" if "`bool`" in str(error) else wanted(str(error))
-        said = f"{PREFIX}{name.upper()} is {shown(name, value)!r}: {reason}"
+        said = f"{PREFIX}{name.upper()} is {shown(name, value)!r}: {lowered(str(error))}"
         raise SettingsError(f"{said}. It is: {description(info.type)}") from None
     return result
 
 
-def wanted(said: str) -> str:
-    """What msgspec says, in words; that a variable is a text to begin with tells nobody anything.
+def converted(value: str, annotation: Any, kind: Type) -> object:
+    """The text of a variable as its field holds it. Raises `msgspec.ValidationError`, which says all that is allowed."""
+    with suppress(msgspec.ValidationError):
+        result: object = msgspec.convert(value, annotation, strict=False)
+        if not isinstance(result, float) or math.isfinite(result):
+            return result
+    raise msgspec.ValidationError(f"Expected {allowed(kind)}")
 
-    >>> wanted("Expected `int`, got `str`"), wanted("FRESHET_X is missing")
-    ('expected a whole number', 'FRESHET_X is missing')
+
+def lowered(said: str) -> str:
+    """A sentence as the end of one; it may begin with a name.
+
+    >>> lowered("Expected a number"), lowered("FRESHET_X is missing")
+    ('expected a number', 'FRESHET_X is missing')
     """
-    return in_words(said.removesuffix(", got `str`")) if said[1:2].islower() else said
+    return said[0].lower() + said[1:] if said[1:2].islower() else said
 
 
 def description(type_info: object) -> str:

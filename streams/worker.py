@@ -41,6 +41,9 @@ STOP_S = 9.0
 """After a signal a worker has 10 s."""
 FINISH_S, DRAIN_S, STOP_APP_S, STOP_PRODUCER_S, STOP_CONSUMER_S, MOVE_BACK_S = 2.0, 1.0, 5.0, 1.0, 1.0, 5.0
 """How long each part may take to end."""
+STOP_UNHEARD_S = 0.5
+"""Instead of `STOP_APP_S`, where no broker is connected. The app would commit offsets and leave its group, and tries for ever;
+a broker that is gone gives the partitions to others when it is back and the session is over, and they begin at the marks."""
 YOUNG_OBJECTS = 100_000
 """After so many new objects the garbage collector looks for rings of them: a batch makes tens of thousands, and no ring."""
 SWITCH_S = 0.001
@@ -146,7 +149,8 @@ async def run(
             log.info("stopping")
             for task in background:
                 task.cancel()
-            await within(STOP_APP_S, app.stop, "the consumer (its broker may not answer)")
+            stop_s = STOP_APP_S if app.consumer.may_be_heard else STOP_UNHEARD_S
+            await within(stop_s, app.stop, "the consumer (its broker may not answer)")
 
 
 async def withdraw(producer: AIOKafkaProducer, publishing: Publishing) -> None:
@@ -172,7 +176,7 @@ async def within(seconds: float, stop: Callable[[], Awaitable[object]], what: st
     await asyncio.wait({ending}, timeout=seconds)
     if not ending.done():
         ending.cancel()
-        log.info("%s did not end within %.0f s and is left behind", what or getattr(stop, "__qualname__", stop), seconds)
+        log.info("%s did not end within %g s and is left behind", what or getattr(stop, "__qualname__", stop), seconds)
         return False
     # A client that is closed again after it was broken off meets what was cancelled with it: nobody has cancelled us.
     error = asyncio.CancelledError() if ending.cancelled() else ending.exception()

@@ -7,9 +7,11 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+import msgspec
 import psutil
 import pytest
 from click.testing import CliRunner
@@ -17,10 +19,13 @@ from kafka.admin import KafkaAdminClient
 from redis import Redis
 
 from recsys import stages
+from streams.bench import benchmark
 from streams.bench.connections import connections
+from streams.bench.measured import Run
 from streams.bench.pipeline import PARTS
 from streams.bench.targets import Spread, Target
 from streams.cli import main
+from streams.demo.stopping import Stopping
 from streams.local import LocalSystem
 from streams.settings import read_settings
 
@@ -148,6 +153,35 @@ def test_ctrl_c_ends_everything_that_it_started(tmp_path: Path) -> None:
     assert err.splitlines()[-1] == "freshet: interrupted: nothing was measured"
     assert not [child for child in children if child.is_running()]
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("part", ["run", "catch_up"])
+def test_interrupted_it_shows_the_runs_that_were_whole(
+    measured: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, part: str
+) -> None:
+    run, page = msgspec.convert(measured["runs"][0], Run), tmp_path / "page.html"
+    asked = iter((run, run) if part == "run" else (run, run, run))
+
+    def runs(*_: object) -> Run:
+        found = next(asked, None)
+        return found if found else interrupt()
+
+    def interrupt(*_: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(benchmark, "servers", lambda *_: nullcontext())
+    monkeypatch.setattr(benchmark, "run", runs)
+    monkeypatch.setattr(benchmark, "catch_up", interrupt)
+    monkeypatch.setattr(Stopping, "install", lambda _: None)
+    arguments = ["bench", "--runs", "3", "--catch-up", "--report", str(page)]
+    done = CliRunner().invoke(main, arguments)
+    whole = 2 if part == "run" else 3
+    assert (done.exit_code, done.stderr.splitlines()[-1]) == (
+        130, f"freshet: interrupted: {whole} of 3 runs were whole, and are shown",
+    )  # fmt: skip
+    for shown in (done.stdout, page.read_text()):
+        assert f"{whole} whole ones of 3, then interrupted" in shown
+        assert f"Medians of {whole} runs" in shown
 
 
 @pytest.mark.parametrize(

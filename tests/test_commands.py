@@ -226,7 +226,25 @@ def test_the_doctor_says_what_does_not_answer_and_shows_no_password(environ: Map
 
 def test_the_doctor_warns_of_a_variable_that_does_not_exist(run: Run) -> None:
     found = findings(run("doctor", "--json", FRESHET_TOPN="5"))
-    assert found["settings", "FRESHET_TOPN"]["status"] == "warning"
+    said = found["settings", "FRESHET_TOPN"]
+    assert (said["status"], said["found"]) == ("warning", "there is no such setting (is 'FRESHET_TOP_N' meant?)")
+
+
+def test_a_worker_says_of_a_variable_that_it_does_not_exist(environ: Mapping[str, str]) -> None:
+    variables = {**environ, "FRESHET_TOPN": "5", "FRESHET_REDIS": "redis://127.0.0.1:1"}
+    ended = subprocess.run(
+        [sys.executable, "-m", "streams", "worker"], env=variables, capture_output=True, text=True, check=False
+    )  # fmt: skip
+    first, *_, last = ended.stderr.splitlines()
+    assert first.endswith("FRESHET_TOPN: there is no such setting (is 'FRESHET_TOP_N' meant?)")
+    assert (ended.returncode, last.partition(" does")[0]) == (1, "freshet: Redis at redis://127.0.0.1:1")
+
+
+def test_a_command_that_there_is_not_is_told_with_the_nearest(run: Run) -> None:
+    for slip, said in (("recomend", "'recomend' (is 'recommend' meant?)"), ("xyzzy", "'xyzzy'.")):
+        failed = run(slip)
+        assert (failed.exit_code, failed.stdout) == (2, "")
+        assert f"No such command {said}" in failed.stderr
 
 
 def test_wrong_usage_is_two_and_a_wrong_setting_one_line(run: Run) -> None:

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from typing import Any
 
 import pytest
+from aiokafka.client import AIOKafkaClient
 from aiokafka.conn import AIOKafkaConnection
 from aiokafka.consumer.consumer import AIOKafkaConsumer
 from aiokafka.consumer.fetcher import Fetcher, PartitionRecords
@@ -47,6 +48,8 @@ STOOD_ON = {
     AIOKafkaConnection.send: "raises KafkaConnectionError where the connection was closed",
     AIOKafkaConnection._send_sasl_token: "raises KafkaConnectionError where the connection was closed",
     AIOKafkaConnection.close: "leaves no _writer",
+    AIOKafkaConnection.connected: "is False of a connection that was cut",
+    AIOKafkaClient._get_conn: "keeps every connection among the values of _conns",
     Fetcher._proc_fetch_request: "makes the MemoryRecords of its module from the bytes of a partition",
     PartitionRecords._unpack_records: "iterates over the batches and over the records of each, and asks for their properties",
     _DefaultRecordBatchPy._maybe_uncompress: "leaves the records in _buffer from _pos on",
@@ -80,6 +83,8 @@ DIGESTS = {
     "AIOKafkaConnection.send": "360d12e20e646dfb",
     "AIOKafkaConnection._send_sasl_token": "1d7b49df9df275e9",
     "AIOKafkaConnection.close": "7772fd3aee39df02",
+    "AIOKafkaConnection.connected": "515f0348b12cdab4",
+    "AIOKafkaClient._get_conn": "1eaeaab224047a09",
     "Fetcher._proc_fetch_request": "ace04969424fc674",
     "PartitionRecords._unpack_records": "047f7fc3f005c220",
     "_DefaultRecordBatchPy._maybe_uncompress": "373cfd89b30da68e",

@@ -315,6 +315,18 @@ def test_a_file_without_a_second_event_has_nothing_to_be_measured(run: Run, tmp_
     )
 
 
+def test_where_nothing_can_be_measured_it_is_told_what_was_passed_over(run: Run, tmp_path: Path) -> None:
+    good = {"event_type": "click", "user_id": "u", "item_id": "i", "event_time": 1_700_000_000}
+    path = tmp_path / "events.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in (good, good | {"price": -1}, good | {"event_type": "buy"})))
+    found = run(path, "--format", "jsonl")
+    assert found.exit_code == 1
+    negative, unknown, last = found.stderr.splitlines()[-3:]
+    assert negative == "freshet: 1 line bad, line 2: price: expected a number of at least 0; it is -1"
+    assert unknown.startswith("freshet: 1 line bad, line 3: event_type: unknown type 'buy'; known are browse, ")
+    assert last == "freshet: nothing can be measured: no session has a second event"
+
+
 @pytest.mark.parametrize("content", [b"", b"\xef\xbb\xbf", b"\n\n"])
 @pytest.mark.parametrize("options", [["--format", "jsonl"], ["--format", "sessions"], ["--format", "rees46"]])
 def test_a_file_with_nothing_in_it_is_told_so(run: Run, tmp_path: Path, content: bytes, options: list[str]) -> None:

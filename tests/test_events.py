@@ -345,6 +345,15 @@ def test_of_damaged_bytes_they_say_the_same(event: dict[str, Any], data: st.Data
          "items[1].price: expected a number, got a text; it is '4'"),
         ({"user_id": "x" * 129}, f"user_id: expected a text of at most 128 characters; it is '{'x' * 40}...'"),
         ({"session_id": {"a": 1}}, "session_id: expected a text, got an object"),
+        ({"items": [{"item_id": "a"}] * 501, "item_id": None}, "items: expected a list of at most 500; it has 501"),
+        ({"event_time": 123}, "event_time: before 1995; it is 123"),
+        ({"event_time": "2099-01-01T00:00:00Z"},
+         "event_time: more than 10 minutes ahead of the record's timestamp; it is '2099-01-01T00:00:00Z'"),
+        ({"event_type": "buy"},
+         "event_type: unknown type 'buy'; known are browse, click, add_to_cart, wishlist, purchase, rating, impression, "
+         "remove_from_cart, refund, search, identify, forget"),
+        ({"user_id": "anon:x"}, "user_id: may not begin with 'anon:': give anonymous_id; it is 'anon:x'"),
+        ({"item_id": 10**130}, f"item_id: longer than 128 characters; it is '1{'0' * 39}...'"),
     ],
 )  # fmt: skip
 def test_what_is_set_aside_says_what_was_wanted_and_what_was_given(fields: dict[str, Any], said: str) -> None:

@@ -36,6 +36,7 @@ from streams.local.ports import free_port
 from streams.publishing import LOOK_S
 from streams.settings import Settings
 from streams.topics import create_missing
+from streams.worker import STOP_APP_S
 
 PARTITIONS = 3
 CAUGHT_UP_S = 90.0
@@ -470,6 +471,20 @@ def test_a_broker_that_is_killed_and_comes_back_costs_nothing(
 
     wait_until(caught_up, "everything was counted", CAUGHT_UP_S, every=0.3)
     assert_exactly_once(shop, environ)
+
+
+def test_a_worker_whose_broker_is_gone_does_not_wait_for_it_when_it_is_told_to_end(
+    shop: Shop, workers: Workers, system: LocalSystem
+) -> None:
+    """What it leaves undone is what a kill -9 leaves: the tests above count that."""
+    worker = workers.start().wait_ready()
+    shop.send(2000)
+    shop.close()
+    system.kafka.kill()
+    try:
+        assert worker.terminate(STOP_APP_S) == 0
+    finally:
+        system.kafka.start()
 
 
 def test_a_slow_redis_costs_time_and_neither_memory_nor_events(

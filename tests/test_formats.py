@@ -94,6 +94,7 @@ def test_online_retail_counts_what_it_leaves_out_and_what_makes_no_sense(tmp_pat
     first = reader.bad.examples[0]
     assert (first.line, first.reason) == (4, "Quantity is not a whole number")
     assert first.text.startswith("'536366,22633,")
+    assert first.given == "it is 'x'"
 
 
 def test_an_invoice_of_more_than_500_lines_becomes_several_events_of_one_session(tmp_path: Path) -> None:

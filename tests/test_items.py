@@ -84,7 +84,7 @@ def test_a_file_is_produced_line_by_line_and_bad_lines_are_counted_by_reason(
     assert "1 line has an unknown field 'Brand' (is 'brand' meant?)" in table
     assert "1 line has an unknown field 'shelf': nothing" in table
     assert "1 of them deleted" in table
-    assert "2 lines bad, the first is line 4: price: expected" in table
+    assert "2 lines bad, the first is line 4: price: expected a number of at least 0; it is -" in table
 
 
 def test_a_limit_is_kept_and_the_last_line_of_an_item_holds(run: Run, namespace: Settings, tmp_path: Path) -> None:
@@ -118,6 +118,18 @@ def test_a_file_of_something_else_is_a_failure_of_one_line_and_leaves_no_traces(
         read_spans(namespace.brokers, namespace.topic(ITEMS))
 
 
+def test_a_file_of_nothing_is_a_failure_that_leaves_no_traces(run: Run, namespace: Settings, tmp_path: Path) -> None:
+    empty, blank = tmp_path / "empty.jsonl", tmp_path / "blank.jsonl"
+    empty.touch()
+    blank.write_bytes(gzip.compress(b"\n\r\n"))
+    for what, file in (("items", empty), ("items", blank), ("users", blank)):
+        failed = run(what, file)
+        assert (failed.exit_code, failed.stdout) == (1, "")
+        assert failed.stderr.splitlines()[-1] == f"freshet: {file} has no {what}"
+    with pytest.raises(UnknownTopicOrPartitionError):
+        read_spans(namespace.brokers, namespace.topic(ITEMS))
+
+
 def test_a_file_of_which_most_is_bad_is_a_failure_though_the_rest_is_produced(
     run: Run, namespace: Settings, tmp_path: Path
 ) -> None:
@@ -141,6 +153,8 @@ def test_how_much_of_a_file_may_be_bad(capsys: pytest.CaptureFixture[str]) -> No
     assert capsys.readouterr().err == ""
     judge(3, passed(a=1, b=2), "events")
     assert capsys.readouterr().err == "freshet: 3 of 6 events were bad and are not produced (most often: b)\n"
+    with pytest.raises(Failure, match=r"2 of 3 events were bad .*the 1 other is\. That is more than half"):
+        judge(1, passed(a=2), "events")
     with pytest.raises(Failure, match=r"4 of 7 events were bad .*the 3 others are\. That is more than half"):
         judge(3, passed(a=2, b=2), "events")
     judge(3, passed(a=2, policy=90), "events", wanted=90)

@@ -18,6 +18,7 @@ from recsys.events import FIELDS
 from recsys.quality.outliers import LEAST, judge
 from recsys.quality.page import page
 from recsys.quality.profile import MOST_UNKNOWN, OTHERS, Profile, Quality
+from recsys.quality.words import sheets
 from recsys.readers import read
 from streams.cli import main
 
@@ -112,9 +113,36 @@ def test_examples_name_line_and_reason(tmp_path: Path) -> None:
     found = profiled([event(0), event(1, price=-1), b"no json"], tmp_path)
     fields = {field.name: field for field in found.fields}
     [example] = fields["price"].examples
-    assert (example.line, example.reason) == (2, "price: expected a number of at least 0")
-    [nowhere] = fields["the event"].examples
+    assert (example.line, example.reason, example.given) == (2, "price: expected a number of at least 0", "it is -1")
+    [nowhere] = found.lines
     assert (nowhere.line, nowhere.text) == (3, "'no json'")
+
+
+@pytest.mark.parametrize(
+    "line", [b"{nope", b"[1]", b"7", b"null", b"\xff\xfe", b'{"a": "' + b"\xe9" + b'"}', b'"text"', b"[" * 600]
+)
+def test_a_line_that_is_no_object_is_unreadable_and_not_refused(tmp_path: Path, line: bytes) -> None:
+    found = profiled([event(0), line, event(1, price=-1), line], tmp_path)
+    assert (found.events, found.refused, sum(found.unreadable.values())) == (1, 1, 2)
+    [[_, count, where]] = [
+        row for row in next(s for s in sheets(found) if "not taken" in s.title).rows if "price" not in row[0]
+    ]
+    assert (count, where.partition(":")[0]) == ("2", "unreadable, line 2")
+
+
+@pytest.mark.parametrize("line", [b'{"price": NaN}', b"{}", b'{"user_id": "' + b"u" * 70_000 + b'"}'])
+def test_an_object_that_is_no_event_is_refused_and_not_unreadable(tmp_path: Path, line: bytes) -> None:
+    found = profiled([event(0), line], tmp_path)
+    assert (found.events, found.refused, dict(found.unreadable)) == (1, 1, {})
+
+
+def test_every_reason_has_an_example_and_says_what_was_given_there(tmp_path: Path) -> None:
+    many = [event(n, price=-n) for n in range(1, 9)]
+    found = profiled([*many, event(9, price="9,50"), event(10, price=True)], tmp_path)
+    [examples] = [field.examples for field in found.fields if field.name == "price"]
+    assert [(each.line, each.given) for each in examples] == [(1, "it is -1"), (9, "it is '9,50'"), (10, "it is true")]
+    rows = next(sheet for sheet in sheets(found) if sheet.title == "What is not taken").rows
+    assert [row[1:] for row in rows if "at least 0" in row[0]] == [["8", f"line 1: {examples[0].text} (it is -1)"]]
 
 
 def test_repeats_are_the_same_id_of_the_same_user_or_the_same_event_without_one(tmp_path: Path) -> None:
@@ -195,9 +223,9 @@ def test_a_file_is_told_as_a_table_as_json_and_as_a_page(tmp_path: Path) -> None
         assert words in table.stdout
         assert words in shown
     told = json.loads(run(str(file), "--format", "jsonl", "--json").stdout)
-    assert (told["file"], told["events"], told["refused"]) == ("events.jsonl", found.events, 2)
+    assert (told["file"], told["events"], told["refused"]) == ("events.jsonl", found.events, 1)
     assert told["numbers"][0]["outliers"] == 1
-    assert json.loads(run(str(file), "--format", "jsonl", "--json", "--limit", "3").stdout)["events"] == 1
+    assert json.loads(run(str(file), "--format", "jsonl", "--json", "--limit", "3").stdout)["events"] == 2
 
 
 def test_nothing_on_the_page_runs_and_foreign_text_stays_text(tmp_path: Path) -> None:
@@ -211,7 +239,7 @@ def test_nothing_on_the_page_runs_and_foreign_text_stays_text(tmp_path: Path) ->
 def test_a_file_with_nothing_right_has_a_profile_and_an_empty_one_none(tmp_path: Path) -> None:
     profiled([b"no json"] * 3, tmp_path)
     told = run(str(tmp_path / "events.jsonl"), "--format", "jsonl", "--json")
-    assert (json.loads(told.stdout)["events"], json.loads(told.stdout)["refused"]) == (0, 3)
+    assert (json.loads(told.stdout)["events"], list(json.loads(told.stdout)["unreadable"].values())) == (0, [3])
     profiled([], tmp_path)
     empty = run(str(tmp_path / "events.jsonl"), "--format", "jsonl")
     assert (empty.exit_code, empty.stderr) == (1, f"freshet: {tmp_path / 'events.jsonl'} has no events\n")

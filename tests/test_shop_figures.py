@@ -100,8 +100,24 @@ def test_the_commands_tell_what_was_counted(namespace: Settings, variables: Mapp
     assert "mug" in run("report")
     run("report", "--csv", code=2)
     run("report", "--table", "nonsense", code=2)
+    assert "a page is .html, not report.pdf" in run("report", "--out", str(tmp_path / "report.pdf"), code=2)
+    assert "nowhere is no folder" in run("report", "--out", str(tmp_path / "nowhere/report.html"), code=1)
+    assert not list(tmp_path.iterdir())
     run("report", "--out", str(tmp_path / "report.html"))
     assert (tmp_path / "report.html").read_text().startswith("<!doctype html>")
+
+
+def test_where_nothing_is_counted_yet_tables_say_so_to_people(namespace: Settings, variables: Mapping[str, str]) -> None:
+    async def claimed() -> None:
+        async with open_store(namespace.redis) as store:
+            layout = layout_of(namespace.topic("events"), 1, namespace.rules)
+            await claim(store, Keys(namespace.key_prefix), layout)
+
+    asyncio.run(claimed())
+    for command in (["segments"], ["sales"], ["top", "items"], ["cohorts"]):
+        told, encoded_too = (CliRunner().invoke(main, [*command, *more], env=variables) for more in ([], ["--json"]))
+        assert (told.exit_code, encoded_too.exit_code, encoded_too.stderr) == (0, 0, "")
+        assert told.stderr.startswith("freshet: there is nothing to show yet: ")
 
 
 def test_an_analyst_may_read_the_figures_and_no_recommendation(

@@ -23,6 +23,7 @@ from recsys.customers.user import BadUser, Consent, User, decode, encode
 from recsys.keys import Keys
 from recsys.readers.movielens import users, users_file
 from recsys.readers.source import FormatError, Source
+from recsys.record import with_given
 from recsys.store import MemoryStore
 from streams import users as module
 from streams.bench.timing import records
@@ -83,6 +84,12 @@ def test_a_bad_user_is_refused_with_the_field_first(key: bytes, fields: Mapping[
     with pytest.raises(BadUser) as refused:
         decode(key, json.dumps(fields).encode())
     assert str(refused.value).startswith(reason)
+
+
+def test_a_misspelt_consent_is_told_with_the_names_that_there_are() -> None:
+    with pytest.raises(BadUser) as refused:
+        decode(b"u", b'{"consent": {"personalize": false}}')
+    assert with_given(refused.value) == "consent: object contains unknown field `personalize`; known are personalise, analyse"
 
 
 CONTENT = st.recursive(
@@ -429,7 +436,10 @@ def test_users_are_produced_kept_told_and_deleted_again(
         [told_to_all] = [record.value for record in records(namespace, CUSTOMERS)]
         assert json.loads(told_to_all) == said
         [rejected] = records(namespace, REJECTED)
-        assert dict(rejected.headers)["reason"] == b"consent: object contains unknown field `personalize`"
+        assert (
+            dict(rejected.headers)["reason"]
+            == b"consent: object contains unknown field `personalize`; known are personalise, analyse"
+        )
         refusing = encoded({"consent": {"personalise": False, "analyse": False}})
         producer.send(namespace.topic(USERS), refusing, key=b"c1").get(timeout=30)
         wait_until(lambda: run(variables, "customer", "c1").exit_code == 1, "the customer was forgotten", seconds=30)

@@ -45,6 +45,7 @@ class Field(Struct):
     """Of the events: as the first thing that is wrong with each, for an event is refused at that."""
     reasons: Mapping[str, int] = {}
     examples: Sequence[Example] = ()
+    """The first event of each reason."""
 
 
 class Outlier(Struct):
@@ -103,6 +104,8 @@ class Quality(Struct, omit_defaults=True):
     """Lines that are no event in the file's format, by reason."""
     left_out: Mapping[str, int]
     """Lines that are none by the reader's own rules."""
+    lines: Sequence[Example]
+    """The first line of each reason for which lines are unreadable, and then of those for which they are left out."""
     fields: list[Field]
     unknown: dict[str, int]
     """Fields that the contract does not know, and in how many events they are: they are ignored."""
@@ -206,6 +209,7 @@ class Profile:
             refused=self._refused,
             unreadable=unreadable.reasons,
             left_out=left_out.reasons,
+            lines=[*unreadable.first.values(), *left_out.first.values()],
             fields=self._told_fields(),
             unknown=dict(sorted(self._unknown.items(), key=lambda named: (-named[1], named[0]))),
             numbers=[
@@ -226,7 +230,7 @@ class Profile:
     def _refuse(self, refused: Refused) -> None:
         name = refused.reason.partition(":")[0].partition("[")[0].partition(".")[0]
         passed = self._faults.setdefault(name if name in FIELDS else RECORD, Passed())
-        passed.add(refused.line, refused.reason, refused.text)
+        passed.add(refused.line, refused.reason, refused.text, refused.given)
         if refused.value is not None:
             self._fields_of(refused.value)
 
@@ -234,7 +238,7 @@ class Profile:
         try:
             fields = _fields.decode(value)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return  # it was refused for that: all of its fields are missing
+            return  # JSON but for NaN or the like, and refused for that: all of its fields are missing
         for name, content in fields.items():
             if bytes(content) == b"null":
                 continue
@@ -289,7 +293,7 @@ class Profile:
         for name in (RECORD, *FIELDS):
             passed = self._faults.get(name, Passed())
             missing = taken - self._present[name] if name != RECORD else 0
-            found.append(Field(name, taken, missing, passed.total, passed.reasons, passed.examples))
+            found.append(Field(name, taken, missing, passed.total, passed.reasons, list(passed.first.values())))
         lines = self._lines["all"]
         return found + [Field(LINES + name, lines, lines - self._lines[name]) for name in ("price", "quantity")]
 

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from recsys.quality.outliers import LEAST
 from recsys.quality.profile import DEVIATIONS, LINES, PRICE_FACTOR, SIZE_FACTOR, Quality
+from recsys.readers import Example
 
 ENOUGH = 12
 """Reasons that are shown; `--json` has all."""
@@ -64,9 +65,9 @@ def _fields(quality: Quality) -> Sheet:
     never = [field.name for field in quality.fields if field.of and field.missing == field.of and not field.invalid]
     absent = [name for name in never if not name.startswith(LINES)]
     note = (
-        "An event is refused for the first thing that is wrong, so each counts for one field; of what is no JSON all fields "
-        "are missing. Whether a field should be there its type says: a view has no price. Lines are the items of purchases and "
-        "refunds."
+        "An event is refused for the first thing that is wrong, so each counts for one field; of what is JSON but for NaN "
+        "or the like all fields are missing. Whether a field should be there its type says: a view has no price. Lines are the "
+        "items of purchases and refunds."
     )
     return Sheet(
         "Fields", ["field", "missing", "invalid"], rows, note + (f" In no event: {', '.join(absent)}." if absent else "")
@@ -76,18 +77,23 @@ def _fields(quality: Quality) -> Sheet:
 def _faults(quality: Quality) -> Sheet:
     rows = []
     for field in quality.fields:
-        examples = {example.reason: example for example in reversed(field.examples)}
+        examples = {example.reason: example for example in field.examples}
         for reason, count in sorted(field.reasons.items(), key=lambda told: (-told[1], told[0]))[:ENOUGH]:
-            example = examples.get(reason)
-            rows.append([reason, f"{count:,}", f"line {example.line}: {example.text}" if example else ""])
+            example = examples[reason]
+            rows.append([reason, f"{count:,}", _example(example)])
+    lines = iter(quality.lines)
     for what, told in (("unreadable", quality.unreadable), ("left out", quality.left_out)):
-        rows += [[reason, f"{count:,}", what] for reason, count in told.items()]
+        rows += [[reason, f"{count:,}", f"{what}, {_example(next(lines))}"] for reason, count in told.items()]
     return Sheet(
         "What is not taken",
         ["reason", "events or lines", "for example"],
         rows,
         "A worker sets refused events aside, on the topic `rejected`.",
     )
+
+
+def _example(example: Example) -> str:
+    return f"line {example.line}: {example.text}" + (f" ({example.given})" if example.given else "")
 
 
 def _numbers(quality: Quality) -> Sheet:

@@ -26,6 +26,7 @@ from recsys.events import Event, InvalidEvent, decode
 from recsys.readers import jsonl, movielens, online_retail, otto, rees46, retailrocket, sessions, yoochoose
 from recsys.readers.sessions import Prefix, read_prefixes
 from recsys.readers.source import NOT_UTF8, Example, FormatError, Passed, Source
+from recsys.record import given_with
 
 __all__ = [
     "FORMATS",
@@ -67,6 +68,11 @@ USERS: dict[str, Callable[[Source], Iterator[tuple[int, bytes]]]] = {"jsonl": So
 """Those that say something of their users: from a source to (number of the line, the User JSON as bytes)."""
 
 
+NO_OBJECT = "not "
+"""So begin the reasons for which a line is no JSON object, as `recsys.record` words them, and of text that is not UTF-8; all
+others begin with a field, or with the record."""
+
+
 class Record(Struct, frozen=True):
     """One event of a file: the JSON that goes to Kafka, what it says, and the number of the line where it began."""
 
@@ -82,6 +88,8 @@ class Refused(Struct, frozen=True):
     reason: str
     line: int
     text: str
+    given: str = ""
+    """What stands there in place of what is wanted, in words, where that is short; or what is known."""
 
 
 Step = Callable[[Record | Refused, int], Record | Refused]
@@ -136,28 +144,31 @@ class Reader:
         return next(self._records)
 
     def judged(self) -> Iterator[Record | Refused]:
-        """Everything that the file says is an event, also what is refused, which is not counted in `bad` then.
+        """Everything that the file says is an event, also what is refused, which is not counted in `bad` then; lines that are
+        not even a JSON object are.
 
         In place of iterating. Raises `FormatError` as that does, but not where nothing in the file is an event.
         """
         encode = msgspec.json.Encoder().encode
         for line, fields in FORMATS[self._format](self._source):
-            value = None
             try:
                 value = encode(fields)
                 event = decode(value, self._now_ms)
-            except (InvalidEvent, UnicodeEncodeError) as error:
-                reason = NOT_UTF8 if isinstance(error, UnicodeEncodeError) else str(error)
-                found: Record | Refused = Refused(value, reason, line, _shown(fields))
-            else:
-                found = Record(value, event, line)
+                found: Record | Refused = Record(value, event, line)
+            except InvalidEvent as error:
+                found = Refused(value, str(error), line, _shown(fields), given_with(error))
+            except UnicodeEncodeError:
+                found = Refused(None, NOT_UTF8, line, _shown(fields))
+            if isinstance(found, Refused) and found.reason.startswith(NO_OBJECT):
+                self.bad.add(found.line, found.reason, found.text, found.given)
+                continue
             yield self._step(found, self._now_ms) if self._step else found
 
     def _read(self) -> Iterator[Record]:
         good = False
         for each in self.judged():
             if isinstance(each, Refused):
-                self.bad.add(each.line, each.reason, each.text)
+                self.bad.add(each.line, each.reason, each.text, each.given)
                 continue
             good = True
             yield each
@@ -195,7 +206,7 @@ def read_items(path: Path, format_name: str) -> tuple[list[CatalogueItem], Passe
             try:
                 found.append(decode_item(fields["item_id"].encode(), msgspec.json.encode(fields)))
             except BadItem as error:
-                source.bad.add(line, str(error), str(fields))
+                source.bad.add(line, str(error), str(fields), given_with(error))
             except UnicodeEncodeError:
                 source.bad.add(line, NOT_UTF8, str(fields))
     finally:

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Raw
 
 from recsys.readers.source import Source
+from recsys.record import given_in_words
 
 GENRES = (
     *("unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama", "Fantasy"),
@@ -131,9 +132,9 @@ def _timed(source: Source) -> Iterator[tuple[int, int, dict[str, Any]]]:
         begun = True
         user, item, rating, time = map(str.strip, parts)
         if not (time.isascii() and time.isdigit() and len(time) < 18):
-            source.bad.add(number, "the time is not a whole number", text)
+            source.bad.add(number, "the time is not a whole number", text, given_in_words(time))
         elif not (rating.isascii() and rating.isdigit() and len(rating) < 18):
-            source.bad.add(number, "the rating is not a whole number", text)
+            source.bad.add(number, "the rating is not a whole number", text, given_in_words(rating))
         else:
             fields = {"user_id": user, "item_id": item, "rating": int(rating), "event_time": int(time)}
             yield int(time), number, {"event_type": "rating"} | fields

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from recsys.readers.source import Source
-from recsys.record import MAX_ID
+from recsys.record import MAX_ID, given_in_words
 
 COLUMNS = ("InvoiceNo", "StockCode", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID")
 MAX_ITEMS = 500
@@ -145,7 +145,8 @@ def _item(source: Source, line: int, row: dict[str, str]) -> dict[str, Any] | No
         fault = "a cancellation of a positive Quantity" if cancelled else "Quantity is not positive"
     else:
         return {"item_id": code.upper(), "quantity": abs(int(quantity)), "price": price}
-    source.bad.add(line, fault, ",".join(row.values()))
+    at_fault = row.get(fault.partition(" ")[0])  # faults of a column begin with its name
+    source.bad.add(line, fault, ",".join(row.values()), given_in_words(at_fault))
     return None
 
 

@@ -5,6 +5,7 @@ from contextlib import suppress
 from typing import Any
 
 from recsys.readers.source import Source
+from recsys.record import given_in_words
 
 COLUMNS = ("event_time", "event_type", "product_id", "price", "user_id", "user_session")
 TYPES = {"view": "browse", "cart": "add_to_cart", "remove_from_cart": "remove_from_cart", "purchase": "purchase"}
@@ -28,10 +29,12 @@ def events(source: Source) -> Iterator[tuple[int, dict[str, Any]]]:
         kind = TYPES.get(row["event_type"])
         moment = row["event_time"]
         if kind is None:
-            source.bad.add(line, "event_type is none of " + ", ".join(TYPES), ",".join(row.values()))
+            reason = "event_type is none of " + ", ".join(TYPES)
+            source.bad.add(line, reason, ",".join(row.values()), given_in_words(row["event_type"]))
             continue
         if len(moment) != 23 or not moment.endswith(" UTC"):
-            source.bad.add(line, "event_time is not like 2019-10-01 00:00:00 UTC", ",".join(row.values()))
+            reason = "event_time is not like 2019-10-01 00:00:00 UTC"
+            source.bad.add(line, reason, ",".join(row.values()), given_in_words(moment))
             continue
         event: dict[str, Any] = {
             "event_type": kind,
@@ -45,7 +48,7 @@ def events(source: Source) -> Iterator[tuple[int, dict[str, Any]]]:
             try:
                 event["price"] = float(row["price"])
             except ValueError:
-                source.bad.add(line, "price is not a number", ",".join(row.values()))
+                source.bad.add(line, "price is not a number", ",".join(row.values()), given_in_words(row["price"]))
                 continue
         yield line, event
 

@@ -6,6 +6,7 @@ from typing import Any
 from msgspec import Raw
 
 from recsys.readers.source import Source
+from recsys.record import given_in_words
 
 ORIGINAL = ("timestamp", "visitorid", "event", "itemid")
 CLICKS = ("session", "item", "epoch_s")
@@ -43,7 +44,7 @@ def _timed(source: Source) -> Iterator[tuple[int, int, dict[str, Any]]]:
     for line, row in source.rows(expected, ORIGINAL, CLICKS):
         text = row["epoch_s"] if "epoch_s" in row else row["timestamp"]
         if not (text.isascii() and text.isdigit() and len(text) < 18):
-            source.bad.add(line, "the time is not a whole number", ",".join(row.values()))
+            source.bad.add(line, "the time is not a whole number", ",".join(row.values()), given_in_words(text))
             continue
         time = int(text)
         if "epoch_s" in row:
@@ -51,7 +52,8 @@ def _timed(source: Source) -> Iterator[tuple[int, int, dict[str, Any]]]:
         elif row["event"] in TYPES:
             yield time, line, _action(row, time)
         else:
-            source.bad.add(line, "event is none of " + ", ".join(TYPES), ",".join(row.values()))
+            reason = "event is none of " + ", ".join(TYPES)
+            source.bad.add(line, reason, ",".join(row.values()), given_in_words(row["event"]))
 
 
 def _action(row: dict[str, str], time: int) -> dict[str, Any]:

@@ -41,12 +41,19 @@ class FormatError(ValueError):
     """The file is not of the format it was said to be, or cannot be read to its end."""
 
 
-class Example(Struct, frozen=True):
+class Example(Struct, frozen=True, omit_defaults=True):
     """One line that was passed over; `line` counts from 1."""
 
     line: int
     reason: str
     text: str
+    given: str = ""
+    """What stands there in place of what is wanted, in words, where that is short; or what is known."""
+
+    @property
+    def told(self) -> str:
+        """The reason, with what was given."""
+        return f"{self.reason}; {self.given}" if self.given else self.reason
 
 
 class Passed(Struct):
@@ -59,33 +66,33 @@ class Passed(Struct):
     (2, {'no customer': 2})
     >>> list(passed.told("left out"))
     ['2 lines left out, the first is line 2: no customer']
+
+    Lines are counted by what is wanted; what was given instead, which is another thing in each, is told of the first.
     """
 
     reasons: dict[str, int] = field(default_factory=dict)
     examples: list[Example] = field(default_factory=list)
-    first: dict[str, int] = field(default_factory=dict)
-    """Of each reason, the number of the first line."""
+    first: dict[str, Example] = field(default_factory=dict)
+    """Of each reason, the first line."""
 
     @property
     def total(self) -> int:
         return sum(self.reasons.values())
 
-    def add(self, line: int, reason: str, text: str) -> None:
+    def add(self, line: int, reason: str, text: str, given: str = "") -> None:
         key = reason if reason in self.reasons or len(self.reasons) < REASONS else OTHER_REASONS
         self.reasons[key] = self.reasons.get(key, 0) + 1
-        self.first.setdefault(key, line)
+        if key not in self.first:
+            self.first[key] = Example(line, key, quoted(text), given if key == reason else "")
         if len(self.examples) < EXAMPLES:
-            self.examples.append(Example(line, reason, quoted(text)))
+            self.examples.append(Example(line, reason, quoted(text), given))
 
     def told(self, what: str, of: str = "") -> Iterator[str]:
         """A line for each reason: how many lines (" of the test") are `what` for it ("bad"), and where the first is."""
         for reason, count in self.reasons.items():
-            line = f"line {self.first[reason]:,}"
-            yield (
-                f"1 line{of} {what}, {line}: {reason}"
-                if count == 1
-                else f"{count:,} lines{of} {what}, the first is {line}: {reason}"
-            )
+            first = self.first[reason]
+            line = f"line {first.line:,}: {first.told}"
+            yield f"1 line{of} {what}, {line}" if count == 1 else f"{count:,} lines{of} {what}, the first is {line}"
 
 
 class Source:
@@ -182,7 +189,7 @@ class Source:
         """For a file of which no line is what it should be; some lines must be bad. Says what to do where that is plain."""
         first = self.bad.examples[0]
         todo = next((todo for sign, todo in TODO.items() if sign in first.reason), "")
-        return FormatError(f"{self.path}: none of its lines is {what}; line {first.line} is {first.text}: {first.reason}{todo}")
+        return FormatError(f"{self.path}: none of its lines is {what}; line {first.line} is {first.text}: {first.told}{todo}")
 
     def _unpacked(self) -> Iterator[bytes]:
         packed = self._raw.peek(len(GZIP_MAGIC)).startswith(GZIP_MAGIC)

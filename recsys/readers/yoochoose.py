@@ -8,6 +8,7 @@ from typing import Any
 from msgspec import Raw
 
 from recsys.readers.source import Source
+from recsys.record import given_in_words
 
 PUBLISHED = ("SessionId", "Time", "ItemId", "Category")
 """Our names for the columns of the publisher's file, which has no header."""
@@ -61,7 +62,8 @@ def _timed(source: Source) -> Iterator[tuple[int, int, dict[str, Any]]]:
         try:
             time_ms = _milliseconds(row["Time"])
         except ValueError:
-            source.bad.add(number, "the time is neither seconds nor like 2014-04-07T10:51:09.277Z", text)
+            reason = "the time is neither seconds nor like 2014-04-07T10:51:09.277Z"
+            source.bad.add(number, reason, text, given_in_words(row["Time"]))
             continue
         event = {"event_type": "click", "user_id": row["SessionId"], "item_id": row["ItemId"], "session_id": row["SessionId"]}
         yield time_ms, number, event | {"event_time": time_ms}

@@ -26,21 +26,32 @@ STEPS = 7 + len(PARTS) + 2
 def measure(
     plan: Plan, folder: Path, show: Show, *, broker: str | None, redis: str | None, downtime_s: float | None, sizes: bool
 ) -> Measured:
-    """Everything; what it starts has ended then, and what it wrote is deleted.
+    """Everything; what it starts has ended then, and what it wrote is deleted. Where it is interrupted, what was whole by then.
 
-    Raises `BenchFailed`, `WorkerFailed`, `LocalError`, and the errors of Kafka and Redis.
+    Raises `KeyboardInterrupt` where nothing was, `BenchFailed`, `WorkerFailed`, `LocalError`, and what Kafka and Redis raise.
     """
     begun, machine = time.monotonic(), this_machine()
     steps = Steps(plan.runs * STEPS + (downtime_s is not None) + sizes * len(SIZES), show)
-    with servers(folder, broker, redis) as there:
-        runs = []
-        for n in range(plan.runs):
-            steps.prefix = f"run {n + 1} of {plan.runs}: " if plan.runs > 1 else ""
-            runs.append(run(plan, there, steps))
-        steps.prefix = ""
-        caught_up: CatchUp | None = catch_up(plan, there, downtime_s, steps) if downtime_s is not None else None
-        scaled: list[Scale] = scale(plan, there, SIZES, steps) if sizes else []
-    return Measured(plan=plan, machine=machine, runs=runs, catch_up=caught_up, scale=scaled, seconds=time.monotonic() - begun)
+    runs: list[Run] = []
+    caught_up: CatchUp | None = None
+    scaled: list[Scale] = []
+    interrupted = False
+    try:
+        with servers(folder, broker, redis) as there:
+            for n in range(plan.runs):
+                steps.prefix = f"run {n + 1} of {plan.runs}: " if plan.runs > 1 else ""
+                runs.append(run(plan, there, steps))
+            steps.prefix = ""
+            caught_up = catch_up(plan, there, downtime_s, steps) if downtime_s is not None else None
+            scaled = scale(plan, there, SIZES, steps) if sizes else []
+    except KeyboardInterrupt:
+        if not runs:
+            raise
+        interrupted = True
+    return Measured(
+        plan=plan, machine=machine, runs=runs, catch_up=caught_up, scale=scaled, seconds=time.monotonic() - begun,
+        interrupted=interrupted,
+    )  # fmt: skip
 
 
 def run(plan: Plan, there: Servers, steps: Steps) -> Run:

@@ -140,3 +140,5 @@ class Measured(Struct, frozen=True, kw_only=True):
     catch_up: CatchUp | None = None
     scale: list[Scale] = []
     seconds: float
+    interrupted: bool = False
+    """Whether somebody broke it off: then there are perhaps fewer runs than planned, all of them whole, and not the rest."""

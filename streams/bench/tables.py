@@ -39,7 +39,7 @@ def facts(measured: Measured) -> list[tuple[str, str]]:
     load = f"{plan.events:,} events after {plan.warm_up:,} of warm-up, {plan.items:,} items by Zipf's law, {plan.users:,} users"
     return [
         ("load", f"{load}, in sessions, seed {plan.seed}"),
-        ("runs", f"{plan.runs}, of {measured.seconds:,.0f} s in all"),
+        ("runs", f"{whole(measured)}, of {measured.seconds:,.0f} s in all"),
         ("workers", f"{plan.workers} on {plan.partitions} partitions"),
         (
             "machine",
@@ -47,6 +47,12 @@ def facts(measured: Measured) -> list[tuple[str, str]]:
         ),
         ("software", f"Python {machine.python}, {machine.platform}"),
     ]
+
+
+def whole(measured: Measured) -> str:
+    """How many runs were measured, as a part of those that were planned where it was interrupted."""
+    count = len(measured.runs)
+    return f"{count} whole ones of {measured.plan.runs}, then interrupted" if measured.interrupted else str(count)
 
 
 def paces(measured: Measured) -> Table:
@@ -78,7 +84,7 @@ def paces(measured: Measured) -> Table:
         "Throughput, to the last recommendation published",
         ["", "stock Faust, no work", "textbook agent", "Freshet: learn, rank, publish", "… all methods", "… everything"],
         rows,
-        f"Medians of {plan.runs} runs (lowest–highest). The textbook agent got {plan.naive_events:,} of the events. "
+        f"Medians of {len(runs)} runs (lowest–highest). The textbook agent got {plan.naive_events:,} of the events. "
         "Bytes are TCP's payload between workers and servers.",
     )
 

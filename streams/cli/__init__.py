@@ -50,7 +50,7 @@ HINTS = {
     "chaos": ": nothing is proven",
     "bench": ": nothing was measured",
 }
-"""What to know after Ctrl-C."""
+"""What to know after Ctrl-C, where the command itself does not say it."""
 BROKEN_PIPE = 141
 
 
@@ -67,6 +67,17 @@ class Commands(click.Group):
         command: click.Command = getattr(import_module(module), function)
         return command
 
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does it, but that it says which command is meant by a name that is none."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            from streams.slips import meant
+
+            hint = meant(args[0], self.list_commands(ctx))
+            error.message = error.message.rstrip(".") + hint if hint else error.message
+            raise
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, COMMANDS[name][1]) for name in self.list_commands(ctx)])
@@ -76,8 +87,9 @@ class Commands(click.Group):
             result = super().invoke(ctx)
             if sys.stdout:
                 sys.stdout.flush()
-        except KeyboardInterrupt:
-            click.echo(f"freshet: interrupted{HINTS.get(ctx.invoked_subcommand or '', '')}", err=True)
+        except KeyboardInterrupt as interrupt:
+            hint = f": {interrupt}" if interrupt.args else HINTS.get(ctx.invoked_subcommand or "", "")
+            click.echo(f"freshet: interrupted{hint}", err=True)
             ctx.exit(INTERRUPTED)
         except BrokenPipeError:
             # The reader has gone; Python must not try to write the rest to it at exit.

@@ -62,6 +62,7 @@ def bench(
     customers, too: as it is without settings. Latencies, memory and the rest are those of the last.
 
     It exits with 0 once it has measured, whether targets are met or not; runs of less than the default length say little.
+    Interrupted (Ctrl-C), it shows the runs that were whole by then, and exits with 130.
     FRESHET_* variables do not count, but for FRESHET_KAFKA_* where --broker is given. What it starts ends with it, and what
     it writes is deleted.
     """
@@ -109,6 +110,8 @@ def bench(
         click.echo(encoded(measured))
     else:
         print_tables(measured)
+    if measured.interrupted:
+        raise KeyboardInterrupt(f"{len(measured.runs)} of {runs} runs were whole, and are shown")
 
 
 def print_tables(measured: "Measured") -> None:

@@ -5,7 +5,6 @@ import itertools
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,12 +12,14 @@ import msgspec
 from msgspec import Struct
 
 from recsys.readers.source import Source
+from recsys.record import given_with
 from streams.bulk import open_bulk
 from streams.cli.files import reads
-from streams.cli.reading import given, passed
+from streams.cli.reading import given, nothing_in, passed
 from streams.progress import Progress
 from streams.roles import Role, demand
 from streams.settings import Settings
+from streams.slips import meant
 from streams.topics import create_missing
 
 MOST_UNKNOWN = 50
@@ -72,13 +73,9 @@ class Unknown:
     def told(self) -> list[str]:
         """In words, the most frequent first."""
         return [
-            f"{in_lines(count)} an unknown field {name!a}{self._meant(name)}: nothing is made of it"
+            f"{in_lines(count)} an unknown field {name!a}{meant(name.lower(), self._known)}: nothing is made of it"
             for name, count in self.lines.most_common()
         ]
-
-    def _meant(self, name: str) -> str:
-        close = get_close_matches(name.lower(), sorted(self._known), 1)
-        return f" (is {close[0]!r} meant?)" if close else ""
 
 
 def in_lines(count: int) -> str:
@@ -127,7 +124,7 @@ def lines_told(
         try:
             found = read_line(line)
         except refusal as bad:
-            source.bad.add(number, str(bad), line.decode("utf-8", "replace"))
+            source.bad.add(number, str(bad), line.decode("utf-8", "replace"), given_with(bad))
             continue
         good = True
         if unknown:
@@ -144,10 +141,15 @@ def opened(file: Path) -> Source:
 
 
 def produce(settings: Settings, described: Described, limit: int | None) -> Produced:
-    """Produces what the file says. Its first line is read before anything is done to Kafka: another file leaves no traces."""
+    """Produces what the file says. Raises `Failure` where it says nothing.
+
+    Its first line is read before anything is done to Kafka: another file leaves no traces.
+    """
     source = described.source
     with Progress("producing", described.noun) as progress:
         first = list(itertools.islice(described.told, 1))
+        if not first:
+            raise nothing_in(source, described.noun)
         demand(settings, described.role)
         create_missing(settings, {described.topic})
 
@@ -201,4 +203,4 @@ def report(produced: Produced, described: Described) -> list[str]:
     ]
     lines += described.unknown.told()
     lines += bad.told("bad")
-    return lines + [f"  line {each.line}: {each.text} ({each.reason})" for each in bad.examples]
+    return lines + [f"  line {each.line}: {each.text} ({each.told})" for each in bad.examples]

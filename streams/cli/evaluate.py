@@ -1,8 +1,8 @@
 """`freshet evaluate`: how good the recommendations are, on files of events; needs no broker and no Redis."""
 
 import json
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import click
@@ -24,7 +24,7 @@ from recsys.rules import Rules
 from streams.cli.files import Write, demand_other_files, demand_report, reads, whole, writes
 from streams.cli.items import JSONL, catalogue_of
 from streams.cli.reading import Reading, given, oddities, opened, passed
-from streams.cli.scores import show
+from streams.cli.scores import lines_passed_over, show
 from streams.failure import Failure
 from streams.progress import Progress
 from streams.settings import Settings, read_settings
@@ -123,7 +123,7 @@ def evaluate(
     file = given(file)
     with ExitStack() as stack:
         write = stack.enter_context(whole(predictions)) if predictions else None
-        with opened(file, format_name) as reader:
+        with opened(file, format_name) as reader, passed_over_told(readings):
             readings.append(Reading(file, reader, "reading", limit))
             if task == "next-basket":
                 found = next_basket(readings[0], begin or 0.0, rules, at, methods, write)
@@ -210,6 +210,17 @@ def next_rating(reading: Reading, begin: float, at: int, methods: Sequence[str])
 
 def line_of(prediction: Mapping[str, object]) -> bytes:
     return json.dumps(prediction).encode() + b"\n"
+
+
+@contextmanager
+def passed_over_told(readings: Sequence[Reading]) -> Iterator[None]:
+    """Where nothing can be measured, the lines that were passed over are told first: perhaps that is why."""
+    try:
+        yield
+    except Failure:
+        for line in lines_passed_over([reading.reader for reading in readings]):
+            click.echo(f"freshet: {line}", err=True)
+        raise
 
 
 def demand_questions(found: Evaluated, why: str) -> None:

@@ -40,7 +40,8 @@ def items(*, file: Path, limit: int | None, as_json: bool) -> None:
     """Produce the items of FILE (- is stdin), plain or gzip, to the `items` topic.
 
     Each line is an Item JSON with its item_id; {"item_id": "x", "deleted": true} deletes an item. The last line of an item
-    holds, so a file may be produced twice. Bad lines are passed over and told; where they are more than half, it ends with 1.
+    holds, so a file may be produced twice. Bad lines are passed over and told. It ends with 1 where they are more than half,
+    or where there is nothing else.
     """
     settings = read_settings()
     with closing(opened(file)) as source, refusals_told():
@@ -71,8 +72,8 @@ def catalogue_of(file: Path, format_name: str) -> Catalogue:
     found = Catalogue()
     for item in items:
         found.put(item)
-    for reason, count in bad.reasons.items():
-        click.echo(f"freshet: {count:,} lines of the items are passed over: {reason}", err=True)
+    for line in bad.told("passed over", " of the items"):
+        click.echo(f"freshet: {line}", err=True)
     if not len(found):
         raise Failure(f"{file} describes no item")
     return found

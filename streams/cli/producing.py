@@ -27,7 +27,8 @@ def judge(good: int, bad: Passed, noun: str, wanted: int = 0) -> None:
     often = max(bad.reasons, key=lambda reason: bad.reasons[reason])
     said = f"{refused:,} of {good + refused:,} {noun} were bad and are not produced (most often: {often})"
     if refused > MOST_BAD * (good + refused):
-        raise Failure(f"{said}; the {good:,} others are. That is more than half: see whether it is the right file and format")
+        others = f"the {good:,} {'other is' if good == 1 else 'others are'}"
+        raise Failure(f"{said}; {others}. That is more than half: see whether it is the right file and format")
     click.echo(f"freshet: {one_line(said)}", err=True)
 
 

@@ -13,7 +13,7 @@ from recsys.readers import FORMATS
 from streams.cli.cleaning import cleaned, cleaner_of
 from streams.cli.files import demand_other_files, demand_report, writes
 from streams.cli.options import as_json
-from streams.cli.reading import given, judged, no_events, opened
+from streams.cli.reading import given, judged, nothing_in, opened
 from streams.cli.terminal import Terminal, printable
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def profiled(file: Path, format_name: str, limit: int | None, cleaner: Cleaner |
         for each in islice(judged(reader, "reading"), limit):
             profile.take(each)
     if not profile.taken and not reader.bad.total:
-        raise no_events(reader)
+        raise nothing_in(reader, "events")
     found = profile.told(file.name, reader.bad, reader.left_out)
     found.cleaned = cleaned(cleaner) if cleaner else {}
     return found

@@ -7,10 +7,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from recsys.events import Event
 from recsys.readers import FormatError, Passed, Reader, Record, Refused, Step, read
+from recsys.readers.source import Source
 from streams.cli.files import reads
 from streams.failure import Failure
 from streams.progress import Progress
@@ -48,16 +50,15 @@ def judged(reader: Reader, verb: str) -> Iterator[Record | Refused]:
                 progress.show(reader.progress, n)
 
 
-def no_events(reader: Reader) -> Failure:
-    """For a file of which no line is an event, nor bad; with what its format leaves out."""
-    left_out = "; ".join(reader.left_out.told("left out"))
-    return Failure(f"{reader.path} has no events{': ' * bool(left_out)}{left_out}")
+def nothing_in(file: Reader | Source, noun: str) -> Failure:
+    """For a file of which no line is what it should be ("events"), nor bad; with what its format leaves out."""
+    left_out = "; ".join(file.left_out.told("left out"))
+    return Failure(f"{file.path} has no {noun}{': ' * bool(left_out)}{left_out}")
 
 
 def passed(lines: Passed) -> dict[str, Any]:
     """Lines that were passed over, as JSON has them."""
-    examples = [{"line": each.line, "reason": each.reason, "text": each.text} for each in lines.examples]
-    return {"lines": lines.total, "reasons": lines.reasons, "examples": examples}
+    return {"lines": lines.total, "reasons": lines.reasons, "examples": msgspec.to_builtins(lines.examples)}
 
 
 class Reading:

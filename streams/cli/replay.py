@@ -20,7 +20,7 @@ from streams.bulk import open_bulk
 from streams.cli.cleaning import cleaned, cleaned_lines, cleaner_of
 from streams.cli.options import as_json
 from streams.cli.producing import judge, refusals_told
-from streams.cli.reading import given, no_events, opened, passed
+from streams.cli.reading import given, nothing_in, opened, passed
 from streams.failure import Failure
 from streams.lag import falling, read_spans, read_total_behind
 from streams.live import live_keys
@@ -98,7 +98,7 @@ def produce(settings: Settings, reader: Reader, rate: float | None, limit: int |
     with Progress("producing", "events") as progress:
         first = list(itertools.islice(reader, 1))
         if not first:
-            raise no_events(reader)
+            raise nothing_in(reader, "events")
         demand(settings, PRODUCER)
         create_missing(settings, {EVENTS})
         records = itertools.islice(itertools.chain(first, reader), limit)
@@ -200,5 +200,5 @@ def report(result: Result, reader: Reader) -> list[str]:
         lines.append(f"all of them processed {result.waited:.1f} s later")
     for what, found in (("left out", reader.left_out), ("bad", reader.bad)):
         lines += found.told(what)
-        lines += [f"  line {each.line}: {each.text} ({each.reason})" for each in found.examples]
+        lines += [f"  line {each.line}: {each.text} ({each.told})" for each in found.examples]
     return lines

@@ -61,6 +61,12 @@ def summary_lines(result: Result, readers: Sequence[Reader]) -> list[str]:
     lines.append(
         f"{result.events:,} events and {result.predictions:,} predictions in {result.seconds:.1f} s, without the baselines"
     )
+    return lines + lines_passed_over(readers)
+
+
+def lines_passed_over(readers: Sequence[Reader]) -> list[str]:
+    """What was left out of the file, and of the test behind it, and what was bad there."""
+    lines: list[str] = []
     for reader, of in zip(readers, ("", " of the test"), strict=False):
         for what, found in (("left out", reader.left_out), ("bad", reader.bad)):
             lines += found.told(what, of)

@@ -116,7 +116,7 @@ def cohorts(as_json: bool, as_csv: bool) -> None:
 
 
 @click.command()
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write a page with charts.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write a page with charts, as .html.")
 @click.option("--table", "name", help="Show only this table, by its name in the JSON.")
 @as_json
 @as_csv
@@ -128,6 +128,8 @@ def report(out: Path | None, name: str | None, as_json: bool, as_csv: bool) -> N
     if out is not None and name is not None:
         raise click.UsageError("a page has all tables: leave --table out")
     if out is not None:
+        if out.suffix.lower() != ".html":
+            raise click.BadParameter(f"a page is .html, not {out.name}", param_hint="--out")
         demand_folder(out)
         demand_charts()
     found = asked(lambda books: books.report())
@@ -149,9 +151,17 @@ def several(found: list[Table], name: str | None, *, as_json: bool, as_csv: bool
     elif as_json:
         click.echo(_encode({table.name: table.objects for table in found}))
     else:
+        say_if_empty(found)
         for table in found:
             if table.name != "minutes" and table.rows:
                 show(tables.retention(table) if table.name == "cohorts" else table, as_json=False, as_csv=False)
+
+
+def say_if_empty(found: list[Table]) -> None:
+    if not any(table.rows for table in found):
+        click.echo(
+            "freshet: there is nothing to show yet: do such events come, and does a worker run (freshet doctor)?", err=True
+        )
 
 
 def write(out: Path, found: list[Table]) -> None:
@@ -185,6 +195,7 @@ def show(table: Table, *, as_json: bool, as_csv: bool) -> None:
     elif as_csv:
         click.echo(in_csv(table), nl=False)
     else:
+        say_if_empty([table])
         rows = table.rows[-SHOWN:] if table.name in BY_TIME else table.rows[:SHOWN]
         columns = [n for n, column in enumerate(table.columns) if column != "title" or any(row[n] for row in rows)]
         drawn = rich_table.Table(title=table.title)

@@ -39,8 +39,8 @@ def users(*, file: Path, format_name: str, limit: int | None, as_json: bool) -> 
     """Produce the users of FILE (- is stdin), plain or gzip, to the `users` topic.
 
     In jsonl each line is a User JSON with its user_id; {"user_id": "x", "deleted": true} deletes a user. The last line of a
-    user holds, so a file may be produced twice. Bad lines are passed over and told; where they are more than half, it ends with
-    1.
+    user holds, so a file may be produced twice. Bad lines are passed over and told. It ends with 1 where they are more than
+    half, or where there is nothing else.
     """
     settings = read_settings()
     with closing(opened(users_file(file) if format_name == "movielens" else file)) as source, refusals_told():

@@ -13,7 +13,7 @@ import uvloop
 from streams.cli.diagnosis import explained
 from streams.cli.logs import log_to_stderr, silence_libraries
 from streams.failure import Failure
-from streams.settings import Settings, read_settings
+from streams.settings import Settings, read_settings, unknown
 
 
 @click.command()
@@ -31,6 +31,8 @@ def worker(log_level: str) -> None:
         silence_libraries()
     log_to_stderr(log_level, settings)
     logging.getLogger("freshet").setLevel(min(logging.INFO, logging.getLogger().level))
+    for variable, wrong in unknown(os.environ).items():
+        logging.getLogger("freshet.worker").warning("%s: %s", variable, wrong)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_until_signalled(settings))
 
