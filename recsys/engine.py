@@ -381,10 +381,10 @@ class Engine:
 
     async def _named(self, items: set[int]) -> dict[int, str]:
         """The ids of items (hashes), also of those that nobody met yet."""
-        described = {item: self._catalogue.names[item] for item in items & self._catalogue.names.keys()}
-        others = items - described.keys()
-        names = await self._items.named(others)
-        return described | {item: names[item] for item in others if item in names}
+        described = self._catalogue.names
+        names = await self._items.named(items.difference(described))
+        found = dict(zip(items, map(names.get, items, map(described.get, items)), strict=True))
+        return {item: name for item, name in found.items() if name is not None} if None in found.values() else found
 
     def _is_missing(self, shard: UserShard) -> bool:
         """Whether Redis lost the shard's mark since counting began."""

@@ -29,7 +29,7 @@ class ItemNames:
     async def of(self, items: Iterable[int]) -> Mapping[int, str]:
         """The ids of those of the items (hashes) that have a row; there are others in it, too."""
         names = self._names
-        unknown = [item for item in items if item not in names]
+        unknown = list(set(items).difference(names))
         if unknown:
             replies = await self._store.read([[row_key(self._keys, item)] for item in unknown])
             names |= {item: rows.packed_id(value) for item, [value] in zip(unknown, replies, strict=True) if value}

@@ -8,8 +8,8 @@ remembered for longer than some minutes without having been met, which is as muc
 
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
-from itertools import chain
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from recsys.store import NO_COMMIT, NO_GUARDS, Commit, Group, Guards, Store, Swap
@@ -47,21 +47,28 @@ class Remembered:
         self._lately: dict[str, bytes | None] = {}
         self._earlier: dict[str, bytes | None] = {}
 
+    def group(self, keys: Sequence[str]) -> list[bytes | None] | None:
+        """The mark and the values of keys; None where one is not remembered."""
+        with suppress(KeyError):
+            return [self.mark, *map(self._lately.__getitem__, keys)]
+        earlier = [key for key in keys if key not in self._lately]
+        if not self._earlier.keys() >= set(earlier):
+            return None
+        self.put({key: self._earlier.pop(key) for key in earlier})
+        return [self.mark, *map(self._lately.__getitem__, keys)]
+
     def lacking(self, keys: Iterable[str]) -> list[str]:
+        """Those of the keys that are not remembered."""
         lately, earlier = self._lately, self._earlier
         return [key for key in keys if key not in lately and key not in earlier]
 
-    def group(self, keys: Sequence[str]) -> list[bytes | None]:
-        """The mark and the values of keys, none of which is lacking."""
-        for key in keys:
-            if key not in self._lately:
-                self.put(key, self._earlier.pop(key))
-        return [self.mark, *(self._lately[key] for key in keys)]
-
-    def put(self, key: str, value: bytes | None) -> None:
-        was = BYTES_A_VALUE + len(self._lately[key] or b"") if key in self._lately else 0
-        self.lately_bytes += BYTES_A_VALUE + len(value or b"") - was
-        self._lately[key] = value
+    def put(self, values: Mapping[str, bytes | None]) -> None:
+        """Remembers values by key."""
+        lately, there = self._lately, len(self._lately)
+        was = map(lately.get, values)
+        self.lately_bytes += sum(map(len, filter(None, values.values()))) - sum(map(len, filter(None, was)))
+        lately.update(values)
+        self.lately_bytes += BYTES_A_VALUE * (len(lately) - there)
 
     def age(self, *, to_nothing: bool) -> None:
         """Forgets what was not met since this was called last, or everything."""
@@ -152,8 +159,8 @@ class Shards:
                 if shard is None:
                     shard = self._shards[swap.mark_key] = Remembered(swap.mark, now_s)
                 shard.mark, shard.proved_s = swap.mark, now_s
-                for key, value in chain(swap.values.items(), swap.lasting.items()):
-                    shard.put(key, value)
+                shard.put(swap.values)
+                shard.put(swap.lasting)
         refused = [swap.mark_key for swap, ok in zip(swaps, done, strict=False) if not ok]
         if refused:
             self.others_s = now_s
@@ -176,11 +183,11 @@ class Shards:
         asked: dict[int, Group] = {}
         for place, (key, *keys) in enumerate(groups):
             shard = self._shards.get(key)
-            lacking = keys if shard is None else shard.lacking(keys)
-            if shard is None or lacking or shard.proved_s < since_s:
-                asked[place] = [key, *lacking]
+            group = None if shard is None or shard.proved_s < since_s else shard.group(keys)
+            if group is not None:
+                found[place] = group
             else:
-                found[place] = shard.group(keys)
+                asked[place] = [key, *(keys if shard is None else shard.lacking(keys))]
         return found, asked
 
     def _seen(self, key: str, mark: bytes | None) -> None:
@@ -195,9 +202,10 @@ class Shards:
             return reply
         shard = self._shards.setdefault(group[0], Remembered(mark, now_s))
         shard.proved_s = now_s
-        for key, value in zip(part[1:], reply[1:], strict=True):
-            shard.put(key, value)
-        return shard.group(group[1:])
+        shard.put(dict(zip(part[1:], reply[1:], strict=True)))
+        whole = shard.group(group[1:])
+        assert whole is not None, "what was not read is remembered"
+        return whole
 
     def _age(self) -> None:
         """Not while a group is put together: what it has was there when it was asked for."""
