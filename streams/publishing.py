@@ -44,8 +44,6 @@ NAME = f"{socket.gethostname()}-{os.getpid()}"
 """What this worker is known by."""
 ITEMS_AT_ONCE = 200
 """Neighbour lists made without letting anything else run."""
-
-
 LARGEST_MESSAGE = 900_000
 """Bytes; brokers take a megabyte by default. Only hundreds of items (`FRESHET_TOP_N`) with the longest ids come near it."""
 
@@ -111,7 +109,6 @@ class Publishing:
             outcome = await self._waiting.get()
             async with self._one_batch:
                 await self._publish(outcome)
-            self._made.set()
             self._waiting.task_done()
 
     async def run_rounds(self, consumer: ChunkConsumer) -> None:
@@ -185,10 +182,10 @@ class Publishing:
                 for newest, user, value in encoded
             ]
         self._lease.check()
+        self._made.set()
         if not holds(begun):  # others may know better by now: who refuses, for one
             await self._note(outcome, ends, {})
             return
-        self._made.set()
         with self._engine.stages.timed("publish"):
             await asyncio.gather(
                 self._store.put(entries),
