@@ -383,8 +383,8 @@ class Engine:
         """The ids of items (hashes), also of those that nobody met yet."""
         described = self._catalogue.names
         names = await self._items.named(items.difference(described))
-        found = dict(zip(items, map(names.get, items, map(described.get, items)), strict=True))
-        return {item: name for item, name in found.items() if name is not None} if None in found.values() else found
+        found = zip(items, map(names.get, items, map(described.get, items)), strict=True)
+        return {item: name for item, name in found if name is not None}
 
     def _is_missing(self, shard: UserShard) -> bool:
         """Whether Redis lost the shard's mark since counting began."""

@@ -22,6 +22,10 @@ LONGEST_COUNTRY = len('"\\u0044\\u0045"')
 """Bytes of two letters in JSON, both escaped."""
 
 
+FIRST_OTHER = 16
+"""From this number on, kinds are no interactions."""
+
+
 class Kind(IntEnum):
     """What a user did. The numbers are stored in histories: never change one."""
 
@@ -38,10 +42,11 @@ class Kind(IntEnum):
     IDENTIFY = 20
     FORGET = 21
 
-    @property
-    def is_interaction(self) -> bool:
-        """Whether it counts for the item: see *What is counted* in the contract."""
-        return self < Kind.IMPRESSION
+    is_interaction: bool
+    """Whether it counts for the item: see *What is counted* in the contract."""
+
+    def __init__(self, number: int) -> None:
+        self.is_interaction = number < FIRST_OTHER
 
 
 ALIASES = {

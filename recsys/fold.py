@@ -17,7 +17,7 @@ from recsys.baskets import Baskets, put_in_basket
 from recsys.batch import Batch
 from recsys.compiled import F64, I32, I64, U8, U64, Bools, compiled
 from recsys.deltas import Deltas
-from recsys.events import Kind
+from recsys.events import FIRST_OTHER, Kind
 from recsys.hashing import NONE
 from recsys.histories import REFUNDED_PURCHASE, Histories
 from recsys.rules import ActionWeights, Rules
@@ -25,8 +25,6 @@ from recsys.rules import ActionWeights, Rules
 PURCHASE = int(Kind.PURCHASE)
 REFUND = int(Kind.REFUND)
 FORGET = int(Kind.FORGET)
-FIRST_OTHER = int(Kind.IMPRESSION)
-"""Kinds from here on are no interactions."""
 BACKWARD = 0.8
 """What a pair weighs against the direction in which it was met."""
 

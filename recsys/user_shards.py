@@ -13,7 +13,8 @@ from recsys.customers.accounts import Settled, Stored, settle
 from recsys.customers.consent import Refusals
 from recsys.customers.joins import Deeds
 from recsys.deltas import Deltas
-from recsys.fold import FIRST_OTHER, FORGET, fold
+from recsys.events import FIRST_OTHER
+from recsys.fold import FORGET, fold
 from recsys.given import Giving, given_after
 from recsys.hashing import hash_item
 from recsys.histories import Histories
@@ -120,9 +121,7 @@ class UserShards:
         """Reads the marks, and all users in the chunks."""
         users = [list(dict.fromkeys(arrival.event.user_id for arrival in chunk.arrivals)) for chunk in chunks]
         touched = [
-            list(dict.fromkeys(scope for a in chunk.arrivals for scope in scopes(a.event) if a.message is None))
-            if self._rules.customers
-            else []
+            scopes(arrival.event for arrival in chunk.arrivals if arrival.message is None) if self._rules.customers else []
             for chunk in chunks
         ]
         replies, _ = await self._shards.read(

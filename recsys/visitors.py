@@ -17,7 +17,8 @@ import numpy as np
 from recsys import packing
 from recsys.batch import Batch
 from recsys.compiled import I32, I64, U8, U64, Bools, compiled
-from recsys.fold import FIRST_OTHER, FORGET
+from recsys.events import FIRST_OTHER
+from recsys.fold import FORGET
 from recsys.packing import get16, get32, put16, put32
 
 VERSION = 1

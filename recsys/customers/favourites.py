@@ -15,8 +15,7 @@ from msgspec import Struct
 
 from recsys.catalogue.traits import BRAND, NOTHING, SHELF, Shelves, Traits, band
 from recsys.compiled import F64, I32, I64, U64, compiled
-from recsys.events import Kind
-from recsys.fold import FIRST_OTHER
+from recsys.events import FIRST_OTHER, Kind
 from recsys.histories import Histories
 from recsys.index import NOWHERE, find
 from recsys.returning.purchases import HALF_LIFE_60_MS, Purchases

@@ -5,9 +5,8 @@ from typing import NamedTuple
 
 from recsys.calendar import HOUR_MS, MINUTE_MS, monday, month_of, week_of
 from recsys.customers.account import Account, other_session
-from recsys.customers.days import ELSEWHERE, THAT_DAY, Days, any_between, day_of, fits, nearness, with_day
+from recsys.customers.days import ELSEWHERE, THAT_DAY, Days, any_between, contains, day_of, fits, nearness, with_day
 from recsys.events import Event
-from recsys.fold import FIRST_OTHER
 from recsys.hashing import NONE, hash_item, hash_session
 from recsys.ledger.steps import BOUGHT, CARTED, SEEN, TAKEN, VIEWED, after, recently
 
@@ -44,12 +43,15 @@ def note(account: Account, event: Event, session_gap_ms: int) -> Firsts:
     before = account.steps
     account.steps = after(before, taken)
     session_id = hash_session(event.session_id) if event.session_id else NONE
-    session = _of_session(account, event, session_id, session_gap_ms) if event.kind < FIRST_OTHER else 0
-    month, on_day = _of_days(account, taken, day)
+    session = _of_session(account, event, session_id, session_gap_ms) if event.kind.is_interaction else 0
+    month = on_day = 0
     week = False
-    if taken & VIEWED:
+    if not taken & VIEWED:
+        month, on_day = _of_days(account, taken, day)
+    elif not contains(account.view_days, day):  # else, as nearly always, it is one more look on a day with another
+        month, on_day = _of_days(account, taken, day)
         account.view_days = with_day(account.view_days, day)
-    elif taken & CARTED:
+    if taken & CARTED:
         account.cart_days = with_day(account.cart_days, day)
     elif taken & BOUGHT:
         begins, ends = monday(week_of(day)), monday(week_of(day) + 1) - 1
@@ -60,8 +62,6 @@ def note(account: Account, event: Event, session_gap_ms: int) -> Firsts:
 
 def _of_days(account: Account, taken: int, day: int) -> tuple[int, int]:
     """What is first in the month, and on the day. On a day too far from the others to be remembered nothing is."""
-    if taken == SEEN | VIEWED and account.view_days.last == day == account.days.last:
-        return 0, 0  # as nearly always: one more look on the newest day
     if taken & (CARTED | BOUGHT):
         steps: tuple[tuple[int, Days], ...] = ((SEEN, account.days), (CARTED, account.cart_days), (BOUGHT, account.order_days))
     elif taken & VIEWED:

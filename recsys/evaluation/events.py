@@ -12,8 +12,8 @@ from recsys.catalogue.catalogue import Catalogue
 from recsys.compiled import F64, I32, I64, U8, U64, Bools, compiled_maker
 from recsys.deltas import Deltas
 from recsys.evaluation.trace import Trace
-from recsys.events import Event, Kind
-from recsys.fold import FIRST_OTHER, Lines, by_kind, count_lines, in_one_session, no_deltas
+from recsys.events import FIRST_OTHER, Event, Kind
+from recsys.fold import Lines, by_kind, count_lines, in_one_session, no_deltas
 from recsys.hashing import hash_item
 from recsys.histories import Histories, empty
 from recsys.readers import Prefix

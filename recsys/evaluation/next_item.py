@@ -16,7 +16,8 @@ from recsys.deltas import Deltas
 from recsys.evaluation.customers import Customers, buy, customers, hide_once
 from recsys.evaluation.events import Events, places
 from recsys.evaluation.trace import NOTHING
-from recsys.fold import FIRST_OTHER, Lines, count_lines, no_deltas
+from recsys.events import FIRST_OTHER
+from recsys.fold import Lines, count_lines, no_deltas
 from recsys.growth import merge_lines
 from recsys.hashing import NONE
 from recsys.histories import Histories

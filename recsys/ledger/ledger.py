@@ -24,6 +24,14 @@ class Written(NamedTuple):
     """With a lifetime: see `scopes.BRIEF`."""
 
 
+class Hours(NamedTuple):
+    """An hour: its scopes, and the figures of its day and its own."""
+
+    when: scopes.Times
+    day: Figures
+    hour: Hour
+
+
 class Ledger:
     """Opened on what is stored, by scope, of a partition; `scopes.scopes` says what must be read for an event.
 
@@ -39,23 +47,30 @@ class Ledger:
         self._stored = stored
         self._open: dict[str, Value] = {}
         self._names = scopes.unpack_names(stored.get(scopes.NAMES))
+        self._places: dict[tuple[int, str | None, str | None], tuple[str | None, str | None]] = {}
+        """By day, source and country, the scopes of the latter two."""
+        self._hours: dict[int, Hours] = {}
+        self._items: dict[str, Subject] = {}
 
     def count(self, event: Event, account: Account, first: Firsts) -> None:
         """Counts an event that is no repeat; `first` is what it is the first of for the customer of the account.
 
         Notes in the account in which places the customer was, and what was bought.
         """
-        kind, when = event.kind, scopes.times(event.time_ms // HOUR_MS)
+        kind, (when, of_day, of_hour) = event.kind, self._hour(event.time_ms // HOUR_MS)
         paid = whole(event)
-        country = scopes.country(event)
-        source = self._names.note(when.number, scopes.source(event), country)
+        there = when.number, event.source, event.country
+        if there not in self._places:
+            country = scopes.country(event)
+            self._places[there] = self._names.note(when.number, scopes.source(event), country), country
+        places = self._places[there]
         if first.ever:
             self._value(scopes.ALL, Reach).add(first.ever)
         if first.month:
             self._value(when.month, Reach).add(first.month)
-        self._value(when.day, Figures).count(kind, first.day, first.session, paid)
-        self._value(when.hour, Hour).count(event.time_ms // MINUTE_MS % 60, kind, first.hour, first.minute, paid)
-        for place in (source, country):
+        of_day.count(kind, first.day, first.session, paid)
+        of_hour.count(event.time_ms // MINUTE_MS % 60, kind, first.hour, first.minute, paid)
+        for place in places:
             if place is not None:
                 self._value(place, Figures).count(kind, firsts.in_place(account, place, TAKEN[kind]), first.session, paid)
         if paid is not None and account.cohort:
@@ -66,8 +81,8 @@ class Ledger:
         if paid is not None:
             self._count_traded(event, account, when.number)
         else:
-            for item in {line.item_id: None for line in event.lines}:
-                self._value(scopes.item(item), Subject).count(kind, when.number, (), is_first=False)
+            for item in dict.fromkeys([line.item_id for line in event.lines]):
+                self._item(item).count(kind, when.number, (), is_first=False)
 
     def _count_traded(self, event: Event, account: Account, day: int) -> None:
         """The items of a purchase or refund."""
@@ -76,7 +91,20 @@ class Ledger:
             by_item.setdefault(line.item_id, []).append(of_line(event, line))
         new = firsts.bought(account, set(by_item)) if event.kind is Kind.PURCHASE else ()
         for item, lines in by_item.items():
-            self._value(scopes.item(item), Subject).count(event.kind, day, lines, item in new)
+            self._item(item).count(event.kind, day, lines, item in new)
+
+    def _hour(self, hour: int) -> Hours:
+        found = self._hours.get(hour)
+        if found is None:
+            when = scopes.times(hour)
+            found = self._hours[hour] = Hours(when, self._value(when.day, Figures), self._value(when.hour, Hour))
+        return found
+
+    def _item(self, item_id: str) -> Subject:
+        found = self._items.get(item_id)
+        if found is None:
+            found = self._items[item_id] = self._value(scopes.item(item_id), Subject)
+        return found
 
     def _value(self, scope: str, shape: type[V]) -> V:
         found = self._open.get(scope)

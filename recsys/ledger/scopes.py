@@ -87,28 +87,33 @@ class Names(Struct, array_like=True):
 _names = msgspec.msgpack.Decoder(Names)
 
 
-def scopes(event: Event) -> Iterable[str]:
-    """All scopes in which the event may count.
+def scopes(events: Iterable[Event]) -> list[str]:
+    """All scopes in which the events may count, each once.
 
     >>> event = Event(kind=Kind.SEARCH, user_id="u", lines=(), time_ms=1_294_232_400_000, query="Red  SHOES", source="web")
-    >>> sorted(scopes(event))
+    >>> sorted(scopes([event]))
     ['all', 'day:2011-01-05', 'hour:2011-01-05T13', 'month:2011-01', 'names', 'search:red shoes', 'source:others', 'source:web']
     """
-    when = times(event.time_ms // HOUR_MS)
-    found = [NAMES, ALL, when.month, when.day, when.hour]
-    if event.kind in (Kind.PURCHASE, Kind.REFUND):
-        found.append(when.week)
-    if event.source:
-        found += f"source:{event.source[:LONGEST]}", OTHERS
-    if event.country:
-        found.append(f"country:{event.country}")
-    if event.kind is Kind.SEARCH and (words := search(event)) is not None:
-        found.append(words)
-    if len(event.lines) == 1:
-        found.append(item(event.lines[0].item_id))
-        return found
-    found += dict.fromkeys(item(line.item_id) for line in event.lines)
-    return found
+    found: dict[str, None] = {}
+    hours: set[int] = set()
+    items: dict[str, None] = {}
+    for event in events:
+        hour = event.time_ms // HOUR_MS
+        if hour not in hours:
+            hours.add(hour)
+            when = times(hour)
+            found.update(dict.fromkeys((NAMES, ALL, when.month, when.day, when.hour)))
+        if event.kind in (Kind.PURCHASE, Kind.REFUND):
+            found[times(hour).week] = None
+        elif (words := search(event)) is not None:
+            found[words] = None
+        if (platform := source(event)) is not None:
+            found.update({platform: None, OTHERS: None})
+        if (land := country(event)) is not None:
+            found[land] = None
+        for line in event.lines:
+            items[line.item_id] = None
+    return [*found, *map(item, items)]
 
 
 class Times(NamedTuple):
