@@ -20,8 +20,6 @@ ANONYMOUS = "anon:"
 NOTHING = Raw(b"null")
 LONGEST_COUNTRY = len('"\\u0044\\u0045"')
 """Bytes of two letters in JSON, both escaped."""
-
-
 FIRST_OTHER = 16
 """From this number on, kinds are no interactions."""
 

@@ -51,8 +51,8 @@ class Remembered:
         """The mark and the values of keys; None where one is not remembered."""
         with suppress(KeyError):
             return [self.mark, *map(self._lately.__getitem__, keys)]
-        earlier = [key for key in keys if key not in self._lately]
-        if not self._earlier.keys() >= set(earlier):
+        earlier = {key for key in keys if key not in self._lately}
+        if not self._earlier.keys() >= earlier:
             return None
         self.put({key: self._earlier.pop(key) for key in earlier})
         return [self.mark, *map(self._lately.__getitem__, keys)]

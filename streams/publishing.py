@@ -26,6 +26,7 @@ from streams.lease import Lease, holds, now
 from streams.outbox import Headers, Outbox
 from streams.published import PublishedMarks
 from streams.settings import Settings
+from streams.source import source_header
 
 ROUND_S = 0.25
 """How often neighbour lists, what is popular and the published marks are written: an item that is met often is written once."""
@@ -178,7 +179,7 @@ class Publishing:
             encoded = [(newest, message.user_id, within_a_record(message)) for newest, message in answers]
             entries = [Entry(self._keys.recs(user), value, self._retention_s) for _, user, value in encoded]
             messages = [
-                (user.encode(), value, [("source", f"{self._events}/{newest.partition}/{newest.arrival.offset}".encode())])
+                (user.encode(), value, source_header(self._events, newest.partition, newest.arrival.offset))
                 for newest, user, value in encoded
             ]
         self._lease.check()
@@ -232,7 +233,7 @@ class Publishing:
                 (
                     known.user.encode(),
                     customer_message.encode(message),
-                    [("source", f"{self._events}/{known.partition}/{known.arrival.offset}".encode())],
+                    source_header(self._events, known.partition, known.arrival.offset),
                 )
                 for known, message in told
             ]

@@ -1,4 +1,4 @@
-"""The header `source` of a recommendation: the topic, partition and offset of the newest event in it."""
+"""The header `source` of a recommendation or a customer's message: topic, partition and offset of the newest event in it."""
 
 from collections.abc import Iterable
 
@@ -14,14 +14,19 @@ class Named(Struct):
     recommendation_id: str
 
 
-def source_header(value: bytes, events: str) -> Headers:
+def source_header(events: str, partition: int, offset: int) -> Headers:
+    """The header of what answers the event at this place of a topic."""
+    return [("source", f"{events}/{partition}/{offset}".encode())]
+
+
+def source_header_of(value: bytes, events: str) -> Headers:
     """The header of a recommendation that is written once more: the event stands in its id, too.
 
-    >>> source_header(b'{"recommendation_id": "2-1f-19a"}', "events")
+    >>> source_header_of(b'{"recommendation_id": "2-1f-19a"}', "events")
     [('source', b'events/2/31')]
     """
     partition, offset, _ = msgspec.json.decode(value, type=Named).recommendation_id.split("-")
-    return [("source", f"{events}/{int(partition, 16)}/{int(offset, 16)}".encode())]
+    return source_header(events, int(partition, 16), int(offset, 16))
 
 
 def source(headers: Iterable[tuple[str, bytes]]) -> tuple[int, int] | None:

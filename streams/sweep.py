@@ -17,7 +17,7 @@ from recsys.store import Replacement, Store
 from streams import topics
 from streams.outbox import Outbox
 from streams.settings import Settings
-from streams.source import source_header
+from streams.source import source_header_of
 
 BATCH = 500
 """Keys that are looked at together."""
@@ -216,7 +216,7 @@ class Sweep:
             await self._outbox.publish(
                 self._recommendations,
                 [
-                    (key.removeprefix(self._of_user).encode(), value, source_header(value, self._events))
+                    (key.removeprefix(self._of_user).encode(), value, source_header_of(value, self._events))
                     for key, value in messages.items()
                 ],
             )

@@ -20,7 +20,7 @@ from streams.lease import Lease
 from streams.outbox import Outbox
 from streams.publishing import Publishing, untell
 from streams.settings import Settings
-from streams.source import source_header
+from streams.source import source_header_of
 
 
 class Withdrawal:
@@ -70,7 +70,7 @@ class Withdrawal:
         self._lease.check()
         await self._outbox.publish(
             self._recommendations,
-            [(user.encode(), value, source_header(value, self._events)) for user, value in newest.items()],
+            [(user.encode(), value, source_header_of(value, self._events)) for user, value in newest.items()],
         )
         if replaced:
             await self._store.put([Entry(self._keys.recs(user), value, self._retention_s) for user, value in replaced.items()])

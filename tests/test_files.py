@@ -27,6 +27,15 @@ def test_what_fails_beside_it_is_not_blamed_on_it_and_leaves_no_part(tmp_path: P
     assert not list(tmp_path.iterdir())
 
 
+def test_what_one_left_that_was_killed_is_in_no_other_ones_way(tmp_path: Path) -> None:
+    """Of the same number, too: in a container every command may have it."""
+    killed = whole(tmp_path / "out")
+    killed.__enter__()
+    with whole(tmp_path / "out") as write:
+        write(b"a")
+    assert (tmp_path / "out").read_bytes() == b"a"
+
+
 @pytest.mark.parametrize("size", [1, 1 << 20], ids=["when it is closed", "when it is written"])
 def test_a_full_disk_is_told_with_the_name_of_the_file(size: int) -> None:
     with (

@@ -24,8 +24,8 @@ class Written(NamedTuple):
     """With a lifetime: see `scopes.BRIEF`."""
 
 
-class Hours(NamedTuple):
-    """An hour: its scopes, and the figures of its day and its own."""
+class OpenHour(NamedTuple):
+    """An hour that events of the batch are in: its scopes, and the figures of its day and its own."""
 
     when: scopes.Times
     day: Figures
@@ -33,7 +33,7 @@ class Hours(NamedTuple):
 
 
 class Ledger:
-    """Opened on what is stored, by scope, of a partition; `scopes.scopes` says what must be read for an event.
+    """Opened on what is stored, by scope, of a partition; `scopes.scopes` says what must be read for events.
 
     >>> from recsys.ledger.steps import SEEN
     >>> ledger, account = Ledger({}), Account()
@@ -49,7 +49,7 @@ class Ledger:
         self._names = scopes.unpack_names(stored.get(scopes.NAMES))
         self._places: dict[tuple[int, str | None, str | None], tuple[str | None, str | None]] = {}
         """By day, source and country, the scopes of the latter two."""
-        self._hours: dict[int, Hours] = {}
+        self._hours: dict[int, OpenHour] = {}
         self._items: dict[str, Subject] = {}
 
     def count(self, event: Event, account: Account, first: Firsts) -> None:
@@ -93,11 +93,11 @@ class Ledger:
         for item, lines in by_item.items():
             self._item(item).count(event.kind, day, lines, item in new)
 
-    def _hour(self, hour: int) -> Hours:
+    def _hour(self, hour: int) -> OpenHour:
         found = self._hours.get(hour)
         if found is None:
             when = scopes.times(hour)
-            found = self._hours[hour] = Hours(when, self._value(when.day, Figures), self._value(when.hour, Hour))
+            found = self._hours[hour] = OpenHour(when, self._value(when.day, Figures), self._value(when.hour, Hour))
         return found
 
     def _item(self, item_id: str) -> Subject:

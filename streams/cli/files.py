@@ -1,9 +1,9 @@
 """Files that a command reads and writes: what is wrong with one ends the command with a line that names it."""
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from secrets import token_hex
 from typing import TypeAlias
 
 import click
@@ -74,7 +74,8 @@ def whole(path: Path) -> Iterator[Write]:
     with writes(path):
         target = path.resolve()
         as_it_stands = target.exists() and not target.is_file()
-        part = target if as_it_stands else target.with_name(f".{target.name}.{os.getpid()}")
+        # No process number: in a container all commands may have the same, and one that was killed leaves its part.
+        part = target if as_it_stands else target.with_name(f".{target.name}.{token_hex(4)}")
         file = part.open("wb" if as_it_stands else "xb")
     try:
         yield writes(path)(file.write)
@@ -86,5 +87,5 @@ def whole(path: Path) -> Iterator[Write]:
         with suppress(OSError):
             file.close()
         if not as_it_stands:
-            part.unlink()
+            part.unlink(missing_ok=True)
         raise

@@ -11,7 +11,7 @@ from recsys.keys import Keys, literal
 from streams.outbox import Headers, Outbox, new_producer
 from streams.progress import Progress
 from streams.settings import Settings
-from streams.source import source_header
+from streams.source import source_header_of
 from streams.topics import CUSTOMERS, EVENTS, RECOMMENDATIONS
 
 BATCH = 500
@@ -32,7 +32,7 @@ def publish(settings: Settings, client: Redis) -> int:
     """Writes every stored recommendation and customer to their topics; how many recommendations. Afterwards it is noted that
     this is done."""
     keys = Keys(settings.key_prefix)
-    headers = partial(source_header, events=settings.topic(EVENTS))
+    headers = partial(source_header_of, events=settings.topic(EVENTS))
     recommendations = Kept(keys.recs(""), settings.topic(RECOMMENDATIONS), headers)
     count = asyncio.run(_publish(settings, client, recommendations, "recommendations"))
     asyncio.run(_publish(settings, client, Kept(keys.customer(""), settings.topic(CUSTOMERS), no_headers), "customers"))
