@@ -24,7 +24,7 @@ from workers import wait_until
 
 from recsys.events import InvalidEvent, decode
 from streams.chaos.copies import Copies
-from streams.chaos.fleet import Asked, Ending, misbehaviour
+from streams.chaos.fleet import Asked, Ending, Member, misbehaviour
 from streams.chaos.load import BAD_VALUES, Dispatch, dispatches, shop_events
 from streams.chaos.plan import KINDS, plan
 from streams.chaos.proxy import Proxy
@@ -34,6 +34,7 @@ from streams.chaos.summary import Spread, ended, spread
 from streams.chaos.verdict import findings, hanging, misplaced, stale
 from streams.chaos.watcher import Newest
 from streams.cli import main
+from streams.demo.worker import TAIL, Worker
 from streams.differences import Difference
 from streams.local import LocalSystem
 from streams.local.ports import HOST, free_port
@@ -62,6 +63,14 @@ def children(process: "subprocess.Popen[str]") -> set[psutil.Process]:
         return set(psutil.Process(process.pid).children(recursive=True))
     except psutil.NoSuchProcess:
         return set()
+
+
+def test_which_partitions_a_worker_has_is_known_long_after_it_said_so() -> None:
+    chatter = f"import sys; print('ready, has partitions: 0, 3', *['busy'] * {TAIL + 1}, sep='\\n', file=sys.stderr)"
+    with Worker({}, command=[sys.executable, "-c", chatter]) as worker:
+        worker.process.wait(10)
+        wait_until(lambda: len(worker.log) == TAIL, "all of it was read")
+        assert Member(0, "worker-0", worker).partitions == {0, 3}
 
 
 def test_a_short_campaign_finds_every_event_counted_once_and_leaves_nothing_behind(tmp_path: Path) -> None:

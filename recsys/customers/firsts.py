@@ -48,7 +48,7 @@ def note(account: Account, event: Event, session_gap_ms: int) -> Firsts:
     week = False
     if not taken & VIEWED:
         month, on_day = _of_days(account, taken, day)
-    elif not contains(account.view_days, day):  # else, as nearly always, it is one more look on a day with another
+    elif not contains(account.view_days, day):  # else, as nearly always, it is one more look on a day with one: no first at all
         month, on_day = _of_days(account, taken, day)
         account.view_days = with_day(account.view_days, day)
     if taken & CARTED:

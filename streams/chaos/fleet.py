@@ -19,7 +19,6 @@ END_S = 12.0
 """After SIGTERM a worker has 10 s; the machine is busy."""
 POLL_S = 0.1
 SHOWN_LINES = 12
-PARTITIONS = "has partitions: "
 
 Asked = Literal["nothing", "kill", "end"]
 
@@ -60,11 +59,7 @@ class Member:
     @property
     def partitions(self) -> frozenset[int]:
         """What it said last that it has."""
-        for line in reversed(list(self.worker.log)):
-            _, said, listed = line.partition(PARTITIONS)
-            if said:
-                return frozenset(int(part) for part in listed.split(", ") if part.isdigit())
-        return frozenset()
+        return frozenset(int(part) for part in self.worker.listed.split(", ") if part.isdigit())
 
     def signal(self, number: signal.Signals) -> None:
         os.killpg(self.worker.process.pid, number)

@@ -204,7 +204,7 @@ def next_rating(reading: Reading, begin: float, at: int, methods: Sequence[str])
         found = rated(reading, begin, at, methods, shown)
     demand_events([reading])
     if not found.predictions:
-        raise Failure("nothing can be measured: no event of the part that is measured has a rating after another one")
+        raise NothingToMeasure("nothing can be measured: no event of the part that is measured has a rating after another one")
     return found
 
 
@@ -212,12 +212,16 @@ def line_of(prediction: Mapping[str, object]) -> bytes:
     return json.dumps(prediction).encode() + b"\n"
 
 
+class NothingToMeasure(Failure):
+    """The files ask nothing that could be foretold."""
+
+
 @contextmanager
 def passed_over_told(readings: Sequence[Reading]) -> Iterator[None]:
     """Where nothing can be measured, the lines that were passed over are told first: perhaps that is why."""
     try:
         yield
-    except Failure:
+    except NothingToMeasure:
         for line in lines_passed_over([reading.reader for reading in readings]):
             click.echo(f"freshet: {line}", err=True)
         raise
@@ -225,7 +229,7 @@ def passed_over_told(readings: Sequence[Reading]) -> Iterator[None]:
 
 def demand_questions(found: Evaluated, why: str) -> None:
     if not found.result.predictions:
-        raise Failure(f"nothing can be measured: {why}")
+        raise NothingToMeasure(f"nothing can be measured: {why}")
 
 
 def say_that_it_compiles() -> None:
@@ -235,7 +239,7 @@ def say_that_it_compiles() -> None:
 def demand_events(readings: Sequence[Reading]) -> None:
     for reading in readings:
         if not reading.events:
-            raise Failure(f"nothing can be measured: {reading.file} has no events")
+            raise NothingToMeasure(f"nothing can be measured: {reading.file} has no events")
 
 
 class Shown(ExitStack):

@@ -64,8 +64,9 @@ def profiled(file: Path, format_name: str, limit: int | None, cleaner: Cleaner |
 def write(report: Path, found: "Quality") -> None:
     from recsys.quality.page import page
 
+    text = page(found)
     with writes(report):
-        report.write_text(page(found), encoding="utf-8")
+        report.write_text(text, encoding="utf-8")
 
 
 def show(found: "Quality") -> None:

@@ -168,8 +168,9 @@ def write(out: Path, found: list[Table]) -> None:
     """The page."""
     from recsys.ledger.page import page
 
+    text = page(found)
     with writes(out):
-        out.write_text(page(found), encoding="utf-8")
+        out.write_text(text, encoding="utf-8")
     click.echo(f"wrote {out}", err=True)
 
 

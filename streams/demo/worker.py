@@ -17,6 +17,7 @@ from streams.local.process import Watch
 
 COMMAND = (sys.executable, "-m", "streams", "worker")
 READY = "ready"
+PARTITIONS = "has partitions: "
 SILENT_S = 120.0
 """So long it may say nothing before it is ready: the very first start compiles the ranking."""
 POLL_S = 0.5
@@ -42,6 +43,8 @@ class Worker:
         self._ready = threading.Event()
         self.said_s = time.monotonic()
         """When it said something last."""
+        self.listed = ""
+        """The partitions that it said last that it has, as it said it."""
         self.process = subprocess.Popen(
             command,
             env=foreign | dict(variables),
@@ -66,6 +69,8 @@ class Worker:
                 self.said_s = time.monotonic()
                 if file:
                     file.write(line)
+                _, said, listed = line.rstrip().partition(PARTITIONS)
+                self.listed = listed if said else self.listed
                 if READY in line:
                     self._ready.set()
         self._ready.set()
