@@ -64,7 +64,7 @@ class Worker:
         assert self.process.stderr is not None
         with ExitStack() as stack:
             file = stack.enter_context(self.file.open("w", encoding="utf-8", buffering=1)) if self.file else None
-            for line in self.process.stderr:
+            for line in stack.enter_context(self.process.stderr):
                 self.log.append(line.rstrip())
                 self.said_s = time.monotonic()
                 if file:
