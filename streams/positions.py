@@ -26,7 +26,8 @@ async def find_positions(
 
     `told` is up to where Kafka was told that everything is out, for the partitions of which it was told anything. It is behind
     Redis' own mark where Redis was restored to a later state while an earlier one was being counted again: what went out then
-    was older than what had been out before.
+    was older than what had been out before. Redis' mark is moved back to there: until all of it is out once more, something
+    older may stand where it says that all is out, and whoever takes the partition over then must begin there, too.
 
     A new state begins with the first record there is. Raises `LostRecords` where records that were not counted yet are gone,
     unless that loss is accepted: then it is noted in the mark. Raises it as well for a mark beyond the topic's end.
@@ -35,8 +36,9 @@ async def find_positions(
     for partition, log in logs.items():
         await engine.begin(partition, born=uuid4().hex[:12])
         mark, published = await engine.position(partition)
-        if published > mark:  # Redis lost some of the counts, and so what was published of them
-            published = await engine.publish_again(partition, mark)
+        out = min(mark, told.get(partition, mark))
+        if published > out:  # Redis lost some of the counts, and so what was published of them; or Kafka was not told of it yet
+            published = await engine.publish_again(partition, out)
         if mark >= log.end:
             raise LostRecords(
                 f"partition {partition} of {topic} ends at offset {log.end}, but counted is up to {mark}: the topic was made "
@@ -52,7 +54,7 @@ async def find_positions(
                 )
             await engine.skip(partition, log.first - 1, lost=missing if mark != START else 0)
             mark = published = log.first - 1
-        positions[partition] = max(min(mark, published, told.get(partition, mark)) + 1, log.first)
+        positions[partition] = max(published + 1, log.first)
     return positions
 
 

@@ -60,6 +60,13 @@ def test_what_redis_says_is_out_and_kafka_was_not_told_of_is_published_again() -
     assert positions(counted(5, 2), Log(0, 10), told=8) == {0: 3}
 
 
+def test_who_takes_a_partition_over_in_the_midst_of_that_begins_there_too_whatever_kafka_was_told_meanwhile() -> None:
+    store = counted(5, 5)
+    assert positions(store, Log(0, 10), told=2) == {0: 3}
+    assert store.values[KEYS.published(0)] == b"2"
+    assert positions(store, Log(0, 10), told=5) == {0: 3}
+
+
 def test_what_redis_lost_of_the_counts_is_to_be_published_again() -> None:
     store = counted(5, 9)
     assert positions(store, Log(0, 10)) == {0: 6}
