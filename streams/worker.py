@@ -178,8 +178,9 @@ async def within(seconds: float, stop: Callable[[], Awaitable[object]], what: st
         ending.cancel()
         log.info("%s did not end within %g s and is left behind", what or getattr(stop, "__qualname__", stop), seconds)
         return False
-    # A client that is closed again after it was broken off meets what was cancelled with it: nobody has cancelled us.
-    error = asyncio.CancelledError() if ending.cancelled() else ending.exception()
+    if ending.cancelled():  # a client that is closed again after it was broken off meets what was cancelled with it
+        return False
+    error = ending.exception()
     if error is not None:
         log.info("%s while stopping%s", type(error).__name__, f": {error}" if str(error) else "")
     return error is None

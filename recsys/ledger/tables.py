@@ -143,12 +143,16 @@ def funnel(of_what: str, found: Mapping[str, Figures]) -> Table:
 
 
 def steps(reach: Reach) -> list[Value]:
-    """
+    """Of a place, more may have bought there than were seen there first; that is no share.
+
     >>> steps(Reach(seen=10, viewed=8, carted=4, bought=2, both=1))
     [10, 8, 4, 2, 0.2, 0.75]
+    >>> steps(Reach(seen=3, viewed=3, carted=3, bought=6, both=6))
+    [3, 3, 3, 6, None, None]
     """
-    abandoned = share(reach.carted - reach.both, reach.carted)
-    return [reach.seen, reach.viewed, reach.carted, reach.bought, share(reach.bought, reach.seen), abandoned]
+    conversion = share(reach.bought, reach.seen) if reach.bought <= reach.seen else None
+    abandoned = share(reach.carted - reach.both, reach.carted) if reach.both <= reach.carted else None
+    return [reach.seen, reach.viewed, reach.carted, reach.bought, conversion, abandoned]
 
 
 def cohorts(weeks: Mapping[int, Week]) -> Table:

@@ -177,7 +177,7 @@ def show(found: Found) -> None:
         "orders": f"come at rates of Gamma(r {fitted.r:.4g}, alpha {fitted.alpha:.4g} days): "
         f"one in {fitted.alpha / fitted.r:,.3g} days on average",
         "leaving": f"after an order has Beta(a {fitted.a:.4g}, b {fitted.b:.4g}): "
-        f"{100 * fitted.a / (fitted.a + fitted.b):.2g} % on average",
+        f"{100 * fitted.a / (fitted.a + fitted.b):.3g} % on average",
         "log-likelihood": f"{fitted.log_likelihood:,.1f}",
     }
     if checked is not None:
