@@ -67,7 +67,7 @@ class Kept(Struct, frozen=True):
     mean_item: float
     """With its public list."""
     mean_user: float
-    """Without the recommendation."""
+    """With what was bought, without the recommendation."""
     full_item: float
     """With a row of as many neighbours as are kept, without the public list."""
     list: float
