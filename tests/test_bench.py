@@ -96,6 +96,16 @@ def test_the_stages_are_those_of_the_events_that_were_measured(measured: dict[st
     assert run["stock"]["usage"]["stages"] is None
 
 
+def test_events_of_a_user_in_one_batch_share_one_recommendation(measured: dict[str, Any]) -> None:
+    [run] = measured["runs"]
+    assert run["stock"]["usage"]["recommendations"] == 0
+    told = run["freshet"]["usage"]
+    assert told["stages"]["batches"] <= told["recommendations"] < told["stages"]["events"]
+    quiet = next(each for each in run["latencies"] if each["part"] is None)["usage"]
+    of_an_event = [each["recommendations"] / each["stages"]["events"] for each in (told, quiet)]
+    assert 0 < of_an_event[0] < of_an_event[1] <= 1
+
+
 def test_memory_is_that_of_what_is_stored(measured: dict[str, Any]) -> None:
     kept = measured["runs"][0]["kept"]
     assert 100 < kept["items"] <= 500

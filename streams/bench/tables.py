@@ -126,29 +126,34 @@ def profile(runs: Sequence[Run]) -> Table:
     rows = [
         [name, *(_cell([of_stage(usage, name) for usage in usages], 1) for usages in speeds.values())] for name in stages.NAMES
     ]
-    totals: dict[str, Callable[[Stages], float]] = {
-        "CPU of the process": lambda told: told.cpu_ns / told.events / 1e3,
-        "events a batch": lambda told: told.events / told.batches,
+    totals: dict[str, Callable[[Usage, Stages], float | None]] = {
+        "CPU of the process": lambda _usage, told: told.cpu_ns / told.events / 1e3,
+        "… a recommendation": lambda usage, told: told.cpu_ns / usage.recommendations / 1e3 if usage.recommendations else None,
+        "recommendations an event": lambda usage, told: usage.recommendations / told.events,
+        "events a batch": lambda _usage, told: told.events / told.batches,
     }
     rows += [
-        [name, *(_cell([_told(usage, of) for usage in usages], 1) for usages in speeds.values())] for name, of in totals.items()
+        [name, *(_cell([_told(usage, of) for usage in usages], 2 if "an event" in name else 1) for usages in speeds.values())]
+        for name, of in totals.items()
     ]
     return Table(
         "Profile by stage: microseconds an event",
         ["", *speeds],
         rows,
         "By the clock: what waits for Redis, for Kafka or for another stage's work counts, too, and batches are published "
-        "while the next one is counted, so that the stages together last longer than the clock.",
+        "while the next one is counted, so that the stages together last longer than the clock. All events of a user in "
+        "one batch share one recommendation: the larger the batches, the fewer recommendations an event, and the cheaper "
+        "an event.",
     )
 
 
 def of_stage(usage: Usage, name: str) -> float | None:
     """Microseconds an event that a stage took."""
-    return _told(usage, lambda told: told.ns[name] / told.events / 1e3)
+    return _told(usage, lambda _usage, told: told.ns[name] / told.events / 1e3)
 
 
-def _told(usage: Usage, of: Callable[[Stages], float]) -> float | None:
-    return of(usage.stages) if usage.stages and usage.stages.events else None
+def _told(usage: Usage, of: Callable[[Usage, Stages], float | None]) -> float | None:
+    return of(usage, usage.stages) if usage.stages and usage.stages.events else None
 
 
 def memory(runs: Sequence[Run]) -> Table:

@@ -13,6 +13,8 @@ from recsys import stages
 from recsys.stages import Stages
 from streams.bench.connections import Connection, connections
 from streams.bench.space import Space
+from streams.bench.timing import ends
+from streams.topics import RECOMMENDATIONS
 
 TICKS = os.sysconf("SC_CLK_TCK")
 REDIS_PORT = 6379
@@ -38,6 +40,8 @@ class Usage(Struct, frozen=True):
     """CPUs that programs which have nothing to do with it used in the mean; None where it is not known."""
     redis: Traffic
     kafka: Traffic
+    recommendations: int
+    """Published to their topic."""
     stages: Stages | None
     """None of what is no worker of Freshet."""
 
@@ -65,11 +69,13 @@ class Meter:
         self._space = space
         self._pids = pids
         self._redis_port = urlsplit(space.settings.redis).port or REDIS_PORT
+        self._published = self._recommendations()
         self._begun = self._read()
 
     def read(self) -> Usage:
         """What they used since then; of connections, those that are still open."""
         was, now = self._begun, self._read()
+        published = self._recommendations() - self._published
         time.sleep(self._told_s)
         told_then = told_by(self._space, self._pids)
         worker, redis = now.worker_cpu_s - was.worker_cpu_s, now.redis_cpu_s - was.redis_cpu_s
@@ -79,7 +85,7 @@ class Meter:
             ours = worker + broker + redis + now.own_cpu_s - was.own_cpu_s
             others = max(0.0, now.all_cpu_s - was.all_cpu_s - ours) / (now.at_s - was.at_s)
         told = stages.since(told_then, was.stages) if told_then and was.stages else None
-        return Usage(worker, broker, redis, others, *self._traffic(was, now), told)
+        return Usage(worker, broker, redis, others, *self._traffic(was, now), published, told)
 
     def _traffic(self, was: Reading, now: Reading) -> tuple[Traffic, Traffic]:
         """With Redis, and with everything else: that is Kafka."""
@@ -90,6 +96,10 @@ class Meter:
             sent[whose] += connection.sent - before.sent
             received[whose] += connection.received - before.received
         return Traffic(sent[0], received[0]), Traffic(sent[1], received[1])
+
+    def _recommendations(self) -> int:
+        """All that were ever published."""
+        return sum(ends(self._space.settings, RECOMMENDATIONS).values())
 
     def _read(self) -> Reading:
         broker = self._space.servers.broker_pid
